@@ -1,0 +1,131 @@
+"""TAP in one process: no database, no broker, no HTTP. The executable specification of a job.
+
+`python examples/simulate.py SPEC CLIENT.yaml...` runs a job over the same pure functions as the
+service and prints its final component hashes, which the service reaches too, bit for bit.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from server.aggregation import Contribution, aggregate, client_components, component_weight
+from server.rounds.sampling import sample
+from shared.artifacts import ArtifactStore
+from shared.components import parse
+from shared.job_spec import FedAvgAlgorithm, JobSpec
+from shared.messages import ClientOffer, Decision, TaskScore, Variant
+from shared.spec_files import SpecError, load
+from worker.algorithm.stages import NOBODY, Personal, client_round, final_models, personalize
+from worker.artifacts import catalogue, load_state, save_state
+from worker.data.client_file import ClientFile, offer
+from worker.data.loader import load_task
+from worker.data.rows import DataError
+from worker.models.base import Base, load_base
+from worker.models.network import Network, State
+from worker.planner import initial_version
+from worker.training.evaluation import evaluate
+from worker.training.trainer import Trainer
+
+Scores = dict[str, dict[Variant, dict[str, TaskScore]]]  # client -> variant -> task -> score
+
+
+@dataclass
+class Client:
+    """A client: its offer, its trainer, and what stays with it."""
+
+    offer: ClientOffer
+    trainer: Trainer
+    personal: Personal = NOBODY
+
+
+@dataclass
+class Run:
+    """A finished job."""
+
+    manifests: list[Mapping[str, str]]  # one for each version, component -> sha256
+    decisions: list[tuple[int, str, Decision]] = field(default_factory=list)
+    scores: Scores = field(default_factory=dict)
+    validation: Scores = field(default_factory=dict)
+
+
+def make_client(spec: JobSpec, file: ClientFile, base: Base) -> Client:
+    """Decode a client's data and build its network."""
+    offered = offer(file)
+    sizes = (base.tokenizer, base.image_size, spec.model.max_text_tokens)
+    data = {t: load_task(file, t, spec.tasks[t], *sizes) for t in spec.tasks if t in file.tasks}
+    network = Network(spec, base, client_components(spec, offered))
+    return Client(offered, Trainer(file.client, spec, network, data))
+
+
+def run(spec: JobSpec, files: Iterable[ClientFile], store: ArtifactStore) -> Run:
+    """A whole job: version 0, the rounds, stage two, evaluation."""
+    torch.set_num_threads(1)
+    base = load_base(spec.model)
+    by_name = {file.client: file for file in files}
+    clients = {name: make_client(spec, by_name[name], base) for name in spec.clients}
+    union = frozenset().union(*(client_components(spec, c.offer) for c in clients.values()))
+    network = Network(spec, base, union)
+    specs = catalogue(network).components
+    job = Run([initial_version(network, store)])
+
+    def server_state(client: Client) -> State:
+        names = client.trainer.network.components
+        return load_state({n: store.path(job.manifests[-1][n]) for n in names}, specs)
+
+    for number in range(1, spec.rounds.count + 1):
+        contributions: dict[str, list[Contribution]] = {}
+        for name in sample(spec.seed, number, spec.clients, spec.clients_per_round):
+            client = clients[name]
+            outcome = client_round(client.trainer, server_state(client), client.personal, number)
+            client.personal = outcome.personal
+            job.decisions += [(number, name, decision) for decision in outcome.decisions]
+            for component, sha in save_state(store, outcome.engaged or {}).items():
+                if sha != job.manifests[-1][component]:
+                    weight = component_weight(parse(component), spec, client.offer)
+                    contributions.setdefault(component, []).append(Contribution(name, sha, weight))
+        averaged = {c: aggregate(given, specs[c], store) for c, given in contributions.items()}
+        job.manifests.append({**job.manifests[-1], **averaged})
+        print(f"round {number} of {spec.rounds.count}", file=sys.stderr)
+
+    for name, client in clients.items():
+        if not isinstance(spec.algorithm, FedAvgAlgorithm) or spec.algorithm.post_training:
+            client.personal = personalize(
+                client.trainer, server_state(client), client.personal
+            ).personal
+        models = final_models(client.trainer, server_state(client), client.personal)
+        for split, scores in (("test", job.scores), ("validation", job.validation)):
+            scores[name] = {
+                variant: evaluate(client.trainer.network, model, client.trainer.data, split)
+                for variant, model in models.items()
+            }
+    return job
+
+
+def main() -> None:
+    """Run the job that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("spec", type=Path)
+    parser.add_argument("clients", type=Path, nargs="+")
+    arguments = parser.parse_args()
+    try:
+        files = [ClientFile.read(path) for path in arguments.clients]
+        with tempfile.TemporaryDirectory() as directory:
+            job = run(load(JobSpec, arguments.spec), files, ArtifactStore(Path(directory)))
+    except (SpecError, DataError) as error:
+        sys.exit(str(error))
+    print(json.dumps(dict(sorted(job.manifests[-1].items())), indent=2))
+    for client, variants in job.scores.items():
+        for variant, tasks in variants.items():
+            for task, score in tasks.items():
+                numbers = f"{score.metric} {score.value:.4f} skill {score.skill:.3f}"
+                print(client, task, variant, numbers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The coordinator: the HTTP API and the process that drives jobs. Never imports torch."""

@@ -1,0 +1,41 @@
+"""Which components a client uses, and how much its share in each weighs."""
+
+from shared.components import Component, DomainExpert
+from shared.job_spec import JobSpec
+from shared.messages import ClientOffer
+
+
+def client_components(spec: JobSpec, offer: ClientOffer) -> frozenset[Component]:
+    """The union of C(o) over the tasks of the job that the client offers, in its own domains."""
+    return frozenset().union(
+        *(_task_components(spec, offer, task) for task in offered_tasks(spec, offer))
+    )
+
+
+def offered_tasks(spec: JobSpec, offer: ClientOffer) -> tuple[str, ...]:
+    """The job's tasks that the client offers, in the spec's order."""
+    return tuple(task for task in spec.tasks if task in offer.tasks)
+
+
+def component_weight(component: Component, spec: JobSpec, offer: ClientOffer) -> int:
+    """The client's training samples that train the component, over the job's tasks.
+
+    A domain expert is trained by the samples of its domain only.
+    """
+    return sum(
+        _samples(component, spec, offer, task)
+        for task in offered_tasks(spec, offer)
+        if component in _task_components(spec, offer, task)
+    )
+
+
+def _samples(component: Component, spec: JobSpec, offer: ClientOffer, task: str) -> int:
+    domains = spec.tasks[task].domains
+    if isinstance(component, DomainExpert):
+        domains = (component.domain,)
+    return sum(offer.tasks[task].train.get(domain, 0) for domain in domains)
+
+
+def _task_components(spec: JobSpec, offer: ClientOffer, task: str) -> frozenset[Component]:
+    domains = tuple(d for d in spec.tasks[task].domains if d in offer.tasks[task].train)
+    return spec.tasks[task].components(task, spec.model.layers, domains)

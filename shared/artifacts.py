@@ -1,0 +1,114 @@
+"""A directory of immutable files named by the sha256 of their bytes.
+
+The server keeps versions in one, each worker its cache, and the simulation both.
+"""
+
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+CHUNK_BYTES = 1 << 20
+
+
+class ArtifactError(Exception):
+    """Bytes that are missing or are not what their name says."""
+
+
+def digest(chunks: Iterable[bytes]) -> str:
+    """The sha256 of the chunks, in hexadecimal."""
+    sha = hashlib.sha256()
+    for chunk in chunks:
+        sha.update(chunk)
+    return sha.hexdigest()
+
+
+class ArtifactStore:
+    """Artifacts below one directory. Safe for any number of processes at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "parts").mkdir(parents=True, exist_ok=True)
+
+    def path(self, sha256: str) -> Path:
+        """Where the artifact lies, or would lie."""
+        return self.root / sha256[:2] / sha256
+
+    def has(self, sha256: str) -> bool:
+        """Whether the artifact is here."""
+        return self.path(sha256).is_file()
+
+    def open_path(self, sha256: str) -> Path:
+        """The file of an artifact that must be here. Raises ArtifactError."""
+        path = self.path(sha256)
+        if not path.is_file():
+            raise ArtifactError(
+                f"artifact {sha256} is not in {self.root}: restore it or fetch it again"
+            )
+        return path
+
+    def new_part(self, name: str | None = None) -> Path:
+        """A new empty file to write into before `keep`; the name is for resuming."""
+        path = self.root / "parts" / (name or uuid.uuid4().hex)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        return path
+
+    def write(self, chunks: Iterable[bytes]) -> str:
+        """Keep the bytes of `chunks`; returns their sha256. Nothing stays behind on an error."""
+        part = self.new_part()
+        try:
+            sha = hashlib.sha256()
+            with part.open("wb") as file:
+                for chunk in chunks:
+                    sha.update(chunk)
+                    file.write(chunk)
+            self.keep(part, sha.hexdigest())
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        return sha.hexdigest()
+
+    def keep(self, part: Path, sha256: str) -> None:
+        """Make a written part durable under its hash; the caller vouches for the hash.
+
+        A failed fsync is never retried: the part is dropped and OSError raised.
+        """
+        target = self.path(sha256)
+        try:
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            target.parent.mkdir(exist_ok=True)
+            part.rename(target)
+            _sync_directory(target.parent)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+
+    def fetch(self, sha256: str, download: Callable[[Path], None]) -> Path:
+        """The artifact's file, downloaded first if it is not here. Raises ArtifactError."""
+        if not self.has(sha256):
+            part = self.new_part()
+            try:
+                download(part)
+                found = file_digest(part)
+                if found != sha256:
+                    raise ArtifactError(f"bytes of {sha256} arrived as {found}: try again")
+                self.keep(part, sha256)
+            finally:
+                part.unlink(missing_ok=True)
+        return self.path(sha256)
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_directory(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

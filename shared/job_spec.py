@@ -1,0 +1,292 @@
+"""The job spec: everything that describes one federated run, and nothing about where it runs."""
+
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
+
+from shared.components import (
+    NAME_PATTERN,
+    SHARED,
+    Component,
+    Layers,
+    Modality,
+    TaskKind,
+    task_components,
+)
+
+Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+GENERAL = "general"
+
+_CLASSIFIES = frozenset({TaskKind.IMAGE_CLASSIFICATION, TaskKind.TEXT_CLASSIFICATION})
+_NEEDED_MODALITY = {
+    TaskKind.IMAGE_CLASSIFICATION: Modality.IMAGE,
+    TaskKind.IMAGE_GENERATION: Modality.IMAGE,
+    TaskKind.TEXT_CLASSIFICATION: Modality.TEXT,
+}
+
+
+class Spec(BaseModel):
+    """A frozen part of the job spec; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskSpec(Spec):
+    """One task, as all clients that have it understand it."""
+
+    kind: TaskKind
+    modalities: Annotated[tuple[Modality, ...], Field(min_length=1)]
+    classes: tuple[Title, ...] = Field(
+        default=(),
+        description="Class names, in the order of the head's outputs; classification only.",
+    )
+    domains: Annotated[tuple[Name, ...], Field(min_length=1)] = (GENERAL,)
+    margin: FiniteFloat = Field(
+        default=0.0,
+        description="TAP replaces when engaged loss + margin < personal loss (nats per label or "
+        "token, or squared error per pixel value).",
+    )
+    distillation_weight: NonNegativeFloat = Field(
+        default=1.0, description="lambda of this task's distillation loss in stage two."
+    )
+    max_target_tokens: Annotated[int, Field(ge=2, le=512)] = Field(
+        default=16,
+        description="Longest generated text, its end token included; text generation only.",
+    )
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the task's outputs are classes."""
+        return self.kind in _CLASSIFIES
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        needed = _NEEDED_MODALITY.get(self.kind)
+        if needed is not None and needed not in self.modalities:
+            raise ValueError(f"{self.kind} reads {needed}: add it to modalities")
+        for field in ("modalities", "classes", "domains"):
+            values = getattr(self, field)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{field} names something twice: remove the repetition")
+        if self.classifies and len(self.classes) < 2:
+            raise ValueError(f"{self.kind} needs at least two classes: list their names")
+        if not self.classifies and self.classes:
+            raise ValueError(f"{self.kind} has no classes: remove them")
+        return self
+
+    def components(
+        self, name: str, layers: Layers, domains: tuple[str, ...] | None = None
+    ) -> frozenset[Component]:
+        """C(o) for this task called `name`, over `domains` (default: all of the task's)."""
+        return task_components(
+            name, self.kind, self.modalities, self.domains if domains is None else domains, layers
+        )
+
+
+class TapAlgorithm(Spec):
+    """Two-Stage Adaptive Personalization (arXiv 2509.26524)."""
+
+    name: Literal["tap"]
+    temperature: PositiveFloat = 1.0
+
+
+class FedAvgAlgorithm(Spec):
+    """Federated averaging of components; with local post-training unless switched off."""
+
+    name: Literal["fedavg"]
+    post_training: bool = True
+
+
+class LocalAlgorithm(Spec):
+    """Each client trains alone, with the same budget of optimizer steps."""
+
+    name: Literal["local"]
+
+
+Algorithm = Annotated[TapAlgorithm | FedAvgAlgorithm | LocalAlgorithm, Field(discriminator="name")]
+
+
+class LowRank(Spec):
+    """Rank and scale of a LoRA."""
+
+    rank: PositiveInt
+    alpha: PositiveFloat
+
+
+class LoraSpec(Spec):
+    """LoRA on the base's own modules; the defaults are the paper's for FLAVA."""
+
+    encoder: LowRank = LowRank(rank=8, alpha=16)
+    expert: LowRank = LowRank(rank=4, alpha=8)
+    attention: LowRank = LowRank(rank=16, alpha=32)
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+
+
+class RandomBase(Spec):
+    """Sizes of a base with random weights, for tests and demonstrations."""
+
+    hidden_size: Annotated[int, Field(ge=8, multiple_of=8)] = 64
+    heads: PositiveInt = 4
+    image_layers: PositiveInt = 2
+    text_layers: PositiveInt = 2
+    fusion_layers: PositiveInt = 2
+    image_size: Annotated[int, Field(ge=8)] = 64
+    patch_size: PositiveInt = 8
+    seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.image_size % self.patch_size:
+            raise ValueError("patch_size must divide image_size: choose another")
+        if self.hidden_size % self.heads:
+            raise ValueError("heads must divide hidden_size: choose another")
+        return self
+
+
+class ModelSpec(Spec):
+    """The backbone and what of it trains."""
+
+    family: Literal["flava"] = "flava"
+    weights: Title = Field(
+        default="random",
+        description="`random`, a local directory in the hub's format, or a hub name.",
+    )
+    random: RandomBase = RandomBase()
+    digest: Sha256 | None = Field(
+        default=None,
+        description="Digest that the base must have; taken from the planner if absent.",
+    )
+    trainable: Literal["lora", "full"] = "lora"
+    train_embeddings: bool = Field(
+        default=False, description="Train and send the word embeddings too; with trainable: full."
+    )
+    lora: LoraSpec = LoraSpec()
+    mote_layers: PositiveInt = 1
+    mome_layers: PositiveInt = 1
+    domain_rank: PositiveInt = 4
+    decoder_layers: PositiveInt = 1
+    max_text_tokens: Annotated[int, Field(ge=4, le=512)] = 40
+
+    @property
+    def layers(self) -> Layers:
+        """Numbers of MoTE and MoME layers."""
+        return Layers(self.mote_layers, self.mome_layers)
+
+    @model_validator(mode="after")
+    def _embeddings_need_full(self) -> Self:
+        if self.train_embeddings and self.trainable != "full":
+            raise ValueError("train_embeddings needs trainable: full; set it or leave this out")
+        return self
+
+
+class LearningRate(Spec):
+    """Peak rate with linear warm-up over rounds, then linear decay to `final` at the last round."""
+
+    peak: PositiveFloat = 3e-4
+    warmup_from: PositiveFloat = 1e-4
+    warmup_rounds: NonNegativeInt = 20
+    final: PositiveFloat | None = Field(default=None, description="Default: the peak, no decay.")
+
+    def at(self, number: int, rounds: int) -> float:
+        """The rate of round `number` (from 1) of `rounds`."""
+        if number <= self.warmup_rounds:
+            return self.warmup_from + (self.peak - self.warmup_from) * number / self.warmup_rounds
+        final = self.peak if self.final is None else self.final
+        span = max(rounds - self.warmup_rounds, 1)
+        return self.peak + (final - self.peak) * (number - self.warmup_rounds) / span
+
+
+class TrainingSpec(Spec):
+    """Local training in a round: the budget is `local_steps` optimizer steps for each model."""
+
+    local_steps: PositiveInt = 20
+    batch_size: PositiveInt = Field(
+        default=32, description="Samples in a micro-batch, all tasks together."
+    )
+    accumulation: PositiveInt = Field(default=1, description="Micro-batches in an optimizer step.")
+    learning_rate: LearningRate = LearningRate()
+    weight_decay: NonNegativeFloat = 0.01
+    clip_norm: PositiveFloat = 1.0
+
+
+class RoundsSpec(Spec):
+    """How many rounds, with whom, and how long to wait."""
+
+    count: Annotated[int, Field(ge=1, le=100_000)]
+    clients_per_round: PositiveInt | None = Field(default=None, description="Default: all.")
+    quorum: PositiveInt | None = Field(
+        default=None,
+        description="Accepted clients without which a round fails; default: all of the round.",
+    )
+    deadline: timedelta = Field(
+        default=timedelta(hours=1), description="How long a round waits for its clients."
+    )
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.deadline < timedelta(seconds=1):
+            raise ValueError("deadline must be at least one second")
+        if self.clients_per_round and self.quorum and self.quorum > self.clients_per_round:
+            raise ValueError("quorum is larger than clients_per_round: lower it")
+        return self
+
+
+class PostSpec(Spec):
+    """Stage two: local training of the last server model, then distillation."""
+
+    steps: PositiveInt = 13
+    learning_rate: PositiveFloat = 1e-4
+
+
+class JobSpec(Spec):
+    """One federated run."""
+
+    name: Title
+    seed: NonNegativeInt = 41
+    algorithm: Algorithm
+    model: ModelSpec = ModelSpec()
+    training: TrainingSpec = TrainingSpec()
+    rounds: RoundsSpec
+    post: PostSpec = PostSpec()
+    tasks: Annotated[dict[Name, TaskSpec], Field(min_length=1)]
+    clients: Annotated[tuple[Name, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.clients)) != len(self.clients):
+            raise ValueError("clients names a client twice: remove the repetition")
+        rounds = self.rounds
+        for field in ("clients_per_round", "quorum"):
+            number = getattr(rounds, field)
+            if number is not None and number > len(self.clients):
+                raise ValueError(
+                    f"rounds.{field} is {number} but the job names {len(self.clients)} clients"
+                )
+        if SHARED in self.tasks:
+            raise ValueError(f"{SHARED!r} cannot be a task's name: choose another")
+        return self
+
+    @property
+    def clients_per_round(self) -> int:
+        """Clients that are asked in each round."""
+        return self.rounds.clients_per_round or len(self.clients)
+
+    @property
+    def quorum(self) -> int:
+        """Accepted clients without which a round fails."""
+        return self.rounds.quorum or self.clients_per_round

@@ -1,0 +1,279 @@
+"""What travels between workers and server: offers, claims, results, uploads. JSON on the wire."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, PositiveInt
+
+from shared.components import Modality, TaskKind
+from shared.job_spec import JobSpec, Name, Sha256
+
+ComponentName = Annotated[str, Field(min_length=1, max_length=200)]
+TensorName = Annotated[str, Field(min_length=1, max_length=300)]
+Sentence = Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class Message(BaseModel):
+    """A frozen message; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskOffer(Message):
+    """What a client has for one task: counts only, never a sample."""
+
+    kind: TaskKind
+    modalities: tuple[Modality, ...]
+    n_classes: NonNegativeInt = 0
+    train: Annotated[dict[Name, PositiveInt], Field(min_length=1)] = Field(
+        description="Training samples per domain."
+    )
+    validation: PositiveInt
+    test: PositiveInt
+
+    @property
+    def n_train(self) -> int:
+        """Training samples of all domains."""
+        return sum(self.train.values())
+
+
+class ClientOffer(Message):
+    """What a client can take part in."""
+
+    tasks: Annotated[dict[Name, TaskOffer], Field(min_length=1)]
+
+
+class TensorSpec(Message):
+    """Shape and dtype (safetensors' name) of one tensor."""
+
+    shape: tuple[NonNegativeInt, ...]
+    dtype: Literal["F32"] = "F32"
+
+    @property
+    def n_values(self) -> int:
+        """Number of values."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the values."""
+        return 4 * self.n_values
+
+
+class ComponentSpec(Message):
+    """The tensors of one component, and the bytes of frozen weights that it stands on."""
+
+    tensors: Annotated[dict[TensorName, TensorSpec], Field(min_length=1)]
+    frozen_bytes: NonNegativeInt = 0
+
+
+class Catalogue(Message):
+    """What every component of a job is: the server refuses anything else."""
+
+    base_digest: Sha256
+    components: Annotated[dict[ComponentName, ComponentSpec], Field(min_length=1)]
+
+
+class AssignmentKind(StrEnum):
+    """What an assignment asks for."""
+
+    PLAN = "plan"
+    TRAIN = "train"
+    PERSONALIZE = "personalize"
+    EVALUATE = "evaluate"
+
+
+class Lease(Message):
+    """The right to work on an assignment; `attempt` fences off earlier holders."""
+
+    id: UUID
+    attempt: PositiveInt
+    seconds: float = Field(description="Seconds from now until the lease is missed.")
+
+
+class Claim(Message):
+    """One assignment, claimed, with all that it takes to do it."""
+
+    assignment_id: UUID
+    kind: AssignmentKind
+    job_id: UUID
+    spec: JobSpec
+    lease: Lease
+    round: NonNegativeInt = Field(description="Round number from 1; 0 when planning.")
+    components: tuple[ComponentName, ...] = Field(description="Components that this client uses.")
+    version: NonNegativeInt | None = Field(default=None, description="Absent when planning.")
+    manifest: dict[ComponentName, Sha256] = Field(
+        default_factory=dict, description="Artifact of each of the components in that version."
+    )
+    base_digest: Sha256 | None = None
+    state_digest: Sha256 | None = Field(
+        default=None, description="Personal state after the last accepted assignment, if any."
+    )
+
+
+class HeldLease(Message):
+    """Which lease a worker speaks for."""
+
+    lease_id: UUID
+    attempt: PositiveInt
+
+
+class Heartbeat(HeldLease):
+    """A worker lives and works on its assignment."""
+
+    progress: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class Instruction(StrEnum):
+    """What a worker is to do with the assignment that it holds."""
+
+    CONTINUE = "continue"
+    CANCEL = "cancel"
+    STALE = "stale"
+
+
+class HeartbeatReply(Message):
+    """The server's answer to a heartbeat."""
+
+    instruction: Instruction
+    lease_seconds: float
+
+
+class Decision(Message):
+    """Whether stage one replaced a task's components in the personal model, and why.
+
+    Losses are means per sample; `personal_loss` is absent before the first personal training
+    (infinity in the paper).
+    """
+
+    task: Name
+    engaged_loss: FiniteFloat
+    personal_loss: FiniteFloat | None
+    margin: FiniteFloat
+    replaced: bool
+
+
+class TaskLosses(Message):
+    """Mean training losses of one task in one assignment, per sample."""
+
+    engaged: FiniteFloat | None = None
+    personal: FiniteFloat | None = None
+
+
+class Traffic(Message):
+    """Bytes of artifacts that one assignment moved, and how long it took."""
+
+    bytes_down: NonNegativeInt = 0
+    bytes_up: NonNegativeInt = 0
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+
+
+class TaskScore(Message):
+    """How good one model is at one task on one client's test split.
+
+    `skill` is (value - reference) / (best - reference): 0 for the best constant answer learnt from
+    the client's training split, 1 for a perfect model.
+    """
+
+    metric: str
+    value: FiniteFloat
+    reference: FiniteFloat
+    skill: FiniteFloat
+    n: PositiveInt
+    metrics: dict[str, FiniteFloat] = Field(default_factory=dict)
+
+
+class Variant(StrEnum):
+    """Which of a client's models was measured."""
+
+    ENGAGED = "engaged"
+    POST_TRAINED = "post_trained"
+    PERSONAL = "personal"
+    DISTILLED = "distilled"
+
+
+class PlanResult(HeldLease):
+    """Version 0 is uploaded."""
+
+    kind: Literal["plan"] = "plan"
+    components: dict[ComponentName, Sha256]
+    traffic: Traffic = Traffic()
+
+
+class TrainResult(HeldLease):
+    """A round's work of one client is done."""
+
+    kind: Literal["train"] = "train"
+    components: dict[ComponentName, Sha256] = Field(description="Uploaded components that changed.")
+    losses: dict[Name, TaskLosses]
+    decisions: tuple[Decision, ...] = ()
+    state_digest: Sha256 | None = None
+    traffic: Traffic = Traffic()
+
+
+class PersonalizeResult(HeldLease):
+    """Stage two of one client is done."""
+
+    kind: Literal["personalize"] = "personalize"
+    losses: dict[Name, TaskLosses]
+    state_digest: Sha256 | None = None
+    traffic: Traffic = Traffic()
+
+
+class EvaluateResult(HeldLease):
+    """One client's models are measured."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    scores: dict[Variant, dict[Name, TaskScore]]
+    validation: dict[Variant, dict[Name, TaskScore]] = Field(default_factory=dict)
+    traffic: Traffic = Traffic()
+
+
+AssignmentResult = Annotated[
+    PlanResult | TrainResult | PersonalizeResult | EvaluateResult, Field(discriminator="kind")
+]
+
+
+class FailureCode(StrEnum):
+    """Why a worker could not do its assignment."""
+
+    OUT_OF_MEMORY = "out_of_memory"
+    DIVERGED = "diverged"
+    BAD_DATA = "bad_data"
+    BASE_MISMATCH = "base_mismatch"
+    STATE_MISMATCH = "state_mismatch"
+    REFUSED = "refused"
+    INTERNAL = "internal"
+
+
+RETRYABLE = frozenset({FailureCode.OUT_OF_MEMORY, FailureCode.INTERNAL})
+
+
+class Failure(HeldLease):
+    """A worker could not do its assignment, and why."""
+
+    code: FailureCode
+    message: Sentence
+
+
+class UploadCreate(HeldLease):
+    """Announces one component's bytes for an assignment."""
+
+    assignment_id: UUID
+    component: ComponentName
+    sha256: Sha256
+    n_bytes: PositiveInt
+
+
+class UploadView(Message):
+    """An upload: bytes from `offset` on are still wanted; complete ones are checked and kept."""
+
+    id: UUID
+    component: ComponentName
+    offset: NonNegativeInt
+    n_bytes: PositiveInt
+    complete: bool

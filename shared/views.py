@@ -1,0 +1,231 @@
+"""What operators read: jobs, rounds, versions, reports, clients, problems. JSON on the wire."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.job_spec import JobSpec, Name, Sha256
+from shared.messages import (
+    AssignmentKind,
+    ClientOffer,
+    ComponentName,
+    Decision,
+    Message,
+    TaskLosses,
+    TaskScore,
+    Traffic,
+    Variant,
+)
+from shared.states import AssignmentState, JobState, RoundState
+
+
+class Problem(Message):
+    """RFC 9457 problem details with a stable code; `detail` says what to do about it."""
+
+    type: str = Field(examples=["urn:tapestry:problem:unknown_client"])
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: tuple[str, ...] = Field(default=(), description="One sentence for each wrong field.")
+
+
+class FailureView(Message):
+    """Why a job, round or assignment failed."""
+
+    code: str
+    message: str
+
+
+class JobView(Message):
+    """A job and where it stands."""
+
+    id: UUID
+    name: str
+    algorithm: str
+    state: JobState
+    round: int = Field(description="The newest round, 0 before the first.")
+    rounds: int = Field(description="Rounds that the job asks for.")
+    clients: tuple[Name, ...]
+    created_at: datetime
+    updated_at: datetime
+    failure: FailureView | None = None
+
+
+class JobDetail(JobView):
+    """A job with its spec."""
+
+    spec: JobSpec
+
+
+class JobList(Message):
+    """Jobs, newest first; pass `next` as `cursor` for more."""
+
+    items: tuple[JobView, ...]
+    next: str | None = None
+
+
+class AssignmentView(Message):
+    """One client's part in a round or phase."""
+
+    id: UUID
+    client: Name | None = Field(description="Absent for the planner's assignment.")
+    kind: AssignmentKind
+    state: AssignmentState
+    attempt: int
+    progress: float
+    losses: dict[Name, TaskLosses] = Field(default_factory=dict)
+    decisions: tuple[Decision, ...] = ()
+    traffic: Traffic | None = None
+    failure: FailureView | None = None
+
+
+class RoundView(Message):
+    """A round: who was asked, what came, what travelled."""
+
+    number: int
+    state: RoundState
+    opened_at: datetime
+    deadline_at: datetime
+    closed_at: datetime | None
+    version: int | None = Field(description="The version that the round published.")
+    bytes_down: int
+    bytes_up: int
+    bytes_full_exchange: int = Field(
+        description="What sending full state dicts, down and up, would have cost."
+    )
+    assignments: tuple[AssignmentView, ...]
+
+
+class RoundList(Message):
+    """All rounds of a job, oldest first."""
+
+    items: tuple[RoundView, ...]
+
+
+class ContributionView(Message):
+    """One client's share in one component of a version."""
+
+    client: Name
+    weight: float = Field(description="Training samples that stood behind the component.")
+
+
+class ManifestEntry(Message):
+    """One component of a version."""
+
+    sha256: Sha256
+    n_bytes: int
+    made_in: int = Field(description="The version that first held this artifact.")
+    contributions: tuple[ContributionView, ...] = ()
+
+
+class VersionView(Message):
+    """An immutable map from component to artifact."""
+
+    number: int
+    round: int
+    created_at: datetime
+    manifest: dict[ComponentName, ManifestEntry]
+
+
+class VersionSummary(Message):
+    """A version without its manifest."""
+
+    number: int
+    round: int
+    created_at: datetime
+    n_components: int
+    n_changed: int
+    n_bytes: int
+
+
+class VersionList(Message):
+    """All versions of a job, oldest first."""
+
+    items: tuple[VersionSummary, ...]
+
+
+class ReportRow(Message):
+    """One measured model: a client, a task, a variant."""
+
+    client: Name
+    task: Name
+    variant: Variant
+    score: TaskScore
+    validation: TaskScore | None = None
+
+
+class ReplacementRow(Message):
+    """One decision of stage one."""
+
+    client: Name
+    round: int
+    decision: Decision
+
+
+class ReportView(Message):
+    """What federation gave, per client and task."""
+
+    job_id: UUID
+    name: str
+    algorithm: str
+    state: JobState
+    rounds: int
+    seconds: float
+    bytes_down: int
+    bytes_up: int
+    bytes_full_exchange: int
+    final_version: int
+    final_manifest: dict[ComponentName, Sha256]
+    scores: tuple[ReportRow, ...]
+    replacements: tuple[ReplacementRow, ...]
+    optimizer_steps: dict[str, int] = Field(
+        description="Budget per client and model: rounds, post-training, total."
+    )
+
+
+class EventView(Message):
+    """Something that happened to a job."""
+
+    id: int
+    at: datetime
+    kind: str
+    job_id: UUID | None
+    data: dict[str, str | int | float | bool | None]
+
+
+class EventList(Message):
+    """Events in order; pass the last id as `after` for more."""
+
+    items: tuple[EventView, ...]
+
+
+class ClientCreate(Message):
+    """Registers a client."""
+
+    id: Name
+    description: Annotated[str, Field(max_length=500)] = ""
+
+
+class ClientView(Message):
+    """A client and what it offers."""
+
+    id: Name
+    description: str
+    created_at: datetime
+    seen_at: datetime | None = Field(description="When a worker last spoke for it.")
+    offer: ClientOffer | None
+
+
+class ClientCreated(ClientView):
+    """A new client with its key, shown this once."""
+
+    key: str
+
+
+class ClientList(Message):
+    """All clients."""
+
+    items: tuple[ClientView, ...]

@@ -1,0 +1,1 @@
+"""Small jobs, networks and data that several tests use."""

@@ -1,0 +1,85 @@
+"""`python -m worker clients` serves clients, `python -m worker planner` plans jobs."""
+
+import logging
+import signal
+import sys
+import threading
+import time
+
+import torch
+from pydantic import ValidationError
+
+from shared.api_client import ApiClient, ApiError
+from shared.artifacts import ArtifactStore
+from shared.spec_files import SpecError, explain
+from shared.wakeups import WORKER_ARGUMENTS
+from worker.celery_app import make_app
+from worker.data.client_file import ClientFile
+from worker.data.rows import DataError
+from worker.host import Host, Member
+from worker.settings import WorkerSettings
+from worker.workplace import Workplace
+
+PLANNER = "planner"
+_RETRY_S = 2.0
+
+
+def main(role: str) -> None:
+    """Serve until told to stop. Raises ValueError, SpecError, DataError, ApiError, OSError."""
+    settings = WorkerSettings()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    torch.set_num_threads(settings.threads)
+    host = Host(_planner(settings) if role == PLANNER else _clients(settings))
+    _offer_when_ready(host)
+    poller = threading.Thread(target=host.poll, args=(settings.poll_s,), name="poll", daemon=True)
+    poller.start()
+    if settings.redis_url is None:
+        signal.signal(signal.SIGTERM, lambda *_: host.stopping.set())
+        poller.join()
+    else:
+        app = make_app(settings.redis_url, host, planner=role == PLANNER)
+        app.worker_main(["worker", "--loglevel=INFO", *WORKER_ARGUMENTS])
+
+
+def _planner(settings: WorkerSettings) -> dict[str, Member]:
+    cache = ArtifactStore(settings.work_dir / "cache")
+    api = ApiClient(settings.api_url, settings.key_of(PLANNER))
+    return {PLANNER: Member(api, Workplace(PLANNER, cache, settings.work_dir))}
+
+
+def _clients(settings: WorkerSettings) -> dict[str, Member]:
+    if not settings.client_files:
+        raise ValueError("no client: name at least one client file in TAPESTRY_CLIENT_FILES")
+    if settings.key is not None and len(settings.client_files) > 1:
+        raise ValueError("TAPESTRY_KEY is one client's key: give several by TAPESTRY_KEYS_DIR")
+    cache = ArtifactStore(settings.work_dir / "cache")
+    members = {}
+    for path in settings.client_files:
+        file = ClientFile.read(path)
+        api = ApiClient(settings.api_url, settings.key_of(file.client))
+        members[file.client] = Member(api, Workplace(file.client, cache, settings.work_dir, file))
+    return members
+
+
+def _offer_when_ready(host: Host) -> None:
+    """Offer the clients' data; wait for the API as long as it is away."""
+    while True:
+        try:
+            return host.offer()
+        except ApiError as error:
+            if error.problem.status not in {0, 503}:
+                raise
+            logging.getLogger("tapestry.worker").warning("waiting for the API: %s", error)
+            time.sleep(_RETRY_S)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in ([PLANNER], ["clients"]):
+        sys.exit("usage: python -m worker {clients,planner}")
+    try:
+        main(sys.argv[1])
+    except ValidationError as problem:
+        sys.exit("worker settings: " + "; ".join(explain(WorkerSettings, problem)))
+    except (ValueError, SpecError, DataError, ApiError, OSError) as problem:
+        sys.exit(f"worker: {problem}")

@@ -1,0 +1,76 @@
+"""Model states as files: one canonical file for each component, named by its hash."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shared.artifacts import ArtifactError, ArtifactStore
+from shared.messages import Catalogue, ComponentSpec, TensorSpec
+from shared.tensor_file import component_layout
+from worker.models.network import Network, State
+from worker.models.parts import frozen_bytes
+
+
+def component_spec(tensors: Mapping[str, Tensor], frozen: int = 0) -> ComponentSpec:
+    """What the catalogue says about a component."""
+    shapes = {name: TensorSpec(shape=tuple(t.shape)) for name, t in tensors.items()}
+    return ComponentSpec(tensors=shapes, frozen_bytes=frozen)
+
+
+def catalogue(network: Network) -> Catalogue:
+    """What every component of a network is."""
+    return Catalogue(
+        base_digest=network.base.digest,
+        components={
+            name: component_spec(network.tensors(name), frozen_bytes(network.part(name)))
+            for name in network.components
+        },
+    )
+
+
+def save_state(store: ArtifactStore, state: State) -> dict[str, str]:
+    """Keep each component of a state; returns the manifest component -> sha256."""
+    return {name: save_component(store, tensors) for name, tensors in state.items()}
+
+
+def save_component(store: ArtifactStore, tensors: Mapping[str, Tensor]) -> str:
+    """Keep one component; returns its sha256."""
+    return store.write(_chunks(tensors))
+
+
+def _chunks(tensors: Mapping[str, Tensor]) -> Iterator[bytes]:
+    yield component_layout(component_spec(tensors)).header
+    for name in sorted(tensors):
+        yield tensors[name].detach().contiguous().numpy().astype("<f4", copy=False).tobytes()
+
+
+def load_state(
+    paths: Mapping[str, Path], specs: Mapping[str, ComponentSpec]
+) -> dict[str, dict[str, Tensor]]:
+    """Read a state from its components' files. Raises ArtifactError."""
+    return {name: load_component(path, specs[name]) for name, path in paths.items()}
+
+
+def load_component(path: Path, spec: ComponentSpec) -> dict[str, Tensor]:
+    """Read one component's file, which must have exactly these tensors. Raises ArtifactError."""
+    expected = component_layout(spec)
+    content = path.read_bytes()
+    if len(content) != expected.n_bytes or not content.startswith(expected.header):
+        raise ArtifactError(
+            f"{path.name} has other tensors than this network: check that worker and server "
+            "have the same version and the same base"
+        )
+    return {
+        name: torch.from_numpy(
+            np.frombuffer(content, "<f4", tensor.n_values, expected.offsets[name]).copy()
+        ).view(tensor.shape)
+        for name, tensor in spec.tensors.items()
+    }
+
+
+def network_specs(network: Network, components: Iterable[str]) -> dict[str, ComponentSpec]:
+    """The specs of some of a network's components, as it needs them."""
+    return {name: component_spec(network.tensors(name)) for name in components}

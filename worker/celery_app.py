@@ -1,0 +1,30 @@
+"""The Celery side of a worker: wake-ups, which only say that there may be work."""
+
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_shutting_down
+from kombu.entity import Queue
+
+from shared.wakeups import CELERY_SETTINGS, PLANNER_QUEUE, WAKE, client_queue
+from worker.host import Host
+
+
+def make_app(redis_url: str, host: Host, *, planner: bool) -> Celery:
+    """A Celery application that listens on the queues of the host's members."""
+    queues = {PLANNER_QUEUE if planner else client_queue(name): name for name in host.members}
+    app = Celery("tapestry-worker", broker=redis_url)
+    app.conf.update(
+        CELERY_SETTINGS,
+        task_queues=[Queue(q, exchange="", routing_key=q) for q in queues],  # type: ignore[no-untyped-call]  # kombu has few types
+    )
+
+    @app.task(name=WAKE, bind=True)  # type: ignore[untyped-decorator]  # celery has no types
+    def wake(self: Any, assignment_id: str) -> None:  # noqa: ARG001 - the claim says which
+        host.work(queues[self.request.delivery_info["routing_key"]])
+
+    @worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]  # celery has no types
+    def stop(**_: Any) -> None:
+        host.stopping.set()
+
+    return app

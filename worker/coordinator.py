@@ -1,0 +1,106 @@
+"""The talk with the coordinator for one client (or the planner): lease, artifacts, report."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared.api_client import ApiClient, ApiError
+from shared.artifacts import ArtifactStore
+from shared.messages import Catalogue, Claim, Heartbeat, Instruction, Traffic, UploadCreate
+
+_GONE = frozenset({403, 404, 409})
+
+
+class WithdrawnError(Exception):
+    """The assignment is no longer ours: cancelled, taken over, or this worker is to stop."""
+
+
+class Hold:
+    """A held assignment: its lease is renewed in the background while work goes on.
+
+    Counts what travels. `check` raises WithdrawnError as soon as the work is in vain.
+    """
+
+    def __init__(
+        self, api: ApiClient, claim: Claim, cache: ArtifactStore, stopping: threading.Event
+    ) -> None:
+        self.claim = claim
+        self._api = api
+        self._cache = cache
+        self._stopping = stopping
+        self._done = threading.Event()
+        self._progress = 0.0
+        self._withdrawn: str | None = None
+        self._started = time.monotonic()
+        self._bytes_down = 0
+        self._bytes_up = 0
+
+    @property
+    def traffic(self) -> Traffic:
+        """What travelled so far, and how long it took."""
+        seconds = time.monotonic() - self._started
+        return Traffic(bytes_down=self._bytes_down, bytes_up=self._bytes_up, seconds=seconds)
+
+    def check(self, progress: float) -> None:
+        """Note the progress (0 to 1). Raises WithdrawnError when there is no reason to go on."""
+        self._progress = progress
+        if self._stopping.is_set():
+            raise WithdrawnError("this worker stops")
+        if self._withdrawn:
+            raise WithdrawnError(self._withdrawn)
+
+    def pull(self, manifest: Mapping[str, str]) -> dict[str, Path]:
+        """Files of the components of a manifest; fetches only what the cache lacks."""
+        return {component: self._fetch(sha) for component, sha in manifest.items()}
+
+    def _fetch(self, sha256: str) -> Path:
+        if not self._cache.has(sha256):
+            path = self._cache.fetch(sha256, lambda part: self._api.download(sha256, part))
+            self._bytes_down += path.stat().st_size
+        return self._cache.path(sha256)
+
+    def describe(self, catalogue: Catalogue) -> None:
+        """Say what the components of the job are."""
+        self._api.catalogue(self.claim.assignment_id, catalogue)
+
+    def push(self, components: Mapping[str, str]) -> None:
+        """Upload the named artifacts of the cache as components of this assignment."""
+        for component, sha256 in components.items():
+            path = self._cache.open_path(sha256)
+            size = path.stat().st_size
+            create = UploadCreate(
+                assignment_id=self.claim.assignment_id,
+                lease_id=self.claim.lease.id,
+                attempt=self.claim.lease.attempt,
+                component=component,
+                sha256=sha256,
+                n_bytes=size,
+            )
+            self._api.upload(create, path)
+            self._bytes_up += size
+
+    @contextmanager
+    def renewed(self) -> Iterator[None]:
+        """Heartbeats run until the block ends."""
+        thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._done.set()
+            thread.join()
+
+    def _beat(self) -> None:
+        lease = self.claim.lease
+        while not self._done.wait(lease.seconds / 3):
+            beat = Heartbeat(lease_id=lease.id, attempt=lease.attempt, progress=self._progress)
+            try:
+                reply = self._api.heartbeat(self.claim.assignment_id, beat)
+            except ApiError as error:
+                if error.problem.status in _GONE:
+                    self._withdrawn = str(error)
+                continue  # the coordinator is away: go on, the lease may be taken up again
+            if reply.instruction is not Instruction.CONTINUE:
+                self._withdrawn = f"the coordinator says {reply.instruction}"

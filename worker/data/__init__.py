@@ -1,0 +1,1 @@
+"""A client's data: read, checked and turned into tensors, once."""

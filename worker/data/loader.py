@@ -1,0 +1,170 @@
+"""A task's samples as tensors, decoded once, with disjoint splits."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from shared.components import Modality, TaskKind
+from shared.job_spec import TaskSpec
+from worker.data.client_file import SPLITS, ClientFile, SplitName
+from worker.data.images import open_image, resized
+from worker.data.rows import DataError, Row
+from worker.data.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """All samples of one split; only what the task reads is there.
+
+    S and T are the longest text and target of the split: columns of nothing but padding are cut.
+    The target of image generation is the input image itself.
+    """
+
+    images: Tensor | None  # (N, 3, H, W) uint8
+    tokens: Tensor | None  # (N, S) token ids from [CLS] to [SEP], padded
+    labels: Tensor | None  # (N,) index into the task's classes
+    targets: Tensor | None  # (N, T) token ids from start to end, padded
+    target_texts: tuple[str, ...]  # as written; empty if nothing is to be said
+    domains: Tensor  # (N,) index into the job's domains of the task
+
+    def __len__(self) -> int:
+        return len(self.domains)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TaskData:
+    """A client's data for one task."""
+
+    train: Split
+    validation: Split
+    test: Split
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Which data are read, and how they are made into tensors."""
+
+    file: ClientFile
+    name: str
+    spec: TaskSpec
+    tokenizer: Tokenizer
+    image_size: int  # pixels
+    max_text_tokens: int
+
+
+def load_task(
+    client_file: ClientFile,
+    name: str,
+    spec: TaskSpec,
+    tokenizer: Tokenizer,
+    image_size: int,
+    max_text_tokens: int,
+) -> TaskData:
+    """Read, check and decode a client's task. Raises DataError, also when splits share a sample.
+
+    Targets hold at most `spec.max_target_tokens` tokens after the start token, the end included.
+    """
+    _check_agreement(client_file, name, spec)
+    source = _Source(client_file, name, spec, tokenizer, image_size, max_text_tokens)
+    seen: dict[bytes, tuple[SplitName, str]] = {}
+    train, validation, test = (_split(source, split, seen) for split in SPLITS)
+    return TaskData(train, validation, test)
+
+
+def _check_agreement(client_file: ClientFile, name: str, spec: TaskSpec) -> None:
+    """The client and the job must mean the same task."""
+    task = client_file.task(name)
+    for what, own, wanted in (
+        ("kind", (task.kind,), (spec.kind,)),
+        ("modalities", sorted(task.modalities), sorted(spec.modalities)),
+        ("classes", task.classes, spec.classes),
+    ):
+        if own != wanted:
+            raise DataError(
+                f"client {client_file.client}: task {name!r} has {what} {_listed(own)} but the "
+                f"job asks for {_listed(wanted)}; make the client file and the job agree"
+            )
+    unknown = sorted(set(task.domains) - set(spec.domains))
+    if unknown:
+        raise DataError(
+            f"client {client_file.client}: task {name!r} has the unknown domain "
+            f"{_listed(unknown)}; add it to the job's domains or rename it"
+        )
+
+
+def _split(source: _Source, split: SplitName, seen: dict[bytes, tuple[SplitName, str]]) -> Split:
+    rows = source.file.rows(source.name, split)
+    places = [f"{source.file.place(source.name, split)} line {row.line}" for row in rows]
+    images, keys = _images(source, rows, places)
+    for key, place in zip(keys, places, strict=True):
+        other, first = seen.setdefault(key, (split, place))
+        if other != split:
+            raise DataError(
+                f"{place}: is also in the {other} split ({first.rpartition(': ')[2]}); "
+                "remove one, so that no split knows another's samples"
+            )
+    return Split(
+        images=images,
+        tokens=_tokens(source, rows),
+        labels=_labels(source.spec, rows),
+        targets=_targets(source, rows),
+        target_texts=tuple(row.target for row in rows if row.target),
+        domains=torch.tensor([source.spec.domains.index(row.domain) for row in rows]),
+    )
+
+
+def _images(
+    source: _Source, rows: tuple[Row, ...], places: list[str]
+) -> tuple[Tensor | None, list[bytes]]:
+    """Pixels (N, 3, H, W), and for each row the hash of what makes it the same sample.
+
+    That is the image if the task reads one: another question about it is no new sample.
+    """
+    if Modality.IMAGE not in source.spec.modalities:
+        return None, [_digest(" ".join(row.text.split()).casefold().encode()) for row in rows]
+    pixels = torch.empty((len(rows), 3, source.image_size, source.image_size), dtype=torch.uint8)
+    keys = []
+    for number, (row, place) in enumerate(zip(rows, places, strict=True)):
+        image = open_image(source.file.inside(Path(row.image), place), place)
+        pixels[number] = resized(image, source.image_size)
+        keys.append(_digest(repr(image.size).encode() + image.tobytes()))
+    return pixels, keys
+
+
+def _tokens(source: _Source, rows: tuple[Row, ...]) -> Tensor | None:
+    if Modality.TEXT not in source.spec.modalities:
+        return None
+    ids = source.tokenizer.encode([row.text for row in rows], source.max_text_tokens)
+    return _trimmed(ids, source.tokenizer.pad_id)
+
+
+def _labels(spec: TaskSpec, rows: tuple[Row, ...]) -> Tensor | None:
+    if not spec.classifies:
+        return None
+    index = {name: number for number, name in enumerate(spec.classes)}
+    return torch.tensor([index[row.label] for row in rows])
+
+
+def _targets(source: _Source, rows: tuple[Row, ...]) -> Tensor | None:
+    if source.spec.kind is not TaskKind.TEXT_GENERATION:
+        return None
+    length = source.spec.max_target_tokens + 1  # the start token is not generated
+    ids = source.tokenizer.encode_target([row.target for row in rows], length)
+    return _trimmed(ids, source.tokenizer.pad_id)
+
+
+def _trimmed(ids: Tensor, pad: int) -> Tensor:
+    """Without the columns in which all is padding. (N, L) -> (N, S)"""
+    return ids[:, : int((ids != pad).sum(1).max())].contiguous()
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
+
+
+def _listed(values: object) -> str:
+    assert isinstance(values, list | tuple)  # noqa: S101 - for mypy
+    return ", ".join(map(str, values)) or "none"

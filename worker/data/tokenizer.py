@@ -1,0 +1,138 @@
+"""Text to token ids and back, with the WordPiece of BERT that FLAVA and ViLT use.
+
+On the `tokenizers` library directly: no state to set, no padding or truncation remembered between
+calls, and no way to load a vocabulary that is then silently ignored.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import tokenizers
+import torch
+from tokenizers import decoders, models, normalizers, pre_tokenizers
+from torch import LongTensor
+
+PAD, UNKNOWN, START, END, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+SPECIAL = (PAD, UNKNOWN, START, END, MASK)
+
+
+class TokenizerError(Exception):
+    """A vocabulary that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """A vocabulary at work. Texts are padded and cut by the caller's length, never by state."""
+
+    backend: tokenizers.Tokenizer
+    pad_id: int
+    start_id: int
+    end_id: int
+
+    @classmethod
+    def from_vocabulary(cls, path: Path, *, lower_case: bool = True) -> "Tokenizer":
+        """From a WordPiece vocabulary, one entry a line. Raises TokenizerError."""
+        try:
+            entries = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise TokenizerError(
+                f"{path}: the vocabulary cannot be read as UTF-8 text; check the path"
+            ) from error
+        if len(set(entries)) != len(entries):
+            raise TokenizerError(f"{path}: an entry stands twice; remove the repetition")
+        return cls._made(_word_piece(entries, lower_case=lower_case), path)
+
+    @classmethod
+    def from_directory(cls, directory: Path) -> "Tokenizer":
+        """From a directory in the hub's format. Raises TokenizerError."""
+        whole, words = directory / "tokenizer.json", directory / "vocab.txt"
+        if whole.is_file():
+            return cls._made(_from_json(whole), whole)
+        if words.is_file():
+            return cls.from_vocabulary(words)
+        raise TokenizerError(f"{directory}: has neither tokenizer.json nor vocab.txt; add one")
+
+    @classmethod
+    def _made(cls, backend: tokenizers.Tokenizer, path: Path) -> "Tokenizer":
+        ids = backend.get_vocab(with_added_tokens=True)
+        lacking = [token for token in SPECIAL if token not in ids]
+        if lacking:
+            raise TokenizerError(f"{path}: lacks {', '.join(lacking)}; add them")
+        return cls(backend, ids[PAD], ids[START], ids[END])
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of entries; ids are below it."""
+        return len(self.vocabulary)
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """All entries, by id."""
+        ids: Mapping[str, int] = self.backend.get_vocab(with_added_tokens=True)
+        return tuple(sorted(ids, key=ids.__getitem__))
+
+    def encode(self, texts: Sequence[str], length: int) -> LongTensor:
+        """[CLS], tokens, [SEP], then padding; longer texts lose their end, never the [SEP].
+
+        Returns (N, length). Raises ValueError for a length below 2.
+        """
+        if length < 2:
+            raise ValueError("length must leave room for the start and the end token")
+        ids = torch.full((len(texts), length), self.pad_id, dtype=torch.int64)
+        for row, text in enumerate(texts):
+            tokens = self.backend.encode(text, add_special_tokens=False).ids[: length - 2]
+            line = [self.start_id, *tokens, self.end_id]
+            ids[row, : len(line)] = torch.tensor(line)
+        return ids  # type: ignore[return-value]  # torch.full of int64 is a LongTensor
+
+    def encode_target(self, texts: Sequence[str], length: int) -> LongTensor:
+        """What a decoder learns to say: the start token, the text, the end token, then padding.
+
+        Returns (N, length). The end token is always there, so that a cut text still ends.
+        """
+        return self.encode(texts, length)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text up to the first end token; start and padding tokens say nothing."""
+        said = []
+        for token in ids:
+            if token == self.end_id:
+                break
+            if token not in {self.start_id, self.pad_id}:
+                said.append(int(token))
+        text: str = self.backend.decode(said, skip_special_tokens=False)
+        return text
+
+
+def words(text: str) -> list[str]:
+    """The words into which a lower-case vocabulary's normalization splits a text."""
+    plain = _normalizer(lower_case=True).normalize_str(text)
+    return [word for word, _ in pre_tokenizers.BertPreTokenizer().pre_tokenize_str(plain)]
+
+
+def _word_piece(entries: Sequence[str], *, lower_case: bool) -> tokenizers.Tokenizer:
+    vocabulary = {entry: number for number, entry in enumerate(entries)}
+    model = models.WordPiece(vocabulary, unk_token=UNKNOWN, max_input_chars_per_word=100)
+    backend = tokenizers.Tokenizer(model)
+    backend.normalizer = _normalizer(lower_case=lower_case)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece(prefix="##", cleanup=True)
+    return backend
+
+
+def _normalizer(*, lower_case: bool) -> normalizers.Normalizer:
+    return normalizers.BertNormalizer(lowercase=lower_case)
+
+
+def _from_json(path: Path) -> tokenizers.Tokenizer:
+    try:
+        backend = tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exception
+        raise TokenizerError(
+            f"{path}: is not a tokenizer of the tokenizers library ({error}); restore the file"
+        ) from error
+    backend.no_padding()  # saved settings would fight with `encode`
+    backend.no_truncation()
+    return backend

@@ -1,0 +1,1 @@
+"""The network: a frozen base, and components that train on top of it."""

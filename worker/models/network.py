@@ -1,0 +1,208 @@
+"""The network of a client: a flat set of parts, one for each component that it uses.
+
+A model (engaged, personal, teacher) is a `State`: the tensors of its components. The network is the
+one place where a state is put to work, so that any number of models share one frozen base.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from shared.components import (
+    SHARED,
+    Component,
+    DomainExpert,
+    Encoder,
+    Head,
+    Modality,
+    MomeBlock,
+    MomeExpert,
+    MoteBlock,
+    MoteExpert,
+    Projection,
+)
+from shared.job_spec import JobSpec
+from worker.models.base import Base
+from worker.models.blocks import Domains, all_tokens, masked_mean
+from worker.models.heads import Features, TextHead, join
+from worker.models.parts import make_part, tensors
+
+State = Mapping[str, Mapping[str, Tensor]]  # component -> tensor name -> values
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one task; only what the task reads is there."""
+
+    images: Tensor | None  # (B, 3, H, W) uint8
+    tokens: Tensor | None  # (B, S) token ids, padded
+    labels: Tensor | None  # (B,)
+    targets: Tensor | None  # (B, T) token ids from start to end, padded
+    domains: Tensor  # (B,) index into the task's domains
+
+    def __len__(self) -> int:
+        return len(self.domains)
+
+
+class Network(nn.Module):
+    """Parts for the given components on one base."""
+
+    embeddings: Tensor  # (V, D)
+    image_mean: Tensor  # (3, 1, 1)
+    image_std: Tensor  # (3, 1, 1)
+
+    def __init__(self, spec: JobSpec, base: Base, components: Iterable[Component]) -> None:
+        super().__init__()
+        self.spec = spec
+        self.base = base
+        self.parts = nn.ModuleDict(
+            {_key(str(c)): make_part(c, spec, base) for c in sorted(components, key=str)}
+        )
+        self._put(base)
+
+    def _put(self, base: Base) -> None:
+        for name, constant in (
+            ("embeddings", base.embeddings),
+            ("image_mean", base.image_mean),
+            ("image_std", base.image_std),
+        ):
+            self.register_buffer(name, constant, persistent=False)
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Names of the components, sorted."""
+        return tuple(_name(key) for key in self.parts)
+
+    def part(self, component: str) -> nn.Module:
+        """The module of a component. Raises KeyError for one that is not here."""
+        return self.parts[_key(component)]
+
+    def tensors(self, component: str) -> dict[str, nn.Parameter]:
+        """The trainable tensors of a component. Raises KeyError for one that is not here."""
+        return tensors(self.part(component))
+
+    def state(self) -> dict[str, dict[str, Tensor]]:
+        """A copy of all trainable tensors, on the CPU."""
+        return {
+            name: {t: p.detach().to("cpu", copy=True) for t, p in self.tensors(name).items()}
+            for name in self.components
+        }
+
+    def load(self, state: State) -> None:
+        """Take over a state. Raises ValueError, naming them, if tensors lack or are too many."""
+        problems = [*_differences("component", self.components, state)]
+        for name in set(self.components) & set(state):
+            problems += _differences(f"tensor of {name}", self.tensors(name), state[name])
+        if problems:
+            raise ValueError(f"the state does not fit the network: {'; '.join(sorted(problems))}")
+        with torch.no_grad():
+            for name in self.components:
+                for tensor, parameter in self.tensors(name).items():
+                    parameter.copy_(_of_shape(state[name][tensor], parameter, name, tensor))
+
+    def forward(self, task: str, batch: Batch) -> Tensor:
+        """The task's outputs: logits (B, C), images (B, 3, 64, 64), token logits (B, T - 1, V)."""
+        features = self.features(task, batch)
+        head = self.parts[_key(str(Head(task)))]
+        if isinstance(head, TextHead):
+            assert batch.targets is not None, "a text task has targets"  # noqa: S101 - for mypy
+            return head(features, batch.targets[:, :-1], self.embeddings)  # type: ignore[no-any-return]
+        return head(features)  # type: ignore[no-any-return]  # ModuleDict loses the type
+
+    def generate(self, task: str, batch: Batch) -> Tensor:
+        """Generated token ids of a text generation task. (B, T) from the start token on."""
+        head = self.parts[_key(str(Head(task)))]
+        if not isinstance(head, TextHead):
+            raise TypeError(f"task {task!r} does not generate text")
+        words = self.base.tokenizer
+        return head.generate(
+            self.features(task, batch), self.embeddings, words.start_id, words.end_id
+        )
+
+    def features(self, task: str, batch: Batch) -> Features:
+        """Four streams for each modality, through their blocks; their mean is the feature."""
+        kind = self.spec.tasks[task].kind
+        pooled, sequences = [], []
+        for modality in self.spec.tasks[task].modalities:
+            x, mask = self._encode(modality, batch)
+            projected = self.parts[_key(str(Projection()))](x)
+            streams = [
+                self._stream(task, stream, branch, source, mask, batch)
+                for stream, source in ((SHARED, projected), (modality, x))
+                for branch in (SHARED, kind)
+            ]
+            pooled += [masked_mean(stream, mask) for stream in streams]
+            sequences.append((torch.stack(streams).mean(0), mask))
+        return join(torch.stack(pooled).mean(0), sequences)
+
+    def _encode(self, modality: Modality, batch: Batch) -> tuple[Tensor, Tensor]:
+        """A modality's token features (B, S, D) and their mask (B, S)."""
+        encoder = self.parts[_key(str(Encoder(modality)))]
+        match modality:
+            case Modality.IMAGE:
+                assert batch.images is not None, "the task reads images"  # noqa: S101 - for mypy
+                pixels = (batch.images / 255 - self.image_mean) / self.image_std
+                x = encoder(pixel_values=pixels).last_hidden_state
+                return x, all_tokens(x)
+            case Modality.TEXT:
+                assert batch.tokens is not None, "the task reads texts"  # noqa: S101 - for mypy
+                mask = batch.tokens != self.base.tokenizer.pad_id
+                x = encoder(input_ids=batch.tokens, attention_mask=mask.long()).last_hidden_state
+                return x, mask
+
+    def _stream(
+        self, task: str, stream: str, branch: str, x: Tensor, mask: Tensor, batch: Batch
+    ) -> Tensor:
+        """One of the four streams: a MoTE block, then a MoME block. (B, S, D)"""
+        depth = self.spec.model.layers
+        mote = [self._part(MoteExpert(i, stream, branch)) for i in range(depth.mote)]
+        mome = [self._part(MomeExpert(i, branch, stream)) for i in range(depth.mome)]
+        domains = [self._domains(task, stream, i, batch) for i in range(depth.mote)]
+        x = self._part(MoteBlock(stream))(x, mask, mote, domains)
+        return self._part(MomeBlock(branch))(x, mask, mome, [()] * depth.mome)  # type: ignore[no-any-return]
+
+    def _domains(self, task: str, stream: str, layer: int, batch: Batch) -> Domains:
+        """For each domain in the batch its expert and its rows."""
+        names = self.spec.tasks[task].domains
+        present: list[int] = batch.domains.unique().tolist()
+        return [
+            (
+                self._part(DomainExpert(stream, layer, names[index])),
+                (batch.domains == index).nonzero().squeeze(1),
+            )
+            for index in present
+        ]
+
+    def _part(self, component: Component) -> nn.Module:
+        return self.parts[_key(str(component))]
+
+
+def image_targets(images: Tensor, size: int) -> Tensor:
+    """Images as a generating head should give them: from 0 to 1. (B, 3, size, size)"""
+    return functional.interpolate(images / 255, size=(size, size), mode="area")
+
+
+def _key(component: str) -> str:
+    """A component's name as a module's: torch allows no dots there."""
+    return component.replace(".", "/")
+
+
+def _name(key: str) -> str:
+    return key.replace("/", ".")
+
+
+def _differences(what: str, expected: Iterable[str], given: Iterable[str]) -> list[str]:
+    lacking, extra = set(expected) - set(given), set(given) - set(expected)
+    return [f"{what} {n!r} is missing" for n in lacking] + [f"{what} {n!r} is extra" for n in extra]
+
+
+def _of_shape(value: Tensor, parameter: Tensor, component: str, name: str) -> Tensor:
+    if value.shape != parameter.shape:
+        raise ValueError(
+            f"tensor {name!r} of {component} has shape {tuple(value.shape)}, "
+            f"the network needs {tuple(parameter.shape)}"
+        )
+    return value

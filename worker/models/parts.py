@@ -1,0 +1,110 @@
+"""How each kind of component is made from the base; seeded by its own name.
+
+So a component starts with the same values whichever other components exist (version 0).
+"""
+
+from torch import Tensor, nn
+
+from shared.components import (
+    Component,
+    DomainExpert,
+    Encoder,
+    Head,
+    Modality,
+    MomeBlock,
+    MomeExpert,
+    MoteBlock,
+    MoteExpert,
+    Projection,
+    TaskKind,
+)
+from shared.job_spec import JobSpec, ModelSpec, TaskSpec
+from worker.models.base import Base, trainable_copy, view
+from worker.models.blocks import Block, Expert
+from worker.models.heads import ClassificationHead, ImageHead, TextHead
+from worker.models.lora import DomainAdapter, adapt
+from worker.training import seeds
+
+
+def make_part(component: Component, spec: JobSpec, base: Base) -> nn.Module:
+    """The module of one component: what of it trains is exactly the component's tensors."""
+    with seeds.scope(spec.seed, "init", str(component)):
+        return _make(component, spec, base)
+
+
+def _make(component: Component, spec: JobSpec, base: Base) -> nn.Module:
+    model = spec.model
+    mote, mome = range(model.mote_layers), range(model.mote_layers, sum(_depths(model)))
+    match component:
+        case Encoder(modality):
+            return _encoder(Modality(modality), model, base)
+        case Projection():
+            return _identity(base.width)
+        case MoteBlock():
+            return Block(base, model, mote, last_norm=False)
+        case MomeBlock():
+            return Block(base, model, mome, last_norm=True)
+        case DomainExpert():
+            return DomainAdapter(base.width, model.domain_rank)
+        case MoteExpert(layer=layer):
+            return Expert(base, model, mote[layer])
+        case MomeExpert(layer=layer):
+            return Expert(base, model, mome[layer])
+        case Head(task):
+            return _head(spec.tasks[task], model, base)
+
+
+def _depths(model: ModelSpec) -> tuple[int, int]:
+    return model.mote_layers, model.mome_layers
+
+
+def _encoder(modality: Modality, spec: ModelSpec, base: Base) -> nn.Module:
+    """The base's encoder without its pooler, which nothing uses."""
+    source = base.model.get_submodule(f"{modality}_model")
+    encoder = adapt(_without_pooler(source), spec, spec.lora.encoder, ["query", "value"])
+    if modality is Modality.TEXT and not spec.train_embeddings:
+        words = encoder.get_submodule("embeddings.word_embeddings")
+        words.register_parameter("weight", base.words)
+    if spec.trainable == "lora":
+        encoder.register_module("layernorm", trainable_copy(encoder.get_submodule("layernorm")))
+    return encoder
+
+
+def _without_pooler(encoder: nn.Module) -> nn.Module:
+    bare = view(encoder)
+    bare.register_module("pooler", None)
+    return bare
+
+
+def _identity(width: int) -> nn.Module:
+    projection = nn.Linear(width, width)
+    nn.init.eye_(projection.weight)
+    nn.init.zeros_(projection.bias)
+    return projection
+
+
+def _head(task: TaskSpec, spec: ModelSpec, base: Base) -> nn.Module:
+    match task.kind:
+        case TaskKind.IMAGE_CLASSIFICATION | TaskKind.TEXT_CLASSIFICATION:
+            return ClassificationHead(base.width, len(task.classes))
+        case TaskKind.IMAGE_GENERATION:
+            return ImageHead(base.width)
+        case TaskKind.TEXT_GENERATION:
+            return TextHead(
+                base.width,
+                base.heads,
+                spec.decoder_layers,
+                task.max_target_tokens,
+                base.tokenizer.vocab_size,
+            )
+
+
+def tensors(part: nn.Module) -> dict[str, nn.Parameter]:
+    """The trainable tensors of a component by name."""
+    return {name: p for name, p in part.named_parameters() if p.requires_grad}
+
+
+def frozen_bytes(part: nn.Module) -> int:
+    """Bytes of the frozen weights that a component stands on."""
+    frozen: list[Tensor] = [p for p in part.parameters() if not p.requires_grad]
+    return sum(p.numel() * p.element_size() for p in frozen)

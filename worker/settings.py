@@ -1,0 +1,45 @@
+"""Where a worker finds its coordinator, its clients and its disk."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class WorkerSettings(BaseSettings):
+    """From the environment, prefix TAPESTRY_. Hyper-parameters are in the job spec, never here."""
+
+    model_config = SettingsConfigDict(env_prefix="TAPESTRY_", frozen=True)
+
+    api_url: str
+    redis_url: str | None = Field(default=None, description="Without it the worker polls.")
+    work_dir: Path = Field(description="Artifact cache and personal states.")
+    client_files: Annotated[tuple[Path, ...], NoDecode] = ()
+    keys_dir: Path | None = None
+    key: SecretStr | None = Field(default=None, description="When there is one client only.")
+    poll_s: Annotated[float, Field(gt=0)] = 5.0
+    threads: Annotated[int, Field(ge=1)] = Field(
+        default=1, description="Threads of torch; the same number everywhere gives the same bits."
+    )
+
+    @field_validator("client_files", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(Path(part) for part in value.split(",") if part)
+        return value
+
+    def key_of(self, principal: str) -> str:
+        """The API key of a client, or of `planner`. Raises ValueError with the remedy."""
+        if self.key is not None:
+            return self.key.get_secret_value()
+        if self.keys_dir is None:
+            raise ValueError("no key: set TAPESTRY_KEY or TAPESTRY_KEYS_DIR")
+        path = self.keys_dir / f"{principal}.key"
+        try:
+            return path.read_text().strip()
+        except OSError as error:
+            raise ValueError(
+                f"{path} cannot be read ({error.strerror}): put the key of {principal} there"
+            ) from error

@@ -1,0 +1,1 @@
+"""The one training loop, its batches, its randomness, and the measuring of models."""

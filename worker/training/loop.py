@@ -1,0 +1,81 @@
+"""The one training loop: for the engaged model, the personal model and distillation."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from worker.models.network import Batch, Network
+from worker.training.batches import MicroBatch
+
+SampleLoss = Callable[[str, Batch], tuple[Tensor, Tensor]]
+"""Of a task and its batch: what to minimize, and the plain task loss, of each sample. (B,) both"""
+
+
+class DivergedError(Exception):
+    """A loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long and how fast to train."""
+
+    steps: int  # optimizer steps
+    accumulation: int  # micro-batches in a step
+    learning_rate: float
+    weight_decay: float
+    clip_norm: float
+
+
+def train(
+    network: Network,
+    batches: Iterator[MicroBatch],
+    loss: SampleLoss,
+    budget: Budget,
+    on_step: Callable[[int], None],
+) -> dict[str, float]:
+    """Train all tensors of the network's components in place, with AdamW.
+
+    The loss of a micro-batch is the mean over all its samples. Returns the mean plain loss per
+    sample of each task over the whole training, h[o]. `on_step` hears how many steps are done and
+    may raise to end the training. Raises DivergedError.
+    """
+    parameters = [p for name in network.components for p in network.tensors(name).values()]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=budget.learning_rate, weight_decay=budget.weight_decay
+    )
+    totals: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0])
+    network.train()
+    for step in range(budget.steps):
+        optimizer.zero_grad()
+        for _ in range(budget.accumulation):
+            value = _backward(next(batches), loss, budget.accumulation, totals)
+            if not math.isfinite(value):
+                raise DivergedError(
+                    f"the loss became {value} at step {step + 1}: lower the learning rate"
+                )
+        torch.nn.utils.clip_grad_norm_(parameters, budget.clip_norm)
+        optimizer.step()
+        on_step(step + 1)
+    return {task: total / count for task, (total, count) in totals.items()}
+
+
+def _backward(
+    micro: MicroBatch,
+    loss: SampleLoss,
+    accumulation: int,
+    totals: Mapping[str, list[float]],
+) -> float:
+    """Add one micro-batch's gradients; sums of plain losses and sample counts go to `totals`."""
+    size = sum(len(batch) for batch in micro.values())
+    value = torch.zeros(())
+    for task, batch in micro.items():
+        minimized, plain = loss(task, batch)
+        value = value + minimized.sum() / size
+        totals[task][0] += float(plain.detach().double().sum())
+        totals[task][1] += len(batch)
+    (value / accumulation).backward()
+    return float(value.detach())

@@ -1,0 +1,42 @@
+"""What one client (or the planner) has on this machine: cache, personal states, decoded data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from shared.artifacts import ArtifactStore
+from shared.job_spec import JobSpec
+from worker.data.client_file import ClientFile
+from worker.data.loader import TaskData, load_task
+from worker.models.base import Base
+from worker.state import PersonalStore
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """One principal's disk and data in this process."""
+
+    name: str
+    cache: ArtifactStore
+    root: Path
+    file: ClientFile | None = None  # absent for the planner
+    _decoded: dict[tuple[str, str, str, int], TaskData] = field(default_factory=dict)
+
+    def personal_store(self, job: UUID) -> PersonalStore:
+        """The personal states of this client in one job."""
+        return PersonalStore(self.root / "personal" / self.name / str(job))
+
+    def data(self, spec: JobSpec, base: Base) -> Mapping[str, TaskData]:
+        """The client's data for its tasks of the job, decoded once. Raises DataError."""
+        tasks = () if self.file is None else self.file.tasks
+        return {task: self._task(task, spec, base) for task in spec.tasks if task in tasks}
+
+    def _task(self, task: str, spec: JobSpec, base: Base) -> TaskData:
+        length = spec.model.max_text_tokens
+        key = (task, spec.tasks[task].model_dump_json(), base.digest, length)
+        if key not in self._decoded and self.file is not None:
+            self._decoded[key] = load_task(
+                self.file, task, spec.tasks[task], base.tokenizer, base.image_size, length
+            )
+        return self._decoded[key]
