@@ -12,6 +12,8 @@ from worker.models.base import load_base
 from worker.models.network import Network
 from worker.training import seeds
 
+torch.set_num_threads(1)  # many threads on tiny tensors wait for each other
+
 SPEC: Mapping[str, Any] = {
     "name": "small",
     "algorithm": {"name": "tap"},

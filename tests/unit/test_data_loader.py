@@ -106,7 +106,7 @@ def test_questions_about_images(client: Client, colours: Rows) -> None:
 
 
 def test_domains_are_those_of_the_job(client: Client) -> None:
-    rows = {
+    rows: Rows = {
         split: [{"text": f"{split} one", "target": "red"}, {"text": split, "target": "blue"}]
         for split in SPLITS
     }

@@ -1,0 +1,172 @@
+"""Batches, the loop, scores, and what stays on a client's disk."""
+
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.messages import Variant
+from shared.metrics import skill
+from tests.support import small
+from worker.algorithm.stages import NOBODY, Personal
+from worker.artifacts import network_specs
+from worker.state import PersonalStore, StateError
+from worker.training import seeds
+from worker.training.batches import batches, shares
+from worker.training.evaluation import evaluate, token_f1, unigram_nll
+from worker.training.loop import DivergedError
+from worker.training.trainer import Trainer
+
+pytestmark = pytest.mark.unit
+
+JOB = small.spec()
+
+
+@given(st.lists(st.integers(1, 5000), min_size=1, max_size=8), st.integers(1, 64))
+def test_shares_fill_the_batch_and_forget_no_task(sizes: list[int], batch_size: int) -> None:
+    counts = shares(sizes, batch_size)
+    assert sum(counts) == max(batch_size, len(sizes))
+    assert min(counts) >= 1
+
+
+def test_shares_follow_the_sizes() -> None:
+    assert shares([300, 100], 34) == [25, 9]
+
+
+def test_a_task_sees_all_its_samples_before_one_again() -> None:
+    splits = {"digits": small.split(JOB, "digits", 10)}
+    stream = batches(splits, 5, seeds.generator("test"))
+    labels = torch.cat([micro["digits"].images.sum((1, 2, 3)) for micro in islice(stream, 4)])  # type: ignore[union-attr]
+    assert set(Counter(labels.tolist()).values()) == {2}
+
+
+def test_the_same_seed_gives_the_same_batches_and_another_others() -> None:
+    splits = {"digits": small.split(JOB, "digits", 40)}
+    rows = [
+        next(batches(splits, 8, seeds.generator("s", n)))["digits"].labels.tolist()  # type: ignore[union-attr]
+        for n in (1, 1, 2)
+    ]
+    assert rows[0] == rows[1] != rows[2]
+
+
+def test_a_seed_scope_leaves_the_outside_alone() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    with seeds.scope("inside"):
+        inside = torch.rand(2)
+    assert torch.equal(torch.rand(2), expected)
+    with seeds.scope("inside"):
+        assert torch.equal(torch.rand(2), inside)
+
+
+def test_seeds_differ_by_every_part() -> None:
+    named = [("a", 1, "b"), ("a", 1, "c"), ("a", 2, "b"), ("a", 12, "b"), ("a1", 2, "b")]
+    assert len({seeds.derive(*parts) for parts in named}) == len(named)
+
+
+def trainer(**changes: object) -> Trainer:
+    job = small.spec(**changes)
+    tasks = ("digits", "vqa")
+    return Trainer("c01", job, small.network(job, tasks), small.data(job, tasks, 12))
+
+
+def test_training_learns_its_samples() -> None:
+    training = {**small.SPEC["training"], "local_steps": 80}
+    at = trainer(training=training)
+    start = at.network.state()
+    state, first = at.local_steps(start, 1, "engaged")
+    _, second = at.local_steps(state, 2, "engaged")
+    assert second["digits"] < 0.7 * first["digits"]
+    assert second["vqa"] < 0.7 * first["vqa"]
+
+
+def test_accumulation_is_a_larger_batch() -> None:
+    whole = trainer(training={**small.SPEC["training"], "local_steps": 1, "batch_size": 24})
+    parts = trainer(
+        training={**small.SPEC["training"], "local_steps": 1, "batch_size": 6, "accumulation": 4}
+    )
+    start = whole.network.state()
+    (a, h_a), (b, h_b) = (at.local_steps(start, 1, "engaged") for at in (whole, parts))
+    assert h_a == pytest.approx(h_b, abs=1e-5)
+    assert any(not torch.equal(a[n][t], start[n][t]) for n in a for t in a[n])
+    moved = 1e-2  # AdamW's first step is the rate, where the sign of a gradient is sure
+    differ = [float((a[n][t] - b[n][t]).abs().mean()) for n in a for t in a[n]]
+    assert max(differ) < 0.02 * moved
+
+
+def test_a_loss_that_is_no_number_ends_the_training() -> None:
+    at = trainer()
+    broken = {
+        n: {t: v * float("nan") for t, v in ts.items()} for n, ts in at.network.state().items()
+    }
+    with pytest.raises(DivergedError, match="lower the learning rate"):
+        at.local_steps(broken, 1, "engaged")
+
+
+def test_the_work_can_be_stopped_at_a_step() -> None:
+    def stop(done: int) -> None:
+        raise KeyboardInterrupt(done)
+
+    job = small.spec()
+    at = Trainer("c01", job, small.network(job, ["digits"]), small.data(job, ["digits"]), stop)
+    with pytest.raises(KeyboardInterrupt):
+        at.local_steps(at.network.state(), 1, "engaged")
+
+
+@pytest.mark.parametrize("task", sorted(JOB.tasks))
+def test_every_kind_of_task_has_a_score_against_a_constant_answer(task: str) -> None:
+    network = small.network(JOB, [task])
+    sets = small.data(JOB, [task])
+    score = evaluate(network, network.state(), sets, "test")[task]
+    best = 0.0 if score.metric in {"mse", "nll"} else 1.0
+    assert score.n == 6
+    assert score.skill == pytest.approx(skill(score.value, score.reference, best))
+
+
+def test_skill_by_hand() -> None:
+    assert skill(0.8, 0.6, 1.0) == pytest.approx(0.5)
+    assert skill(0.02, 0.04, 0.0) == pytest.approx(0.5)
+    assert skill(0.1, 0.4, 1.0) == pytest.approx(-0.5)
+    assert (skill(1.0, 1.0, 1.0), skill(0.9, 1.0, 1.0)) == (1.0, 0.0)
+
+
+def test_token_f1_by_hand() -> None:
+    assert token_f1("a red circle", "a blue circle") == pytest.approx(2 / 3)
+    assert (token_f1("", ""), token_f1("a", "")) == (1.0, 0.0)
+
+
+def test_the_unigram_reference_by_hand() -> None:
+    split = small.split(JOB, "titles", 2)
+    for field in ("targets",):
+        object.__setattr__(split, field, torch.tensor([[2, 7, 7, 3]]))
+    # counts + 1 over 8 words: word 7 has 3 of 11, the end (3) has 2 of 11
+    by_hand = -(2 * torch.tensor(3 / 11).log() + torch.tensor(2 / 11).log()) / 3
+    assert unigram_nll(split, split, 8, 0) == pytest.approx(float(by_hand), abs=1e-6)
+
+
+def test_a_personal_state_survives_and_the_old_one_goes_after_the_acknowledgement(
+    tmp_path: Path,
+) -> None:
+    network = small.network(JOB, ["digits"])
+    specs = network_specs(network, network.components)
+    store = PersonalStore(tmp_path)
+    assert store.load(None, specs) == NOBODY
+    first = store.save(Personal({Variant.PERSONAL: network.state()}, {"digits": 1.5}))
+    store.promote(first)
+    with torch.no_grad():
+        network.tensors("proj")["bias"].add_(1)
+    second = store.save(Personal({Variant.PERSONAL: network.state()}, {"digits": 1.0}))
+    assert store.load(first, specs).losses == {"digits": 1.5}, "not acknowledged: the old one"
+    files = set(tmp_path.rglob("*"))
+    found = PersonalStore(tmp_path).load(second, specs)
+    assert found.losses == {"digits": 1.0}
+    assert found.model is not None
+    assert torch.equal(found.model["proj"]["bias"], network.state()["proj"]["bias"])
+    assert len(files - set(tmp_path.rglob("*"))) == 2, "the old manifest and the old projection"
+    with pytest.raises(StateError, match="restore the directory"):
+        store.load(first, specs)
