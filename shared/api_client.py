@@ -95,10 +95,10 @@ class ApiClient:
         except httpx.HTTPError:
             return False
 
-    def submit(self, spec: JobSpec, idempotency_key: str) -> JobView:
+    def submit(self, spec: JobSpec, idempotency_key: str) -> JobDetail:
         """Launch a job; the same key launches it once."""
         headers = {"Idempotency-Key": idempotency_key}
-        return self._send(JobView, "POST", "/v1/jobs", body=spec, headers=headers)
+        return self._send(JobDetail, "POST", "/v1/jobs", body=spec, headers=headers)
 
     def jobs(self, cursor: str | None = None) -> JobList:
         """Jobs, newest first."""

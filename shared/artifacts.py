@@ -25,10 +25,16 @@ def digest(chunks: Iterable[bytes]) -> str:
 
 
 class ArtifactStore:
-    """Artifacts below one directory. Safe for any number of processes at once."""
+    """Artifacts below one directory. Safe for any number of processes at once.
 
-    def __init__(self, root: Path) -> None:
+    A store that is not durable, such as a cache, may hold damaged files after a power cut; `fetch`
+    notices them, for it checks each file once.
+    """
+
+    def __init__(self, root: Path, *, durable: bool = True) -> None:
         self.root = root
+        self._durable = durable
+        self._checked: set[str] = set()
         (root / "parts").mkdir(parents=True, exist_ok=True)
 
     def path(self, sha256: str) -> Path:
@@ -76,18 +82,19 @@ class ArtifactStore:
         """
         target = self.path(sha256)
         try:
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
             target.parent.mkdir(exist_ok=True)
+            if self._durable:
+                _sync(part)
             part.rename(target)
-            _sync_directory(target.parent)
+            if self._durable:
+                _sync(target.parent)
         except OSError:
             part.unlink(missing_ok=True)
             raise
 
     def fetch(self, sha256: str, download: Callable[[Path], None]) -> Path:
         """The artifact's file, downloaded first if it is not here. Raises ArtifactError."""
-        if not self.has(sha256):
+        if not self._has_whole(sha256):
             part = self.new_part()
             try:
                 download(part)
@@ -99,6 +106,14 @@ class ArtifactStore:
                 part.unlink(missing_ok=True)
         return self.path(sha256)
 
+    def _has_whole(self, sha256: str) -> bool:
+        """Whether the artifact is here and, in a store that is not durable, undamaged."""
+        if not self._durable and sha256 not in self._checked and self.has(sha256):
+            if file_digest(self.path(sha256)) != sha256:
+                self.path(sha256).unlink()
+            self._checked.add(sha256)
+        return self.has(sha256)
+
 
 def file_digest(path: Path) -> str:
     """The sha256 of a file's bytes."""
@@ -106,7 +121,7 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync_directory(path: Path) -> None:
+def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

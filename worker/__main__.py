@@ -43,7 +43,7 @@ def main(role: str) -> None:
 
 
 def _planner(settings: WorkerSettings) -> dict[str, Member]:
-    cache = ArtifactStore(settings.work_dir / "cache")
+    cache = ArtifactStore(settings.work_dir / "cache", durable=False)
     api = ApiClient(settings.api_url, settings.key_of(PLANNER))
     return {PLANNER: Member(api, Workplace(PLANNER, cache, settings.work_dir))}
 
@@ -53,7 +53,7 @@ def _clients(settings: WorkerSettings) -> dict[str, Member]:
         raise ValueError("no client: name at least one client file in TAPESTRY_CLIENT_FILES")
     if settings.key is not None and len(settings.client_files) > 1:
         raise ValueError("TAPESTRY_KEY is one client's key: give several by TAPESTRY_KEYS_DIR")
-    cache = ArtifactStore(settings.work_dir / "cache")
+    cache = ArtifactStore(settings.work_dir / "cache", durable=False)
     members = {}
     for path in settings.client_files:
         file = ClientFile.read(path)

@@ -56,10 +56,11 @@ class Hold:
         return {component: self._fetch(sha) for component, sha in manifest.items()}
 
     def _fetch(self, sha256: str) -> Path:
-        if not self._cache.has(sha256):
-            path = self._cache.fetch(sha256, lambda part: self._api.download(sha256, part))
-            self._bytes_down += path.stat().st_size
-        return self._cache.path(sha256)
+        return self._cache.fetch(sha256, lambda part: self._download(sha256, part))
+
+    def _download(self, sha256: str, part: Path) -> None:
+        self._api.download(sha256, part)
+        self._bytes_down += part.stat().st_size
 
     def describe(self, catalogue: Catalogue) -> None:
         """Say what the components of the job are."""

@@ -45,7 +45,7 @@ def train(
     """
     parameters = [p for name in network.components for p in network.tensors(name).values()]
     optimizer = torch.optim.AdamW(
-        parameters, lr=budget.learning_rate, weight_decay=budget.weight_decay
+        parameters, lr=budget.learning_rate, weight_decay=budget.weight_decay, fused=True
     )
     totals: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0])
     network.train()

@@ -1,0 +1,120 @@
+"""Does TAP help on the demonstration's federation? Many rounds, several seeds, equal budgets.
+
+`make bench-demo` runs it. Each seed needs two jobs, `tap` and `local`, in one process each by
+examples/simulate.py, which gives the service's bits. The columns of `fedavg` come from the job
+`tap`: its engaged models and its teacher are, bit for bit, those of a `fedavg` job of the same
+seed, and its post-training (tests/unit/test_algorithm.py shows it).
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
+
+COLUMNS = {
+    "local": ("local", "post_trained"),
+    "fedavg": ("tap", "engaged"),
+    "fedavg + post": ("tap", "post_trained"),
+    "tap before distillation": ("tap", "personal"),
+    "tap": ("tap", "distilled"),
+}
+
+
+def run_job(algorithm: str, seed: int, changes: Mapping[str, Any], clients: Path) -> dict[str, Any]:
+    """One job by the simulation; its scores as plain values."""
+    import simulate  # noqa: PLC0415 - torch is loaded in the children only
+
+    from shared.artifacts import ArtifactStore  # noqa: PLC0415
+    from shared.job_spec import JobSpec  # noqa: PLC0415
+    from shared.spec_files import load  # noqa: PLC0415
+    from worker.data.client_file import ClientFile  # noqa: PLC0415
+
+    spec = load(JobSpec, ROOT / "examples" / "demo" / f"{algorithm}.yaml")
+    spec = JobSpec.model_validate(_merged(spec.model_dump(mode="json"), {**changes, "seed": seed}))
+    files = [ClientFile.read(clients / name / "client.yaml") for name in spec.clients]
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        job = simulate.run(spec, files, ArtifactStore(Path(directory), durable=False))
+    plain = {
+        split: {
+            client: {
+                str(v): {t: s.model_dump() for t, s in tasks.items()} for v, tasks in by.items()
+            }
+            for client, by in scores.items()
+        }
+        for split, scores in (("test", job.scores), ("validation", job.validation))
+    }
+    replaced = [[n, c, d.task, d.replaced] for n, c, d in job.decisions]
+    return {**plain, "decisions": replaced, "seconds": time.monotonic() - started}
+
+
+def _merged(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the nested `changes` laid over it."""
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
+        base[key] = _merged(base[key], value) if nested else value
+    return base
+
+
+def rows(results: Mapping[str, Any], split: str) -> Iterator[tuple[str, str, str, float, float]]:
+    """(client, task, column, skill, value) of one seed."""
+    for column, (algorithm, variant) in COLUMNS.items():
+        for client, variants in results[algorithm][split].items():
+            for task, score in variants[variant].items():
+                yield client, task, column, score["skill"], score["value"]
+
+
+def table(by_seed: Mapping[int, Mapping[str, Any]], split: str) -> str:
+    """Mean skill over the seeds per client and task, and the averages of each seed."""
+    cells: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for results in by_seed.values():
+        for client, task, column, skill, _ in rows(results, split):
+            cells[client, task][column].append(skill)
+    lines = [f"{'skill, ' + split:24}" + "".join(f"{c:>25}" for c in COLUMNS)]
+    for (client, task), columns in sorted(cells.items()):
+        means = (sum(columns[c]) / len(columns[c]) for c in COLUMNS)
+        lines.append(f"{client + ' ' + task:24}" + "".join(f"{m:25.3f}" for m in means))
+    for index, seed in enumerate(by_seed):
+        means = (sum(c[name][index] for c in cells.values()) / len(cells) for name in COLUMNS)
+        lines.append(f"{f'average, seed {seed}':24}" + "".join(f"{m:25.3f}" for m in means))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run all jobs, two at a time, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clients", type=Path, help="directory of prepared clients")
+    parser.add_argument("--seeds", default="41,42,43")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--changes", default="{}", help="JSON laid over the job specs")
+    parser.add_argument("--out", type=Path, default=None, help="where to keep the results")
+    arguments = parser.parse_args()
+    changes = _merged({"rounds": {"count": arguments.rounds}}, json.loads(arguments.changes))
+    seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    with ProcessPoolExecutor(max_workers=2) as pool:
+        jobs = {
+            (seed, name): pool.submit(run_job, name, seed, changes, arguments.clients)
+            for name in ("tap", "local")
+            for seed in seeds
+        }
+        by_seed = {s: {n: jobs[s, n].result() for n in ("tap", "local")} for s in seeds}
+    for split in ("validation", "test"):
+        print(table(by_seed, split), end="\n\n")
+    for seed, results in by_seed.items():
+        chances = results["tap"]["decisions"]
+        print(f"seed {seed}: {sum(d[3] for d in chances)} of {len(chances)} decisions replaced")
+    if arguments.out:
+        arguments.out.write_text(json.dumps(by_seed, indent=1))
+
+
+if __name__ == "__main__":
+    main()

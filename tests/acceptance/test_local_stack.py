@@ -1,0 +1,131 @@
+"""`tapestry up` with everything real: it serves, starts again warm, and ends without a trace."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cli.stack.reaper import alive
+
+pytestmark = pytest.mark.acceptance
+ROOT = Path(__file__).parents[2]
+CLIENT = """
+client: c01
+tasks:
+  mood:
+    kind: text_classification
+    modalities: [text]
+    classes: [bad, good]
+    train: data.jsonl
+    validation: data.jsonl
+    test: data.jsonl
+"""
+
+
+def wait_for(condition: Callable[[], bool], within_s: float = 120.0) -> None:
+    end = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def tapestry(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "cli", *arguments]
+
+
+@contextmanager
+def running(place: Path, *more: str) -> Iterator["subprocess.Popen[str]"]:
+    """The stack, until the block ends; its processes must be gone then."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        tapestry("up", "--state", ".tapestry/local", *more),
+        cwd=place,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as launcher:
+        try:
+            yield launcher
+        finally:
+            launcher.terminate()
+
+
+def began(launcher: "subprocess.Popen[str]") -> dict[int, str]:
+    """Wait for the line that says where the API is; everything that runs then."""
+    assert launcher.stdout is not None
+    for line in launcher.stdout:
+        if line.startswith("API at"):
+            return children(launcher.pid)
+    assert launcher.stderr is not None
+    raise AssertionError(launcher.stderr.read())
+
+
+def children(launcher: int) -> dict[int, str]:
+    """The command of each process that the launcher started."""
+    listing = subprocess.run(
+        ["ps", "-eo", "ppid=,pid=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = (line.split(maxsplit=2) for line in listing.splitlines())
+    return {int(pid): command for parent, pid, command in rows if int(parent) == launcher}
+
+
+def gone(processes: dict[int, str]) -> bool:
+    return not any(map(alive, processes))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory with a space in its path and one client."""
+    place = tmp_path / "a place"
+    client = place / "clients" / "c01"
+    client.mkdir(parents=True)
+    (client / "client.yaml").write_text(CLIENT)
+    rows = [{"text": f"a {mood} day", "label": mood} for mood in ("bad", "good")]
+    (client / "data.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    return place
+
+
+def test_it_serves_and_ends_without_a_trace_and_starts_again(place: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def clients() -> str:
+        command = tapestry("clients")
+        done = subprocess.run(
+            command, cwd=place, env=environment, text=True, capture_output=True, check=True
+        )
+        return done.stdout
+
+    with running(place, "--clients", "clients") as launcher:
+        started = began(launcher)
+        wait_for(lambda: "mood (2)" in clients())
+        launcher.send_signal(signal.SIGINT)
+        assert launcher.wait(60) == 130
+    assert gone(started)
+    assert not (place / ".tapestry" / "local" / "stack.json").exists()
+
+    with running(place, "--clients", "clients") as launcher:  # warm, with the keys of before
+        started = began(launcher)
+        assert "c01" in clients()
+        launcher.kill()  # it cannot clean up by itself
+    wait_for(lambda: gone(started), within_s=30)
+
+
+def test_a_process_that_dies_ends_the_stack_with_one_sentence(place: Path) -> None:
+    with running(place) as launcher:
+        started = began(launcher)
+        (api,) = (pid for pid, command in started.items() if "server.main" in command)
+        os.kill(api, signal.SIGKILL)
+        assert launcher.wait(60) == 1
+        assert launcher.stderr is not None
+        said = launcher.stderr.read()
+    assert re.fullmatch(r"tapestry: process api ended with status -9; see \S.*api\.log.*\n", said)
+    assert gone(started)

@@ -1,0 +1,144 @@
+"""Whole jobs through the real stack end with the bits of examples/simulate.py."""
+
+import importlib.util
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from cli.stack.processes import Processes
+from cli.stack.settings import StackSettings
+from cli.stack.stack import Stack
+from shared.artifacts import ArtifactStore
+from shared.job_spec import JobSpec
+from shared.states import JOB_TERMINAL, JobState
+from shared.views import JobView
+from tests.support import federation, small
+from worker.data.client_file import ClientFile
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
+
+ALGORITHMS: dict[str, dict[str, Any]] = {
+    "tap": {"algorithm": {"name": "tap"}},
+    "fedavg": {"algorithm": {"name": "fedavg"}},
+    "fedavg-plain": {"algorithm": {"name": "fedavg", "post_training": False}},
+    "local": {"algorithm": {"name": "local"}},
+    "sampled": {"algorithm": {"name": "tap"}, "rounds": {"count": 3, "clients_per_round": 2}},
+    "lora": {
+        "algorithm": {"name": "tap"},
+        "model": {**small.SPEC["model"], "trainable": "lora"},
+    },
+}
+
+
+def spec(name: str) -> JobSpec:
+    return small.spec(**{"name": name, "clients": list(federation.CLIENTS), **ALGORITHMS[name]})
+
+
+def load_simulate() -> ModuleType:
+    path = Path(__file__).parents[2] / "examples" / "simulate.py"
+    found = importlib.util.spec_from_file_location("simulate", path)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules["simulate"] = module
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def client_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return federation.write(tmp_path_factory.mktemp("a federation"))
+
+
+@pytest.fixture(scope="module")
+def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Stack]:
+    settings = StackSettings(
+        state=server_directory / "acceptance",
+        logs=server_directory / "acceptance-logs",
+        client_files=tuple(client_files),
+        durable=False,
+    )
+    with Processes() as own, Stack(own, settings) as running:
+        running.wait_for_offers()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def jobs(stack: Stack) -> dict[str, JobView]:
+    """All jobs, submitted at once and run to their end."""
+    with stack.client() as api:
+        submitted = {name: api.submit(spec(name), f"key-{name}") for name in ALGORITHMS}
+        end = time.monotonic() + 400
+        while True:
+            jobs = {name: api.job(job.id) for name, job in submitted.items()}
+            if all(job.state in JOB_TERMINAL for job in jobs.values()):
+                return dict(jobs)
+            assert time.monotonic() < end, {n: (j.state, j.round) for n, j in jobs.items()}
+            stack.processes.check()
+            time.sleep(0.3)
+
+
+@pytest.fixture(scope="module")
+def simulated(
+    client_files: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Any]]:
+    """The same jobs by the simulation."""
+    simulate = load_simulate()
+    files = [ClientFile.read(path) for path in client_files]
+    store = ArtifactStore(tmp_path_factory.mktemp("simulated"), durable=False)
+    yield {name: simulate.run(spec(name), files, store) for name in ALGORITHMS}
+    del sys.modules["simulate"]
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_version_has_the_same_components_bit_for_bit(
+    name: str, stack: Stack, jobs: dict[str, JobView], simulated: dict[str, Any]
+) -> None:
+    assert jobs[name].state is JobState.SUCCEEDED, jobs[name].failure
+    with stack.client() as api:
+        for number, manifest in enumerate(simulated[name].manifests):
+            version = api.version(jobs[name].id, number)
+            assert {c: entry.sha256 for c, entry in version.manifest.items()} == manifest
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_score_and_decision_is_the_same(
+    name: str, stack: Stack, jobs: dict[str, JobView], simulated: dict[str, Any]
+) -> None:
+    with stack.client() as api:
+        report = api.report(jobs[name].id)
+    expected = {
+        (client, task, variant): score
+        for client, variants in simulated[name].scores.items()
+        for variant, tasks in variants.items()
+        for task, score in tasks.items()
+    }
+    assert {(r.client, r.task, r.variant): r.score for r in report.scores} == expected
+    decisions = {(r.round, r.client, r.decision) for r in report.replacements}
+    assert decisions == set(simulated[name].decisions)
+
+
+def test_tap_and_fedavg_share_their_server_models(stack: Stack, jobs: dict[str, JobView]) -> None:
+    with stack.client() as api:
+        manifests = [api.report(jobs[name].id).final_manifest for name in ("tap", "fedavg")]
+    assert manifests[0] == manifests[1]
+
+
+def test_only_trainable_tensors_travel_and_only_what_is_lacking(
+    stack: Stack, jobs: dict[str, JobView]
+) -> None:
+    with stack.client() as api:
+        full = {n: api.report(jobs[n].id) for n in ("tap", "lora", "local")}
+        first, second = api.rounds(jobs["lora"].id).items
+    assert full["local"].bytes_up == 0, "local clients upload nothing"
+    lora = full["lora"]
+    assert 0 < lora.bytes_up < lora.bytes_full_exchange / 4
+    assert first.bytes_down > 0
+    assert second.bytes_up > 0
+    for report in full.values():
+        assert report.bytes_down + report.bytes_up <= report.bytes_full_exchange
