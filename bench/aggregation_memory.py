@@ -69,9 +69,8 @@ def main() -> None:
             case = (megabytes, contributors, min(contributors, 8), root)
             peaks[contributors, megabytes], seconds = pool.submit(peak_bytes, *case).result()
         peak = peaks[contributors, megabytes] / 2**20
-        print(
-            f"{contributors:3} contributors of {megabytes:6} MiB: peak {peak:7.1f} MiB, {seconds:.2f} s"
-        )
+        what = f"{contributors:3} contributors of {megabytes:6} MiB"
+        print(f"{what}: peak {peak:7.1f} MiB, {seconds:.2f} s")
     constant = peaks[4, 0.01]
     over = {n: (peaks[n, size] - constant) / (size * 2**20) for n in (4, 64)}
     print(

@@ -116,7 +116,8 @@ def main() -> None:
     try:
         files = [ClientFile.read(path) for path in arguments.clients]
         with tempfile.TemporaryDirectory() as directory:
-            job = run(load(JobSpec, arguments.spec), files, ArtifactStore(Path(directory), durable=False))
+            store = ArtifactStore(Path(directory), durable=False)
+            job = run(load(JobSpec, arguments.spec), files, store)
     except (SpecError, DataError) as error:
         sys.exit(str(error))
     print(json.dumps(dict(sorted(job.manifests[-1].items())), indent=2))

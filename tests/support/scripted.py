@@ -161,7 +161,7 @@ class World:
         view: Json = self.viewer.ok("GET", f"/v1/jobs/{job}")
         return view
 
-    def plan(self, job: str) -> Json:
+    def plan(self, job: str, *, then_advance: bool = True) -> Json:
         """Do the planner's assignment."""
         claim = self.planner.claim()
         assert claim is not None
@@ -178,7 +178,8 @@ class World:
             components[name] = sha(data)
         done = self.planner.report(claim, "result", kind="plan", components=components)
         assert done.is_success, done.text
-        self.advance(job)
+        if then_advance:
+            self.advance(job)
         return claim
 
     def train(self, name: str, value: float) -> Json:

@@ -15,6 +15,10 @@ pytestmark = pytest.mark.unit
 TENSORS = {"b": torch.arange(6.0).view(2, 3), "a.weight": torch.tensor([-1.5]), "c": torch.ones(0)}
 
 
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
 def test_a_component_is_a_safetensors_file(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     sha = save_component(store, TENSORS)
@@ -46,9 +50,17 @@ def test_another_shape_is_refused(tmp_path: Path) -> None:
 def test_bytes_that_are_not_what_their_name_says_are_not_kept(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     with pytest.raises(ArtifactError, match="arrived as"):
-        store.fetch("0" * 64, lambda part: part.write_bytes(b"other") and None)
+        store.fetch("0" * 64, lambda part: _write(part, b"other"))
     assert not store.has("0" * 64)
     assert not list((tmp_path / "parts").iterdir())
+
+
+def test_a_cache_notices_a_file_that_a_power_cut_has_damaged(tmp_path: Path) -> None:
+    sha = ArtifactStore(tmp_path, durable=False).write([b"whole"])
+    cache = ArtifactStore(tmp_path, durable=False)
+    cache.path(sha).write_bytes(b"wh")
+    cache.fetch(sha, lambda part: _write(part, b"whole"))
+    assert cache.path(sha).read_bytes() == b"whole"
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+# Everything goes through scripts/environment.py, which makes .venv once. Relative paths only, so
+# that a checkout whose path holds spaces works.
+PYTHON ?= python3
+RUN := .venv/bin/python
+PYTEST_WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help environment demo up test check format bench bench-demo clean
+
+help: ## show what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+environment: ## make .venv with everything (the others do it by themselves)
+	@command -v "$(PYTHON)" >/dev/null || { echo "tapestry: no $(PYTHON) here: install Python 3.11 or newer, or name it with make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" scripts/environment.py
+
+demo: environment ## a whole federation on real data, all processes local, with a table at the end
+	@$(RUN) -m cli demo
+
+up: environment ## the local stack in the foreground, until Ctrl-C
+	@$(RUN) -m cli up
+
+test: environment ## all tests, against a real Postgres and Valkey
+	@$(RUN) -m pytest -n $(PYTEST_WORKERS) --dist loadfile
+
+check: environment ## linter, formatter, type checker
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy .
+
+format: environment ## let the formatter and the linter mend what they can
+	@$(RUN) -m ruff format .
+	@$(RUN) -m ruff check --fix .
+
+bench: environment ## the server's memory while it aggregates
+	@$(RUN) bench/aggregation_memory.py
+
+bench-demo: environment ## the demo's federation with more rounds and three seeds (up to an hour)
+	@$(RUN) examples/demo/prepare.py --out .tapestry/bench-demo --cache .tapestry/cache
+	@$(RUN) bench/demo_federation.py .tapestry/bench-demo --out .tapestry/bench-demo.json
+
+clean: ## remove all that make has made, the environment included
+	@rm -rf .venv .tapestry build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The demonstration: three jobs on the same data, then what federation gave."""

@@ -1,0 +1,125 @@
+"""The demonstration from data to table: prepare, start the stack, launch, show, compare, stop."""
+
+import json
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+import cli
+from cli.demo import comparison
+from cli.progress import Progress, follow
+from cli.signals import Stopped
+from cli.stack import private
+from cli.stack.errors import StackError
+from cli.stack.processes import Command, Processes
+from cli.stack.settings import StackSettings, client_files
+from cli.stack.stack import Stack
+from shared import spec_files
+from shared.job_spec import JobSpec
+from shared.states import JobState
+from shared.views import JobView, ReportView
+
+EXAMPLE = Path(cli.__file__).resolve().parents[1] / "examples" / "demo"
+ALGORITHMS = ("tap", "fedavg", "local")
+_PREPARE_WITHIN_S = 900.0
+
+
+def run(console: Console, state: Path) -> None:
+    """Run the demonstration; what remains of it lies in a new directory below `state`.
+
+    Raises StackError, ApiError, SpecError or Stopped; nothing keeps running in any case.
+    """
+    began = time.monotonic()
+    specs = {name: spec_files.load(JobSpec, EXAMPLE / f"{name}.yaml") for name in ALGORITHMS}
+    output = _new_output(state)
+    try:
+        with Processes() as processes:
+            private_state = Path(tempfile.mkdtemp(prefix="tapestry-demo-"))
+            processes.own_directory(private_state)
+            clients = _prepare(processes, private_state, state / "cache", output, console)
+            settings = StackSettings(
+                private_state / "stack", output / "logs", client_files(clients), durable=False
+            )
+            with Stack(
+                processes, settings, lambda text: console.print(text, highlight=False)
+            ) as stack:
+                reports = _jobs(stack, specs, console)
+    except Stopped:
+        shutil.rmtree(output, ignore_errors=True)
+        raise
+    _conclude(reports, output, time.monotonic() - began, console)
+
+
+def _new_output(state: Path) -> Path:
+    """A directory of this run alone, also when two begin in the same second."""
+    stamp = datetime.now(tz=UTC).strftime("%Y%m%d-%H%M%S")
+    state.mkdir(parents=True, exist_ok=True)
+    output = Path(tempfile.mkdtemp(prefix=f"demo-{stamp}-", dir=state))
+    private.directory(output / "logs")
+    return output
+
+
+def _prepare(
+    processes: Processes, target: Path, cache: Path, output: Path, console: Console
+) -> Path:
+    """Make the clients' data in a process of its own. Raises StackError."""
+    console.print("preparing the clients' data", highlight=False)
+    arguments: list[str | Path] = [sys.executable, EXAMPLE / "prepare.py"]
+    arguments += ["--out", target / "clients", "--cache", cache]
+    command = Command("preparing the data", arguments)
+    processes.run(command, output / "logs" / "prepare.log", _PREPARE_WITHIN_S)
+    return target / "clients"
+
+
+def _jobs(stack: Stack, specs: Mapping[str, JobSpec], console: Console) -> dict[str, ReportView]:
+    """Launch all jobs at once and follow them to their reports."""
+    stack.wait_for_offers()
+    with stack.client() as api:
+        jobs = [api.submit(spec, str(uuid.uuid4())) for spec in specs.values()]
+        _print_curl(stack, jobs, console)
+        ended = follow(api, [str(job.id) for job in jobs], console, stack.processes.check)
+        _refuse_failed(ended, stack.settings.logs)
+        reports = [api.report(each.job.id) for each in ended]
+    return {report.algorithm: report for report in reports}
+
+
+def _print_curl(stack: Stack, jobs: Sequence[JobView], console: Console) -> None:
+    """Commands that another terminal can watch the rounds with, while this runs."""
+    key = shlex.quote(str(stack.admin_key_file))
+    console.print("from another terminal, while this runs:", highlight=False)
+    for job in jobs:
+        url = f"{stack.url}/v1/jobs/{job.id}/rounds"
+        line = f'  curl -sH "Authorization: Bearer $(cat {key})" {url}'
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _refuse_failed(ended: list[Progress], logs: Path) -> None:
+    for each in ended:
+        if each.job.state is not JobState.SUCCEEDED:
+            failure = each.job.failure
+            why = f" ({failure.code}): {failure.message}" if failure else ""
+            raise StackError(f"job {each.job.name} ended {each.job.state}{why}; see {logs}")
+
+
+def _conclude(
+    reports: Mapping[str, ReportView], output: Path, seconds: float, console: Console
+) -> None:
+    found = comparison.rows(reports)
+    console.print(comparison.skill_table(found))
+    console.print(comparison.traffic_table(reports))
+    content = {
+        "seconds": seconds,
+        "comparison": comparison.as_json(found),
+        "reports": {name: report.model_dump(mode="json") for name, report in reports.items()},
+    }
+    path = output / "report.json"
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    console.print(f"{seconds:.0f} s in all; the report lies in {path.resolve()}", soft_wrap=True)

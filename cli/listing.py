@@ -1,0 +1,44 @@
+"""Tables of jobs, clients and reports."""
+
+from rich.table import Table
+
+from shared.views import ClientView, JobView, ReportView
+
+
+def jobs_table(jobs: tuple[JobView, ...]) -> Table:
+    """Jobs, in the order given."""
+    shown = Table(box=None, pad_edge=False)
+    for title in ("id", "name", "algorithm", "state", "round", "created"):
+        shown.add_column(title, no_wrap=title == "id")
+    for job in jobs:
+        created = job.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
+        round_ = f"{job.round} of {job.rounds}"
+        shown.add_row(str(job.id), job.name, job.algorithm, str(job.state), round_, created)
+    return shown
+
+
+def clients_table(clients: tuple[ClientView, ...]) -> Table:
+    """Clients and what they have: training samples of each task."""
+    shown = Table(box=None, pad_edge=False)
+    for title in ("client", "tasks (training samples)", "seen"):
+        shown.add_column(title)
+    for client in clients:
+        tasks = client.offer.tasks if client.offer else {}
+        offered = ", ".join(f"{name} ({offer.n_train})" for name, offer in tasks.items())
+        seen = client.seen_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if client.seen_at else "-"
+        shown.add_row(client.id, offered or "-", seen)
+    return shown
+
+
+def report_table(report: ReportView) -> Table:
+    """What each of a job's models scored on the clients' test splits."""
+    shown = Table(title=f"{report.name} ({report.algorithm}): {report.state}")
+    for title in ("client", "task", "model", "metric", "value", "skill", "samples"):
+        shown.add_column(
+            title, justify="right" if title in {"value", "skill", "samples"} else "left"
+        )
+    for row in report.scores:
+        score = row.score
+        numbers = (f"{score.value:.3f}", f"{score.skill:.3f}", str(score.n))
+        shown.add_row(row.client, row.task, str(row.variant), score.metric, *numbers)
+    return shown

@@ -1,0 +1,163 @@
+"""The `tapestry` command. Each command parses, calls and prints; errors are one sentence each."""
+
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from cli import listing
+from cli.connection import LOCAL_STATE, Connection, UsageError
+from cli.demo import run as demo_run
+from cli.progress import follow
+from cli.signals import Stopped, ending_on_signals
+from cli.stack.errors import StackError
+from cli.stack.processes import Processes
+from cli.stack.settings import StackSettings, client_files
+from cli.stack.stack import Stack
+from shared import spec_files
+from shared.api_client import ApiError
+from shared.job_spec import JobSpec
+from shared.states import JobState
+
+_WIDTH_WITHOUT_TERMINAL = 140
+
+
+class Sentences(TyperGroup):
+    """Turns every error that we know into one sentence on stderr and a non-zero exit."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (UsageError, StackError, ApiError, spec_files.SpecError) as error:
+            print(f"tapestry: {error}", file=sys.stderr)
+            raise typer.Exit(1) from error
+        except Stopped as stopped:
+            print("tapestry: stopped", file=sys.stderr)
+            raise typer.Exit(stopped.exit_code) from stopped
+        except OSError as error:
+            print(f"tapestry: {error}: free some disk space or check the path", file=sys.stderr)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=Sentences,
+    help="Personalized federated fine-tuning as a service.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+Url = Annotated[str | None, typer.Option(help="Address of the API.", envvar="TAPESTRY_API_URL")]
+KeyFile = Annotated[
+    Path | None, typer.Option(help="File that holds the key.", envvar="TAPESTRY_KEY_FILE")
+]
+Key = Annotated[str | None, typer.Option(envvar="TAPESTRY_KEY", hidden=True)]
+Job = Annotated[uuid.UUID, typer.Argument(help="The job's id.")]
+
+
+def console() -> Console:
+    """Where we print; wide where nobody's terminal says how wide."""
+    plain = Console()
+    return plain if plain.is_terminal else Console(width=_WIDTH_WITHOUT_TERMINAL)
+
+
+def say(text: str) -> None:
+    """Print a line at once, also into a pipe."""
+    print(text, flush=True)
+
+
+@app.command()
+def up(
+    clients: Annotated[
+        Path | None, typer.Option(help="Directory of client directories to host.")
+    ] = None,
+    state: Annotated[Path, typer.Option(help="Where the stack keeps its state.")] = LOCAL_STATE,
+    port: Annotated[int | None, typer.Option(help="Port of the API.", min=1, max=65535)] = None,
+    workers: Annotated[int, typer.Option(help="Worker processes.", min=1)] = 2,
+) -> None:
+    """Start the local stack in the foreground, until Ctrl-C."""
+    files = client_files(clients) if clients else ()
+    settings = StackSettings(state, state / "logs", files, port=port, n_workers=workers)
+    with ending_on_signals(), Processes() as processes, Stack(processes, settings, say) as stack:
+        say(f"API at {stack.url}, keys in {stack.admin_key_file.parent}, Ctrl-C ends it")
+        while True:
+            processes.check()
+            time.sleep(0.2)
+
+
+@app.command()
+def demo(
+    state: Annotated[Path, typer.Option(help="Where the report and the cache lie.")] = Path(
+        ".tapestry"
+    ),
+) -> None:
+    """Run three algorithms on the same federation and compare them."""
+    with ending_on_signals():
+        demo_run.run(console(), state)
+
+
+@app.command()
+def submit(
+    file: Annotated[Path, typer.Argument(help="A job spec, YAML or JSON.")],
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+) -> None:
+    """Launch a job and print its id."""
+    spec = spec_files.load(JobSpec, file)
+    with Connection(url, key, key_file).open() as api:
+        print(api.submit(spec, str(uuid.uuid4())).id)
+
+
+@app.command()
+def watch(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
+    """Follow a job to its end; exits with 1 when it did not succeed."""
+    with ending_on_signals(), Connection(url, key, key_file).open() as api:
+        (ended,) = follow(api, [str(job)], console(), lambda: None)
+    if ended.job.state is not JobState.SUCCEEDED:
+        failure = ended.job.failure
+        raise UsageError(
+            f"the job ended {ended.job.state}" + (f": {failure.message}" if failure else "")
+        )
+
+
+@app.command()
+def jobs(url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
+    """List the jobs, newest first."""
+    with Connection(url, key, key_file).open() as api:
+        console().print(listing.jobs_table(api.jobs().items))
+
+
+@app.command()
+def clients(url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
+    """List the clients and what they have."""
+    with Connection(url, key, key_file).open() as api:
+        console().print(listing.clients_table(api.clients().items))
+
+
+@app.command()
+def cancel(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
+    """Cancel a job."""
+    with Connection(url, key, key_file).open() as api:
+        print(api.cancel(job).state)
+
+
+@app.command()
+def report(
+    job: Job,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
+) -> None:
+    """Show what a job's models scored."""
+    with Connection(url, key, key_file).open() as api:
+        found = api.report(job)
+    if json:
+        print(found.model_dump_json(indent=1))
+    else:
+        console().print(listing.report_table(found))

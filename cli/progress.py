@@ -1,0 +1,213 @@
+"""Where jobs stand, live: a table on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from shared.api_client import ApiClient
+from shared.messages import TaskLosses
+from shared.states import JOB_TERMINAL, AssignmentState, JobState
+from shared.views import AssignmentView, JobView, RoundView
+
+_POLL_S = 1.0
+_STATE_STYLE = {JobState.SUCCEEDED: "green", JobState.FAILED: "red", JobState.CANCELLED: "yellow"}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One job and its rounds at one moment."""
+
+    job: JobView
+    rounds: tuple[RoundView, ...]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.job.state in JOB_TERMINAL
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that travelled so far."""
+        return sum(each.bytes_down + each.bytes_up for each in self.rounds)
+
+    @property
+    def n_replacements(self) -> int:
+        """How often a task's components were copied from the engaged to the personal model."""
+        assignments = (part for each in self.rounds for part in each.assignments)
+        return sum(decision.replaced for part in assignments for decision in part.decisions)
+
+    @property
+    def seconds(self) -> float:
+        """How long the job has been there."""
+        return (self.job.updated_at - self.job.created_at).total_seconds()
+
+    def part(self, client: str) -> AssignmentView | None:
+        """The client's part in the newest round that has one."""
+        for each in reversed(self.rounds):
+            for part in each.assignments:
+                if part.client == client:
+                    return part
+        return None
+
+    def losses(self, client: str) -> dict[str, TaskLosses]:
+        """The losses that the client reported last."""
+        for each in reversed(self.rounds):
+            for part in each.assignments:
+                if part.client == client and part.losses:
+                    return part.losses
+        return {}
+
+
+class Watcher:
+    """Asks how jobs stand, and never again for a round that has closed."""
+
+    def __init__(self, api: ApiClient, jobs: Sequence[str]) -> None:
+        self._api = api
+        self._jobs = jobs
+        self._closed: dict[tuple[str, int], RoundView] = {}
+
+    def look(self) -> list[Progress]:
+        """All jobs as they stand now. Raises ApiError."""
+        return [self._progress(job) for job in self._jobs]
+
+    def _progress(self, job: str) -> Progress:
+        view = self._api.job(job)
+        return Progress(view, tuple(self._round(job, n + 1) for n in range(view.round)))
+
+    def _round(self, job: str, number: int) -> RoundView:
+        known = self._closed.get((job, number))
+        if known is not None:
+            return known
+        found = self._api.round(job, number)
+        if found.closed_at is not None:
+            self._closed[job, number] = found
+        return found
+
+
+def follow(
+    api: ApiClient, jobs: Sequence[str], console: Console, check: Callable[[], None]
+) -> list[Progress]:
+    """Show the jobs until all have ended; `check` may raise to end the wait. Raises ApiError."""
+    began = time.monotonic()
+    show = _show_table if console.is_terminal else _show_lines
+    return show(Watcher(api, jobs).look, console, check, began)
+
+
+Look = Callable[[], list[Progress]]
+
+
+def _show_table(
+    now: Look, console: Console, check: Callable[[], None], began: float
+) -> list[Progress]:
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            found = now()
+            live.update(table(found, time.monotonic() - began), refresh=True)
+            if all(each.ended for each in found):
+                return found
+            check()
+            time.sleep(_POLL_S)
+
+
+def _show_lines(
+    now: Look, console: Console, check: Callable[[], None], began: float
+) -> list[Progress]:
+    shown: dict[object, tuple[JobState, int]] = {}
+    while True:
+        found = now()
+        for each in found:
+            at = (each.job.state, each.job.round)
+            if shown.get(each.job.id) != at:
+                shown[each.job.id] = at
+                line = f"{time.monotonic() - began:6.1f} s  {sentence(each)}"
+                console.print(line, markup=False, highlight=False)
+        if all(each.ended for each in found):
+            return found
+        check()
+        time.sleep(_POLL_S)
+
+
+def sentence(progress: Progress) -> str:
+    """One job in a line."""
+    job = progress.job
+    parts = [f"{job.name}: {job.state}", f"round {job.round} of {job.rounds}"]
+    parts += [f"{progress.n_replacements} replacements"] if job.algorithm == "tap" else []
+    parts += [f"{size(progress.n_bytes)} sent", mean_losses(progress)]
+    return ", ".join(part for part in parts if part)
+
+
+def mean_losses(progress: Progress) -> str:
+    """The mean loss of both models over all clients and tasks; empty before the first report."""
+    found = [loss for client in progress.job.clients for loss in progress.losses(client).values()]
+    engaged = [loss.engaged for loss in found if loss.engaged is not None]
+    personal = [loss.personal for loss in found if loss.personal is not None]
+    said = [
+        f"{name} loss {sum(values) / len(values):.3f}"
+        for name, values in (("engaged", engaged), ("personal", personal))
+        if values
+    ]
+    return ", ".join(said)
+
+
+def table(found: Sequence[Progress], elapsed_s: float) -> Group:
+    """The jobs above, their clients below."""
+    return Group(_jobs(found), _clients(found), Text(f"{elapsed_s:.0f} s", style="dim"))
+
+
+def _jobs(found: Sequence[Progress]) -> Table:
+    shown = Table(box=None, pad_edge=False)
+    for title in ("job", "state", "round", "replacements", "sent", "mean losses"):
+        shown.add_column(title)
+    for each in found:
+        job = each.job
+        shown.add_row(
+            job.name,
+            Text(str(job.state), style=_STATE_STYLE.get(job.state, "cyan")),
+            f"{job.round} of {job.rounds}",
+            str(each.n_replacements) if job.algorithm == "tap" else "-",
+            size(each.n_bytes),
+            mean_losses(each),
+        )
+    return shown
+
+
+def _clients(found: Sequence[Progress]) -> Table:
+    shown = Table(box=None, pad_edge=False)
+    shown.add_column("client")
+    for each in found:
+        shown.add_column(each.job.name)
+    names = sorted({client for each in found for client in each.job.clients})
+    for name in names:
+        shown.add_row(name, *(_cell(each, name) for each in found))
+    return shown
+
+
+def _cell(progress: Progress, client: str) -> str:
+    """A client's state and its last losses, engaged and personal, one pair for each task."""
+    part = progress.part(client)
+    if part is None:
+        return ""
+    state = str(part.state)
+    if part.state is AssignmentState.LEASED and not progress.ended:
+        state = f"{part.kind} {part.progress:.0%}"
+    pairs = (
+        "/".join(
+            "-" if value is None else f"{value:.2f}" for value in (loss.engaged, loss.personal)
+        )
+        for loss in progress.losses(client).values()
+    )
+    return " ".join([f"{state:11}", *pairs])
+
+
+def size(n_bytes: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.2f} GB"

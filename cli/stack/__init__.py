@@ -1,0 +1,1 @@
+"""The local stack: real servers out of wheels and Tapestry's own processes, without containers."""

@@ -1,0 +1,81 @@
+"""What the local stack is asked to be, and the environment that its processes get."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from cli.stack import ports
+from cli.stack.errors import StackError
+
+NEEDED_BYTES = 500_000_000
+
+
+@dataclass(frozen=True)
+class StackSettings:
+    """A local stack: where it keeps its state, which clients it plays, where it listens."""
+
+    state: Path
+    logs: Path
+    client_files: tuple[Path, ...] = ()
+    host: str = ports.LOCALHOST
+    port: int | None = None  # any free one
+    durable: bool = True
+    n_workers: int = 2
+    clients: Mapping[str, Path] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read the clients' names. Raises StackError for a file that has none, or a double one."""
+        clients: dict[str, Path] = {}
+        for path in self.client_files:
+            name = client_name(path)
+            if "," in str(path):
+                raise StackError(f"{path} has a comma in its path: move the clients elsewhere")
+            if name in clients:
+                raise StackError(f"{path} and {clients[name]} both are client {name}: rename one")
+            clients[name] = path
+        object.__setattr__(self, "clients", clients)
+
+    def check(self) -> None:
+        """Raises StackError for what would only fail later: a full disk, a port in use."""
+        free = shutil.disk_usage(self.state).free
+        if free < NEEDED_BYTES:
+            raise StackError(
+                f"{self.state} has {free / 1e6:.0f} MB of free disk and the stack needs "
+                f"{NEEDED_BYTES / 1e6:.0f}: free some, or choose another --state"
+            )
+        if self.port is not None and not ports.is_free(self.host, self.port):
+            raise StackError(
+                f"port {self.port} of {self.host} is in use: end the program that listens there, "
+                "or choose another --port"
+            )
+
+    def shares(self) -> list[dict[str, Path]]:
+        """The clients, dealt out to the worker processes; none is empty."""
+        names = sorted(self.clients)
+        count = min(self.n_workers, len(names))
+        return [{name: self.clients[name] for name in names[i::count]} for i in range(count)]
+
+
+def client_name(path: Path) -> str:
+    """The client that a client file describes. Raises StackError."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise StackError(f"the client file {path} cannot be read ({error}): correct it") from error
+    name = data.get("client") if isinstance(data, dict) else None
+    if not isinstance(name, str):
+        raise StackError(f"the client file {path} names no client: add a line `client: NAME`")
+    return name
+
+
+def client_files(directory: Path) -> tuple[Path, ...]:
+    """The client files below a directory of client directories. Raises StackError if none."""
+    found = tuple(sorted(directory.glob("*/client.yaml")))
+    if not found:
+        raise StackError(
+            f"{directory} holds no client: expected {directory}/NAME/client.yaml files"
+        )
+    return found

@@ -1,0 +1,52 @@
+"""`python -m server.admin`: keys, made and revoked where the database's address is known."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from sqlalchemy import Engine, func, select
+
+from server.auth import create_key
+from server.columns import Scope
+from server.database import DatabaseAwayError, check_current, make_sessions, reachable
+from server.settings import DatabaseSettings, load
+from server.tables import ApiKey
+
+_MAKEABLE = [str(scope) for scope in Scope if scope is not Scope.CLIENT]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a new key is printed alone, and only once."""
+    wish = _parser().parse_args(arguments)
+    settings = load(DatabaseSettings)
+    try:
+        with reachable(settings.database_url) as engine:
+            check_current(engine)
+            print(_run(engine, wish))  # noqa: T201  # the command's answer
+    except DatabaseAwayError as error:
+        sys.exit(str(error))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="server.admin", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    create = commands.add_parser("create-key", help="print a new key (clients: POST /v1/clients)")
+    create.add_argument("--scope", choices=_MAKEABLE, required=True)
+    revoke = commands.add_parser("revoke-key", help="refuse a key from the next request on")
+    revoke.add_argument("prefix", help="the part of the key between tap_ and the next _")
+    return parser
+
+
+def _run(engine: Engine, wish: argparse.Namespace) -> str:
+    with make_sessions(engine).begin() as session:
+        if wish.command == "create-key":
+            return create_key(session, Scope(wish.scope))
+        row = session.scalars(select(ApiKey).where(ApiKey.prefix == wish.prefix)).one_or_none()
+        if row is None:
+            sys.exit(f"No key has the prefix {wish.prefix}: give the part between tap_ and _.")
+        row.revoked_at = row.revoked_at or func.now()
+        return f"revoked {wish.prefix}"
+
+
+if __name__ == "__main__":
+    main()

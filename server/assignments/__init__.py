@@ -1,0 +1,1 @@
+"""Assignments: claim, heartbeat, result, failure."""

@@ -1,0 +1,125 @@
+"""Routes of workers about their assignments."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Response
+
+from server.assignments import results, service
+from server.auth import PlannerOnly, Worker
+from server.context import App
+from server.documentation import example, problems
+from server.examples import (
+    ASSIGNMENT,
+    CATALOGUE,
+    CLAIM,
+    FAILED_ASSIGNMENT,
+    FAILURE,
+    HEARTBEAT,
+    HEARTBEAT_REPLY,
+    RESULT,
+)
+from server.updates.catalogue import put_catalogue
+from shared.messages import (
+    AssignmentResult,
+    Catalogue,
+    Claim,
+    Failure,
+    Heartbeat,
+    HeartbeatReply,
+    Message,
+)
+from shared.views import AssignmentView
+
+router = APIRouter(prefix="/v1", tags=["assignments"])
+
+
+class ClaimRequest(Message):
+    """Nothing: the key says who claims."""
+
+
+@router.post(
+    "/assignments:claim",
+    summary="Claim an assignment",
+    response_model=Claim,
+    responses={
+        **example(CLAIM, "One assignment, leased to the caller."),
+        204: {"description": "There is nothing to do now."},
+        **problems(),
+    },
+)
+def claim(
+    app: App,
+    principal: Worker,
+    _: Annotated[ClaimRequest | None, Body(description="Nothing.", examples=[{}])] = None,
+) -> Claim | Response:
+    """Lease the caller's most urgent assignment, with all that it takes to do it."""
+    return service.claim(app, principal) or Response(status_code=204)
+
+
+@router.post(
+    "/assignments/{assignment_id}/heartbeat",
+    summary="Renew a lease",
+    responses={**example(HEARTBEAT_REPLY, "What to do now."), **problems(404)},
+)
+def heartbeat(
+    assignment_id: UUID,
+    beat: Annotated[Heartbeat, Body(examples=[HEARTBEAT])],
+    app: App,
+    principal: Worker,
+) -> HeartbeatReply:
+    """Say that the worker lives, renew its lease, and learn whether to go on."""
+    with app.sessions.begin() as session:
+        return service.heartbeat(session, principal, assignment_id, beat, app.settings.lease)
+
+
+@router.post(
+    "/assignments/{assignment_id}/result",
+    summary="Report a result",
+    responses={**example(ASSIGNMENT, "The result is accepted."), **problems(404, 409, 413)},
+)
+def result(
+    assignment_id: UUID,
+    outcome: Annotated[AssignmentResult, Body(examples=[RESULT])],
+    app: App,
+    principal: Worker,
+) -> AssignmentView:
+    """Report what came out; the uploads that it names must be complete."""
+    with app.sessions.begin() as session:
+        return results.accept(session, principal, assignment_id, outcome)
+
+
+@router.post(
+    "/assignments/{assignment_id}/failure",
+    summary="Report a failure",
+    responses={
+        **example(FAILED_ASSIGNMENT, "The failure is noted; the state says whether to try again."),
+        **problems(404, 409),
+    },
+)
+def failure(
+    assignment_id: UUID,
+    reason: Annotated[Failure, Body(examples=[FAILURE])],
+    app: App,
+    principal: Worker,
+) -> AssignmentView:
+    """Report that the assignment could not be done, and why."""
+    with app.sessions.begin() as session:
+        return results.fail(session, principal, assignment_id, reason, app.settings.retry_delay)
+
+
+@router.put(
+    "/assignments/{assignment_id}/catalogue",
+    status_code=204,
+    summary="Describe the components",
+    responses=problems(404, 409, 411, 413),
+)
+def catalogue(
+    assignment_id: UUID,
+    content: Annotated[Catalogue, Body(examples=[CATALOGUE])],
+    app: App,
+    principal: PlannerOnly,
+) -> None:
+    """Say what each component of the job is: the server refuses uploads of anything else."""
+    with app.sessions.begin() as session:
+        put_catalogue(session, principal, assignment_id, content)

@@ -1,0 +1,111 @@
+"""Queries about assignments as their workers see them."""
+
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from server.auth import Principal
+from server.database import lock_job
+from server.errors import not_found
+from server.tables import Assignment, Client, Job, Upload, VersionComponent
+from shared.states import ASSIGNMENT_CLAIMABLE, JOB_TERMINAL, AssignmentState, JobState
+
+_WORKING = set(JobState) - JOB_TERMINAL - {JobState.CANCELLING, JobState.PAUSED}
+
+
+def claimable(session: Session, principal: Principal) -> list[tuple[UUID, UUID]]:
+    """(job, assignment) ids that the caller may claim now; suspect ones first, then the oldest.
+
+    Not locked: the caller locks the job, then the client, then looks again.
+    """
+    query = (
+        select(Assignment.job_id, Assignment.id)
+        .join(Job, Job.id == Assignment.job_id)
+        .where(
+            Assignment.client_id.is_not_distinct_from(principal.client),
+            Assignment.state.in_(ASSIGNMENT_CLAIMABLE),
+            Assignment.not_before <= func.now(),
+            Job.state.in_(_WORKING),
+        )
+        .order_by(Assignment.state != AssignmentState.SUSPECT, Assignment.created_at)
+        .limit(10)
+    )
+    return [(job_id, assignment_id) for job_id, assignment_id in session.execute(query)]
+
+
+def lock_claimable(session: Session, assignment_id: UUID) -> Assignment | None:
+    """The assignment, locked, if it can still be claimed and nobody is changing it."""
+    query = (
+        select(Assignment)
+        .where(
+            Assignment.id == assignment_id,
+            Assignment.state.in_(ASSIGNMENT_CLAIMABLE),
+            Assignment.not_before <= func.now(),
+        )
+        .with_for_update(skip_locked=True)
+    )
+    return session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+
+
+def lock_client(session: Session, principal: Principal) -> None:
+    """Lock the calling client, and note that it lives; nothing for the planner."""
+    if principal.client is None:
+        return
+    query = select(Client).where(Client.id == principal.client).with_for_update(key_share=True)
+    client = session.scalars(query).one()
+    client.seen_at = func.now()
+
+
+def holds_lease(session: Session, client: str | None) -> bool:
+    """Whether the client holds a live lease; the planner may hold many."""
+    if client is None:
+        return False
+    query = select(Assignment.id).where(
+        Assignment.client_id == client, Assignment.state == AssignmentState.LEASED
+    )
+    return session.scalars(query).first() is not None
+
+
+def own(session: Session, principal: Principal, assignment_id: UUID) -> Assignment:
+    """The caller's assignment, not locked. Raises ProblemError (404)."""
+    row = session.get(Assignment, assignment_id)
+    if row is None or row.client_id != principal.client:
+        raise not_found("assignment")
+    return row
+
+
+def own_locked(
+    session: Session, principal: Principal, assignment_id: UUID
+) -> tuple[Job, Assignment]:
+    """The caller's assignment with its job; job, client and assignment locked, in that order.
+
+    Raises ProblemError (404).
+    """
+    row = own(session, principal, assignment_id)
+    job = lock_job(session, row.job_id)
+    if job is None:
+        raise not_found("assignment")
+    lock_client(session, principal)
+    session.refresh(row, with_for_update={"key_share": True})
+    return job, row
+
+
+def manifest(session: Session, row: Assignment) -> dict[str, str]:
+    """The artifacts of the assignment's components in the version that it starts from."""
+    if row.version is None:
+        return {}
+    query = select(VersionComponent.component, VersionComponent.sha256).where(
+        VersionComponent.job_id == row.job_id,
+        VersionComponent.version == row.version,
+        VersionComponent.component.in_(row.components),
+    )
+    return {row.component: row.sha256 for row in session.execute(query)}
+
+
+def completed_uploads(session: Session, assignment_id: UUID) -> set[tuple[str, str]]:
+    """(component, sha256) of the assignment's completed uploads."""
+    query = select(Upload.component, Upload.sha256).where(
+        Upload.assignment_id == assignment_id, Upload.completed_at.is_not(None)
+    )
+    return {(component, sha256) for component, sha256 in session.execute(query)}

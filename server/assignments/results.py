@@ -1,0 +1,165 @@
+"""What an assignment ended with: a result that is checked and recorded, or a failure."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import func
+from sqlalchemy.orm import Session
+
+from server.aggregation import component_weight
+from server.assignments.repository import completed_uploads, own_locked
+from server.assignments.service import assignment_view, held_locked, is_current
+from server.auth import Principal
+from server.database import to_json
+from server.errors import ProblemError, stale_lease
+from server.lifecycle import transition
+from server.outbox import ask_advance, wake
+from server.tables import Assignment, Contribution, Job, JobClient
+from shared.components import parse
+from shared.job_spec import JobSpec
+from shared.messages import (
+    RETRYABLE,
+    AssignmentResult,
+    ClientOffer,
+    EvaluateResult,
+    Failure,
+    PersonalizeResult,
+    PlanResult,
+    TrainResult,
+)
+from shared.states import JOB_TERMINAL, AssignmentState, JobState
+from shared.views import AssignmentView
+
+_LONGEST_DELAY = timedelta(minutes=1)
+
+
+def accept(
+    session: Session, principal: Principal, assignment_id: UUID, result: AssignmentResult
+) -> AssignmentView:
+    """Record a result; the same one again answers the same. Raises ProblemError (404, 409, 422)."""
+    job, row = own_locked(session, principal, assignment_id)
+    data = to_json(result)
+    if row.state is AssignmentState.ACCEPTED and row.result == data:
+        return assignment_view(row)
+    if not is_current(row, result) or job.state in JOB_TERMINAL | {JobState.CANCELLING}:
+        raise stale_lease()
+    _check(session, job, row, result)
+    transition(session, row, AssignmentState.ACCEPTED)
+    row.result = data
+    row.progress = 1.0
+    row.failure_code = row.failure_message = None  # of an earlier attempt
+    _record(session, job, row, result)
+    ask_advance(session, job)
+    return assignment_view(row)
+
+
+def _check(session: Session, job: Job, row: Assignment, result: AssignmentResult) -> None:
+    if result.kind != row.kind:
+        raise _wrong(
+            "wrong_kind", [f"kind: is {result.kind} but the assignment asks for {row.kind}"]
+        )
+    match result:
+        case PlanResult():
+            _check_complete(row, result)
+            _check_uploads(session, row, result.components)
+        case TrainResult():
+            _check_uploads(session, row, result.components)
+            _check_tasks(session, row, [*result.losses, *(d.task for d in result.decisions)])
+        case PersonalizeResult():
+            _check_tasks(session, row, result.losses)
+        case EvaluateResult():
+            scored = (*result.scores.values(), *result.validation.values())
+            _check_tasks(session, row, {task for scores in scored for task in scores})
+    if isinstance(result, PlanResult) and job.catalogue is None:
+        raise _wrong("no_catalogue", ["catalogue: is missing; PUT it before the result"])
+
+
+def _check_complete(row: Assignment, result: PlanResult) -> None:
+    missing = sorted(set(row.components) - set(result.components))
+    if missing:
+        raise _wrong("incomplete", [f"components: {name} is missing; add it" for name in missing])
+
+
+def _check_uploads(session: Session, row: Assignment, components: dict[str, str]) -> None:
+    done = completed_uploads(session, row.id)
+    sentences = [
+        f"components.{name}: {sha256} was not uploaded for this assignment; upload it first"
+        for name, sha256 in components.items()
+        if (name, sha256) not in done or name not in row.components
+    ]
+    if sentences:
+        raise _wrong("missing_upload", sentences)
+
+
+def _check_tasks(session: Session, row: Assignment, tasks: Iterable[str]) -> None:
+    """Only tasks that the client offers for this job have losses, decisions or scores."""
+    offered = _offer(session, row).tasks
+    sentences = [f"{task}: is no task of this client" for task in tasks if task not in offered]
+    if sentences:
+        raise _wrong("unknown_task", sentences)
+
+
+def _wrong(code: str, sentences: list[str]) -> ProblemError:
+    return ProblemError(422, code, f"Correct the result: {sentences[0]}.", sentences)
+
+
+def _offer(session: Session, row: Assignment) -> ClientOffer:
+    personal = session.get_one(JobClient, (row.job_id, row.client_id))
+    return ClientOffer.model_validate(personal.offer)
+
+
+def _record(session: Session, job: Job, row: Assignment, result: AssignmentResult) -> None:
+    if isinstance(result, TrainResult):
+        _contribute(session, job, row, result)
+    if isinstance(result, TrainResult | PersonalizeResult) and result.state_digest:
+        personal = session.get_one(JobClient, (row.job_id, row.client_id))
+        personal.state_digest = result.state_digest
+    session.flush()
+
+
+def _contribute(session: Session, job: Job, row: Assignment, result: TrainResult) -> None:
+    """One contribution for each changed component; weights come from the frozen offer alone."""
+    spec = JobSpec.model_validate(job.spec)
+    offer = _offer(session, row)
+    for name, sha256 in result.components.items():
+        session.add(
+            Contribution(
+                round_id=row.round_id,
+                component=name,
+                client_id=row.client_id,
+                weight=component_weight(parse(name), spec, offer),
+                sha256=sha256,
+                verdict="accepted",
+            )
+        )
+
+
+def fail(
+    session: Session,
+    principal: Principal,
+    assignment_id: UUID,
+    failure: Failure,
+    first_delay: timedelta,
+) -> AssignmentView:
+    """Note a failure: queued again after a pause where that may help, else the assignment failed.
+
+    Raises ProblemError (404, 409).
+    """
+    job, row = held_locked(session, principal, assignment_id, failure)
+    spec = JobSpec.model_validate(job.spec)
+    again = failure.code in RETRYABLE and row.attempt < spec.rounds.max_attempts
+    target = AssignmentState.QUEUED if again else AssignmentState.FAILED
+    transition(session, row, target, code=failure.code, reason=failure.message)
+    row.failure_code = failure.code
+    row.failure_message = failure.message
+    row.lease_id = uuid4()
+    if again:
+        row.not_before = func.now() + min(first_delay * 2 ** (row.attempt - 1), _LONGEST_DELAY)
+        row.hint_at = row.not_before
+        row.hints = 0
+        wake(session, row)
+    else:
+        ask_advance(session, job)
+    session.flush()
+    return assignment_view(row)

@@ -1,0 +1,148 @@
+"""Claiming assignments, and keeping them by heartbeats."""
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import func
+from sqlalchemy.orm import Session
+
+from server.assignments import repository
+from server.auth import Principal
+from server.context import Context
+from server.database import lock_job
+from server.errors import stale_lease
+from server.jobs.service import failure_view
+from server.lifecycle import transition
+from server.outbox import ask_advance
+from server.tables import Assignment, Attempt, Job, JobClient, Round
+from shared.job_spec import JobSpec
+from shared.messages import (
+    Claim,
+    Heartbeat,
+    HeartbeatReply,
+    HeldLease,
+    Instruction,
+    Lease,
+)
+from shared.states import ASSIGNMENT_HELD, JOB_TERMINAL, AssignmentState, JobState
+from shared.views import AssignmentView
+
+_ENDED = JOB_TERMINAL | {JobState.CANCELLING}
+
+
+def claim(context: Context, principal: Principal) -> Claim | None:
+    """Lease the caller's most urgent assignment; None when there is nothing to do."""
+    with context.sessions.begin() as session:
+        candidates = repository.claimable(session, principal)
+    for job_id, assignment_id in candidates:
+        with context.sessions.begin() as session:
+            claimed = _claim_one(session, principal, job_id, assignment_id, context.settings.lease)
+        if claimed is not None:
+            return claimed
+    return None
+
+
+def _claim_one(
+    session: Session, principal: Principal, job_id: UUID, assignment_id: UUID, lease: timedelta
+) -> Claim | None:
+    job = lock_job(session, job_id)
+    repository.lock_client(session, principal)
+    if job is None or job.state in _ENDED or repository.holds_lease(session, principal.client):
+        return None
+    row = repository.lock_claimable(session, assignment_id)
+    if row is None:
+        return None
+    spec = JobSpec.model_validate(job.spec)
+    if row.attempt >= spec.rounds.max_attempts:
+        _exhausted(session, job, row)
+        return None
+    transition(session, row, AssignmentState.LEASED, attempt=row.attempt + 1)
+    _lease(session, row, lease)
+    return _claim_message(session, job, row, spec, lease)
+
+
+def _exhausted(session: Session, job: Job, row: Assignment) -> None:
+    transition(session, row, AssignmentState.FAILED, code="attempts_exhausted")
+    row.failure_code = "attempts_exhausted"
+    row.failure_message = f"{row.attempt} attempts ended without a result: look at the worker's log"
+    ask_advance(session, job)
+
+
+def _lease(session: Session, row: Assignment, lease: timedelta) -> None:
+    row.attempt += 1
+    row.lease_id = uuid4()
+    row.lease_until = func.now() + lease
+    row.progress = 0.0
+    session.add(Attempt(assignment_id=row.id, attempt=row.attempt, lease_id=row.lease_id))
+    session.flush()
+
+
+def _claim_message(
+    session: Session, job: Job, row: Assignment, spec: JobSpec, lease: timedelta
+) -> Claim:
+    personal = session.get(JobClient, (job.id, row.client_id)) if row.client_id else None
+    return Claim(
+        assignment_id=row.id,
+        kind=row.kind,
+        job_id=job.id,
+        spec=spec,
+        lease=Lease(id=row.lease_id, attempt=row.attempt, seconds=lease.total_seconds()),
+        round=session.get_one(Round, row.round_id).number,
+        components=tuple(row.components),
+        version=row.version,
+        manifest=repository.manifest(session, row),
+        base_digest=job.base_digest,
+        state_digest=personal.state_digest if personal else None,
+    )
+
+
+def is_current(row: Assignment, held: HeldLease) -> bool:
+    """Whether the lease is the one under which the assignment is being worked on."""
+    same = row.lease_id == held.lease_id and row.attempt == held.attempt
+    return same and row.state in ASSIGNMENT_HELD
+
+
+def held_locked(
+    session: Session, principal: Principal, assignment_id: UUID, held: HeldLease
+) -> tuple[Job, Assignment]:
+    """The caller's assignment under a current lease, locked. Raises ProblemError (404, 409)."""
+    job, row = repository.own_locked(session, principal, assignment_id)
+    if not is_current(row, held) or job.state in _ENDED:
+        raise stale_lease()
+    return job, row
+
+
+def heartbeat(
+    session: Session, principal: Principal, assignment_id: UUID, beat: Heartbeat, lease: timedelta
+) -> HeartbeatReply:
+    """Renew the lease, or say why not. Raises ProblemError (404)."""
+    job, row = repository.own_locked(session, principal, assignment_id)
+    if job.state in _ENDED or row.state is AssignmentState.CANCELLED:
+        return HeartbeatReply(instruction=Instruction.CANCEL, lease_seconds=0)
+    resumes = row.state is AssignmentState.SUSPECT
+    if not is_current(row, beat) or (resumes and repository.holds_lease(session, row.client_id)):
+        return HeartbeatReply(instruction=Instruction.STALE, lease_seconds=0)
+    if resumes:
+        transition(session, row, AssignmentState.LEASED, resumed=True)
+    row.lease_until = func.now() + lease
+    row.progress = beat.progress
+    return HeartbeatReply(instruction=Instruction.CONTINUE, lease_seconds=lease.total_seconds())
+
+
+def assignment_view(row: Assignment) -> AssignmentView:
+    """The assignment as operators and its own worker read it."""
+    result = row.result or {}
+    return AssignmentView.model_validate(
+        {
+            "id": row.id,
+            "client": row.client_id,
+            "kind": row.kind,
+            "state": row.state,
+            "attempt": row.attempt,
+            "progress": row.progress,
+            "losses": result.get("losses", {}),
+            "decisions": result.get("decisions", ()),
+            "traffic": result.get("traffic"),
+            "failure": failure_view(row.failure_code, row.failure_message),
+        }
+    )

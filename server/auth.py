@@ -1,0 +1,142 @@
+"""Keys and scopes: who calls, and what each route lets whom do.
+
+The gate (`server.gate`) finds the key's principal before a body is read; each route declares its
+scope by a dependency made here, and `check_scopes` refuses an app in which one does not.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import RouteContext, iter_route_contexts
+from fastapi.security import HTTPBearer
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from server.columns import Scope
+from server.errors import ProblemError
+from server.tables import ApiKey
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
+_LADDER = (Scope.VIEWER, Scope.OPERATOR, Scope.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls; `client` is set exactly for a client's key."""
+
+    key_id: UUID
+    scope: Scope
+    client: str | None
+
+
+def create_key(session: Session, scope: Scope, client: str | None = None) -> str:
+    """A new key, which is shown this once and stored as a hash only."""
+    prefix = secrets.token_hex(4)
+    key = f"tap_{prefix}_{secrets.token_urlsafe(32)}"
+    session.add(ApiKey(prefix=prefix, sha256=_digest(key), scope=scope, client_id=client))
+    return key
+
+
+def find_principal(session: Session, header: str | None) -> Principal:
+    """The principal of an Authorization header. Raises ProblemError (401)."""
+    kind, _, key = (header or "").partition(" ")
+    parts = key.strip().split("_", 2)
+    if kind.lower() != "bearer" or len(parts) != 3 or not key.isascii() or "\0" in key:
+        raise unauthorized()
+    query = select(ApiKey).where(
+        ApiKey.prefix == parts[1],
+        ApiKey.revoked_at.is_(None),
+        or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
+    )
+    row = session.scalars(query).one_or_none()
+    if row is None or not secrets.compare_digest(row.sha256, _digest(key.strip())):
+        raise unauthorized()
+    if row.used_at is None:
+        row.used_at = func.now()
+    return Principal(row.id, row.scope, row.client_id)
+
+
+def unauthorized() -> ProblemError:
+    """401: no key, or none that is valid."""
+    return ProblemError(
+        401,
+        "unauthorized",
+        "Send a valid key in the header `Authorization: Bearer tap_...`; an operator can make one.",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+class Requires:
+    """A route's dependency: the scopes whose keys may call it. Raises ProblemError (403)."""
+
+    def __init__(self, *scopes: Scope) -> None:
+        self.scopes = frozenset(scopes)
+
+    def __call__(
+        self, request: Request, _: Annotated[object, Depends(HTTPBearer(auto_error=False))]
+    ) -> Principal:
+        """The caller, if the route is for them."""
+        principal = request.scope.get("tapestry.principal")
+        if not isinstance(principal, Principal):
+            raise unauthorized()
+        if principal.scope not in self.scopes:
+            allowed = ", ".join(sorted(self.scopes))
+            raise ProblemError(
+                403,
+                "forbidden",
+                f"A {principal.scope} key may not do this: use a key with scope {allowed}.",
+            )
+        return principal
+
+
+class Open:
+    """A route's dependency: anybody may call it, without a key."""
+
+    def __call__(self) -> None:
+        """Nothing to check."""
+
+
+def _from(scope: Scope) -> frozenset[Scope]:
+    return frozenset(_LADDER[_LADDER.index(scope) :])
+
+
+OPEN = Depends(Open())
+Viewer = Annotated[Principal, Depends(Requires(*_from(Scope.VIEWER)))]
+Operator = Annotated[Principal, Depends(Requires(*_from(Scope.OPERATOR)))]
+ClientOnly = Annotated[Principal, Depends(Requires(Scope.CLIENT))]
+PlannerOnly = Annotated[Principal, Depends(Requires(Scope.PLANNER))]
+Worker = Annotated[Principal, Depends(Requires(Scope.CLIENT, Scope.PLANNER))]
+Reader = Annotated[Principal, Depends(Requires(Scope.CLIENT, *_from(Scope.OPERATOR)))]
+
+
+def scopes_of(route: RouteContext) -> frozenset[Scope] | None:
+    """The scopes that a route declares; empty for an open one, None for none declared."""
+    return _scopes(route.dependant) if hasattr(route, "dependant") else None
+
+
+def _scopes(dependant: Dependant) -> frozenset[Scope] | None:
+    if isinstance(dependant.call, Requires):
+        return dependant.call.scopes
+    if isinstance(dependant.call, Open):
+        return frozenset()
+    found = (_scopes(inner) for inner in dependant.dependencies)
+    return next((scopes for scopes in found if scopes is not None), None)
+
+
+def check_scopes(app: FastAPI) -> None:
+    """Raises RuntimeError when a route does not declare its scope."""
+    for route in iter_route_contexts(app.routes):
+        if scopes_of(route) is None and route.path not in OPEN_PATHS:
+            raise RuntimeError(
+                f"route {sorted(route.methods or ())} {route.path} declares no scope: "
+                "add one of server.auth's dependencies"
+            )

@@ -1,0 +1,88 @@
+"""`python -m server.background`: the coordinator.
+
+A Celery worker hears that a job may be advanced; timers do the same without any message, so that
+a dead Redis costs a second per step and nothing else. Any number of coordinators may run.
+"""
+
+import logging
+import sys
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+from celery import Celery
+
+from server.celery_app import make_celery, make_publish
+from server.context import Context, make_context
+from server.database import DatabaseAwayError, check_current, reachable
+from server.outbox import Dispatcher, dispatch, prune
+from server.settings import ServerSettings, load
+from server.timer import (
+    Loop,
+    advance_due_jobs,
+    advance_safely,
+    hint_again,
+    suspect_missed_leases,
+)
+from server.updates.service import drop_abandoned
+from shared.wakeups import ADVANCE, COORDINATOR_QUEUE, WORKER_ARGUMENTS
+
+_SWEEP = timedelta(minutes=1)
+
+
+def register(app: Celery, context: Context) -> None:
+    """Let the app's worker advance jobs."""
+
+    @app.task(name=ADVANCE)  # type: ignore[untyped-decorator]  # Celery has no types
+    def advance_job(job_id: str) -> None:
+        advance_safely(context, UUID(job_id))
+
+
+def loops(context: Context) -> tuple[Loop, ...]:
+    """The timers: quick steps, advancing (which may aggregate for long), and sweeping."""
+    period = context.settings.timer
+    send = partial(dispatch, context.sessions, make_publish(context.settings.redis_url))
+    quick = (partial(suspect_missed_leases, context), partial(hint_again, context))
+    sweep = (partial(prune, context.sessions), partial(drop_abandoned, context))
+    return (
+        Loop("leases", quick, period),
+        Loop("send", (send,), period),
+        Loop("advance", (partial(advance_due_jobs, context),), period),
+        Loop("sweep", sweep, _SWEEP),
+    )
+
+
+def serve(context: Context, app: Celery) -> None:
+    """Coordinate until SIGTERM or SIGINT."""
+    register(app, context)
+    timers = loops(context)
+    dispatcher = Dispatcher(context.sessions, make_publish(context.settings.redis_url))
+    dispatcher.start()
+    for timer in timers:
+        timer.start()
+    try:
+        app.worker_main(["worker", "--loglevel=WARNING", *WORKER_ARGUMENTS])
+    finally:
+        for timer in timers:
+            timer.stop()
+        dispatcher.stop()
+
+
+def main() -> None:
+    """Run the coordinator of this environment."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    settings = load(ServerSettings)
+    try:
+        with reachable(settings.database_url) as engine:
+            check_current(engine)
+            serve(
+                make_context(settings, engine), make_celery(settings.redis_url, [COORDINATOR_QUEUE])
+            )
+    except DatabaseAwayError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"{settings.artifacts_dir} cannot be used ({error.strerror}): correct it.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Clients, their offers and their keys."""

@@ -1,0 +1,73 @@
+"""Routes about clients: operators register them, and each tells what it has."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+
+from server.auth import ClientOnly, Operator, Viewer
+from server.clients import service
+from server.context import App
+from server.documentation import example, problems
+from server.examples import CLIENT, CLIENT_CREATE, CLIENT_CREATED, CLIENTS, OFFER
+from server.idempotency import Key
+from shared.job_spec import Name
+from shared.messages import ClientOffer
+from shared.views import ClientCreate, ClientCreated, ClientList, ClientView
+
+router = APIRouter(prefix="/v1/clients", tags=["clients"])
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Register a client",
+    responses={
+        **example(CLIENT_CREATED, "The client with its key, shown this once.", 201),
+        **problems(409),
+    },
+)
+def register(
+    wish: Annotated[ClientCreate, Body(examples=[CLIENT_CREATE])],
+    app: App,
+    principal: Operator,
+    key: Key = None,
+) -> ClientCreated:
+    """Register a client and make its key."""
+    with app.sessions.begin() as session:
+        return service.register(session, principal, wish, key)
+
+
+@router.get(
+    "", summary="List clients", responses={**example(CLIENTS, "All clients."), **problems()}
+)
+def list_clients(app: App, _: Viewer) -> ClientList:
+    """List all clients with their offers."""
+    with app.sessions.begin() as session:
+        return ClientList(items=service.all_clients(session))
+
+
+@router.get(
+    "/{client}",
+    summary="Show a client",
+    responses={**example(CLIENT, "The client."), **problems(404)},
+)
+def show_client(client: Name, app: App, _: Viewer) -> ClientView:
+    """Show one client with its offer."""
+    with app.sessions.begin() as session:
+        return service.get_client(session, client)
+
+
+@router.put(
+    "/{client}/offer",
+    summary="Make an offer",
+    responses={**example(CLIENT, "The client with its offer."), **problems(404, 413)},
+)
+def put_offer(
+    client: Name,
+    offer: Annotated[ClientOffer, Body(examples=[OFFER])],
+    app: App,
+    principal: ClientOnly,
+) -> ClientView:
+    """Say which tasks the calling client has data for, and how much: counts only."""
+    with app.sessions.begin() as session:
+        return service.put_offer(session, principal, client, offer)

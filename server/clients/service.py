@@ -1,0 +1,106 @@
+"""Registering clients and taking their offers."""
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from server.auth import Principal, create_key
+from server.columns import Scope
+from server.database import to_json
+from server.errors import ProblemError, invalid, not_found
+from server.idempotency import once
+from server.tables import ApiKey, Client
+from shared.messages import ClientOffer
+from shared.views import ClientCreate, ClientCreated, ClientView
+
+MOST_SAMPLES = 10**12
+
+
+def register(
+    session: Session, principal: Principal, wish: ClientCreate, key: str | None
+) -> ClientCreated:
+    """A new client with its key. Raises ProblemError (409) when the id is taken.
+
+    Repeated with the same Idempotency-Key, as after a lost answer: the key that nobody saw is
+    revoked and a new one is made, since keys are stored as hashes only.
+    """
+    name, fresh = once(
+        session, principal, "POST /v1/clients", key, wish, lambda: _store(session, wish)
+    )
+    if not fresh:
+        _revoke_unused(session, name)
+    secret = create_key(session, Scope.CLIENT, name)
+    session.flush()
+    return ClientCreated(**get_client(session, name).model_dump(), key=secret)
+
+
+def _store(session: Session, wish: ClientCreate) -> str:
+    values = {"id": wish.id, "description": wish.description}
+    added = session.execute(
+        insert(Client).values(values).on_conflict_do_nothing().returning(Client.id)
+    ).one_or_none()
+    if added is None:
+        detail = f"Client {wish.id} is registered already: choose another id or use its key."
+        raise ProblemError(409, "client_exists", detail)
+    return wish.id
+
+
+def _revoke_unused(session: Session, client: str) -> None:
+    query = select(ApiKey).where(ApiKey.client_id == client, ApiKey.revoked_at.is_(None))
+    for row in session.scalars(query.with_for_update()):
+        if row.used_at is not None:
+            raise ProblemError(
+                409, "key_in_use", f"The key of client {client} is in use already: use that one."
+            )
+        row.revoked_at = func.now()
+
+
+def put_offer(
+    session: Session, principal: Principal, client: str, offer: ClientOffer
+) -> ClientView:
+    """Store what the calling client has. Raises ProblemError (404, 422)."""
+    if principal.client != client:
+        raise not_found("client")
+    _check_counts(offer)
+    row = session.get(Client, client, with_for_update={"key_share": True})
+    if row is None:
+        raise not_found("client")
+    row.offer = to_json(offer)
+    row.seen_at = func.now()
+    session.flush()
+    session.refresh(row)
+    return client_view(row)
+
+
+def _check_counts(offer: ClientOffer) -> None:
+    sentences = [
+        f"tasks.{name}: counts are at most {MOST_SAMPLES}; correct them"
+        for name, task in offer.tasks.items()
+        if max(task.n_train, task.validation, task.test, task.n_classes) > MOST_SAMPLES
+    ]
+    if sentences:
+        raise invalid(sentences)
+
+
+def get_client(session: Session, client: str) -> ClientView:
+    """One client. Raises ProblemError (404)."""
+    row = session.get(Client, client, populate_existing=True)
+    if row is None:
+        raise not_found("client")
+    return client_view(row)
+
+
+def all_clients(session: Session) -> tuple[ClientView, ...]:
+    """All clients by id."""
+    return tuple(client_view(row) for row in session.scalars(select(Client).order_by(Client.id)))
+
+
+def client_view(row: Client) -> ClientView:
+    """The client as operators read it."""
+    return ClientView(
+        id=row.id,
+        description=row.description,
+        created_at=row.created_at,
+        seen_at=row.seen_at,
+        offer=ClientOffer.model_validate(row.offer) if row.offer else None,
+    )

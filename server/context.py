@@ -1,0 +1,34 @@
+"""What the code of a server process stands on: settings, sessions, the artifact store."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import Engine
+
+from server.database import Sessions, make_sessions
+from server.settings import ServerSettings
+from shared.artifacts import ArtifactStore
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One per process."""
+
+    settings: ServerSettings
+    sessions: Sessions
+    store: ArtifactStore
+
+
+def make_context(settings: ServerSettings, engine: Engine) -> Context:
+    """A context on that engine. Raises OSError when the artifacts' directory cannot be used."""
+    return Context(settings, make_sessions(engine), ArtifactStore(settings.artifacts_dir))
+
+
+def _of_app(request: Request) -> Context:
+    context = request.app.state.context
+    assert isinstance(context, Context)  # noqa: S101  # create_app sets it
+    return context
+
+
+App = Annotated[Context, Depends(_of_app)]

@@ -1,0 +1,97 @@
+"""Postgres: the engine with its time limits, sessions, and values to and from JSON."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import Engine, create_engine, inspect, make_url, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from server.errors import invalid
+from server.tables import Job
+from shared.spec_files import explain
+
+Sessions = sessionmaker[Session]
+
+_LIMITS = "-c statement_timeout=10s -c lock_timeout=2s -c idle_in_transaction_session_timeout=30s"
+CONNECT_TIMEOUT_S = 3
+SCHEMA = "0002"  # the newest migration; a test holds it to that
+
+
+def make_engine(url: str) -> Engine:
+    """An engine whose connections cannot hang: every wait has a limit."""
+    return create_engine(
+        url,
+        pool_size=10,
+        max_overflow=10,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        pool_pre_ping=True,
+        connect_args={"options": _LIMITS, "connect_timeout": CONNECT_TIMEOUT_S},
+    )
+
+
+def make_sessions(engine: Engine) -> Sessions:
+    """Sessions whose rows stay readable after the commit."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+class DatabaseAwayError(Exception):
+    """Postgres cannot be used; the text says why and what to do."""
+
+
+@contextmanager
+def reachable(url: str) -> Iterator[Engine]:
+    """An engine on a Postgres that answers; disposed at the end. Raises DatabaseAwayError."""
+    engine = make_engine(url)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("select 1"))
+    except SQLAlchemyError as error:
+        where = make_url(url)
+        raise DatabaseAwayError(
+            f"Postgres at {where.host}:{where.port or 5432}, database {where.database}, cannot be "
+            "used: start it, or correct TAPESTRY_DATABASE_URL."
+        ) from error
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def check_current(engine: Engine) -> None:
+    """Raises DatabaseAwayError when the schema is not this version's."""
+    with engine.connect() as connection:
+        made = inspect(connection).has_table("alembic_version")
+        query = text("select version_num from alembic_version")
+        found = connection.scalar(query) if made else None
+    if found != SCHEMA:
+        raise DatabaseAwayError(
+            f"The database's schema is {found or 'empty'}, not {SCHEMA}: "
+            "run `python -m server.migrate`."
+        )
+
+
+def to_json(value: BaseModel) -> dict[str, Any]:
+    """The value as JSON that reads back as the same value. Raises ProblemError (422).
+
+    Infinite numbers pass validation in places but have no JSON: they are refused here.
+    """
+    data: dict[str, Any] = value.model_dump(mode="json")
+    try:
+        type(value).model_validate(data)
+    except ValidationError as error:
+        raise invalid(explain(type(value), error)) from error
+    return data
+
+
+def lock_job(session: Session, job_id: UUID) -> Job | None:
+    """The job, locked: whoever changes anything of a job takes this lock first.
+
+    Order of locks everywhere: job, client, assignment. So nothing deadlocks, and a job's events
+    are committed in the order of their ids.
+    """
+    query = select(Job).where(Job.id == job_id).with_for_update(key_share=True)
+    return session.scalars(query, execution_options={"populate_existing": True}).one_or_none()

@@ -1,0 +1,149 @@
+"""Errors that own their HTTP answer, as application/problem+json with a stable code."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+
+from shared.spec_files import explain
+from shared.views import Problem
+
+RETRY_AFTER_S = 2
+_MAX_SENTENCES = 100
+
+
+class ProblemResponse(JSONResponse):
+    """The answer to a request that was not fulfilled."""
+
+    media_type = "application/problem+json"
+
+
+class ProblemError(Exception):
+    """Something that the caller must know and can act upon."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        errors: Iterable[str] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.headers = dict(headers or {})
+        self.problem = Problem(
+            type=f"urn:tapestry:problem:{code}",
+            title=HTTPStatus(status).phrase,
+            status=status,
+            code=code,
+            detail=detail,
+            errors=tuple(errors)[:_MAX_SENTENCES],
+        )
+
+    def response(self) -> ProblemResponse:
+        """The HTTP answer."""
+        content = self.problem.model_dump(mode="json")
+        return ProblemResponse(content, status_code=self.status, headers=self.headers)
+
+
+def not_found(what: str) -> ProblemError:
+    """404: it does not exist, or is not the caller's to see."""
+    return ProblemError(404, "not_found", f"There is no such {what}: check the address.")
+
+
+def stale_lease() -> ProblemError:
+    """409: somebody or something else decided about the assignment since."""
+    return ProblemError(
+        409,
+        "stale_lease",
+        "This lease is no longer the assignment's current one: drop the work and claim again.",
+    )
+
+
+def unavailable(detail: str) -> ProblemError:
+    """503 with Retry-After."""
+    return ProblemError(503, "unavailable", detail, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def database_away() -> ProblemError:
+    """503: Postgres does not answer, or is too busy to."""
+    return unavailable("The database does not answer: try again in a moment.")
+
+
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the app with a problem."""
+    app.add_exception_handler(ProblemError, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(DataError, _on_data)
+    for kind in DATABASE_AWAY:
+        app.add_exception_handler(kind, _on_database)
+    app.add_exception_handler(Exception, _on_bug)
+
+
+def _on_problem(_: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, ProblemError)  # noqa: S101  # Starlette's registry guarantees it
+    return error.response()
+
+
+def _on_http(_: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101  # Starlette's registry guarantees it
+    code = HTTPStatus(error.status_code).name.lower()
+    detail = f"{error.detail}: check the method, the address and the body."
+    return ProblemError(error.status_code, code, detail, headers=error.headers).response()
+
+
+def _on_database(_: Request, __: Exception) -> ProblemResponse:
+    return database_away().response()
+
+
+def _on_data(_: Request, __: Exception) -> ProblemResponse:
+    detail = "A value cannot be stored (a NUL character or an extreme number): correct it."
+    return ProblemError(422, "invalid", detail).response()
+
+
+def _on_bug(_: Request, __: Exception) -> ProblemResponse:
+    detail = "The server has a fault: look at its log, and report it."
+    return ProblemError(500, "internal", detail).response()
+
+
+def _on_validation(request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # Starlette guarantees it
+    sentences = _body_sentences(request, error) or [_plain(detail) for detail in error.errors()]
+    return invalid(sentences).response()
+
+
+def invalid(sentences: list[str]) -> ProblemError:
+    """422 with one sentence for each field."""
+    return ProblemError(422, "invalid", f"Correct the request: {sentences[0]}", sentences)
+
+
+def _plain(detail: Mapping[str, Any]) -> str:
+    if detail["type"] == "json_invalid":
+        return "body: is not valid JSON; correct the syntax"
+    return f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
+
+
+def _body_sentences(request: Request, error: RequestValidationError) -> list[str]:
+    """Sentences about the body that name fields and remedies; empty when it is not the body."""
+    route = request.scope.get("route")
+    if not isinstance(route, APIRoute) or route.body_field is None or error.body is None:
+        return []
+    kind: Any = route.body_field.field_info.annotation
+    try:
+        TypeAdapter(kind).validate_python(error.body)
+    except ValidationError as again:
+        return explain(kind, again)
+    return []

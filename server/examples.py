@@ -1,0 +1,223 @@
+"""The examples of the OpenAPI document; a test reads each as the message that it is."""
+
+from typing import Any
+
+Example = dict[str, Any]
+
+_JOB_ID = "4e0c1b5e-3a36-4f0b-9d6e-0f6b2f6d7c11"
+_ASSIGNMENT_ID = "b1f6f0a2-7f0f-4f6f-8a37-3d6b1a0e9c22"
+_LEASE_ID = "5d4c3b2a-1f0e-4d9c-8b7a-6f5e4d3c2b33"
+_UPLOAD_ID = "0a1b2c3d-4e5f-4a6b-9c8d-7e6f5a4b3c44"
+_SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+_AT = "2026-01-31T12:00:00Z"
+
+JOB_SPEC: Example = {
+    "name": "digits, six clients",
+    "algorithm": {"name": "tap"},
+    "rounds": {"count": 4, "quorum": 5, "deadline": "PT10M"},
+    "tasks": {
+        "digits": {
+            "kind": "image_classification",
+            "modalities": ["image"],
+            "classes": ["zero", "one"],
+            "margin": 0.01,
+        }
+    },
+    "clients": ["c01", "c02", "c03", "c04", "c05", "c06"],
+}
+JOB: Example = {
+    "id": _JOB_ID,
+    "name": JOB_SPEC["name"],
+    "algorithm": "tap",
+    "state": "running",
+    "round": 2,
+    "rounds": 4,
+    "clients": JOB_SPEC["clients"],
+    "created_at": _AT,
+    "updated_at": _AT,
+    "failure": None,
+}
+JOB_DETAIL: Example = {**JOB, "spec": JOB_SPEC}
+JOBS: Example = {"items": [JOB], "next": None}
+EVENTS: Example = {
+    "items": [
+        {
+            "id": 17,
+            "at": _AT,
+            "kind": "round.open",
+            "job_id": _JOB_ID,
+            "data": {"phase": "train", "round": 2, "quorum": 5, "deadline_s": 600.0},
+        }
+    ]
+}
+
+OFFER: Example = {
+    "tasks": {
+        "digits": {
+            "kind": "image_classification",
+            "modalities": ["image"],
+            "n_classes": 2,
+            "train": {"general": 240},
+            "validation": 60,
+            "test": 60,
+        }
+    }
+}
+CLIENT_CREATE: Example = {"id": "c01", "description": "radiology, north wing"}
+CLIENT: Example = {**CLIENT_CREATE, "created_at": _AT, "seen_at": _AT, "offer": OFFER}
+CLIENT_CREATED: Example = {**CLIENT, "seen_at": None, "offer": None, "key": "tap_1a2b3c4d_EXAMPLE"}
+CLIENTS: Example = {"items": [CLIENT]}
+
+HELD: Example = {"lease_id": _LEASE_ID, "attempt": 1}
+CLAIM: Example = {
+    "assignment_id": _ASSIGNMENT_ID,
+    "kind": "train",
+    "job_id": _JOB_ID,
+    "spec": JOB_SPEC,
+    "lease": {"id": _LEASE_ID, "attempt": 1, "seconds": 60.0},
+    "round": 2,
+    "components": ["head.digits", "proj"],
+    "version": 1,
+    "manifest": {"head.digits": _SHA, "proj": _SHA},
+    "base_digest": _SHA,
+    "state_digest": None,
+}
+HEARTBEAT: Example = {**HELD, "progress": 0.4}
+HEARTBEAT_REPLY: Example = {"instruction": "continue", "lease_seconds": 60.0}
+_LOSSES = {"digits": {"engaged": 0.61, "personal": 0.58}}
+_DECISION = {
+    "task": "digits",
+    "engaged_loss": 0.61,
+    "personal_loss": 0.66,
+    "margin": 0.01,
+    "replaced": True,
+}
+_TRAFFIC = {"bytes_down": 8192, "bytes_up": 8192, "seconds": 3.5}
+RESULT: Example = {
+    **HELD,
+    "kind": "train",
+    "components": {"head.digits": _SHA, "proj": _SHA},
+    "losses": _LOSSES,
+    "decisions": [_DECISION],
+    "state_digest": _SHA,
+    "traffic": _TRAFFIC,
+}
+FAILURE: Example = {
+    **HELD,
+    "code": "out_of_memory",
+    "message": "The GPU has 8 GiB: use a smaller batch.",
+}
+ASSIGNMENT: Example = {
+    "id": _ASSIGNMENT_ID,
+    "client": "c01",
+    "kind": "train",
+    "state": "accepted",
+    "attempt": 1,
+    "progress": 1.0,
+    "losses": _LOSSES,
+    "decisions": [_DECISION],
+    "traffic": _TRAFFIC,
+    "failure": None,
+}
+FAILED_ASSIGNMENT: Example = {
+    **ASSIGNMENT,
+    "state": "queued",
+    "losses": {},
+    "decisions": [],
+    "traffic": None,
+    "failure": {"code": FAILURE["code"], "message": FAILURE["message"]},
+}
+CATALOGUE: Example = {
+    "base_digest": _SHA,
+    "components": {
+        "proj": {
+            "tensors": {"weight": {"shape": [64, 64]}, "bias": {"shape": [64]}},
+            "frozen_bytes": 0,
+        }
+    },
+}
+UPLOAD_CREATE: Example = {
+    **HELD,
+    "assignment_id": _ASSIGNMENT_ID,
+    "component": "proj",
+    "sha256": _SHA,
+    "n_bytes": 4096,
+}
+UPLOAD: Example = {
+    "id": _UPLOAD_ID,
+    "component": "proj",
+    "offset": 0,
+    "n_bytes": 4096,
+    "complete": False,
+}
+
+ROUND: Example = {
+    "number": 2,
+    "state": "published",
+    "opened_at": _AT,
+    "deadline_at": _AT,
+    "closed_at": _AT,
+    "version": 2,
+    "bytes_down": 8192,
+    "bytes_up": 8192,
+    "bytes_full_exchange": 1048576,
+    "assignments": [ASSIGNMENT],
+}
+ROUNDS: Example = {"items": [ROUND]}
+VERSION: Example = {
+    "number": 2,
+    "round": 2,
+    "created_at": _AT,
+    "manifest": {
+        "proj": {
+            "sha256": _SHA,
+            "n_bytes": 4096,
+            "made_in": 2,
+            "contributions": [{"client": "c01", "weight": 240.0}],
+        }
+    },
+}
+VERSIONS: Example = {
+    "items": [
+        {
+            "number": 2,
+            "round": 2,
+            "created_at": _AT,
+            "n_components": 2,
+            "n_changed": 1,
+            "n_bytes": 8192,
+        }
+    ]
+}
+_SCORE = {
+    "metric": "accuracy",
+    "value": 0.9,
+    "reference": 0.5,
+    "skill": 0.8,
+    "n": 60,
+    "metrics": {"loss": 0.3},
+}
+REPORT: Example = {
+    "job_id": _JOB_ID,
+    "name": JOB_SPEC["name"],
+    "algorithm": "tap",
+    "state": "succeeded",
+    "rounds": 4,
+    "seconds": 83.2,
+    "bytes_down": 393216,
+    "bytes_up": 196608,
+    "bytes_full_exchange": 6291456,
+    "final_version": 4,
+    "final_manifest": {"head.digits": _SHA, "proj": _SHA},
+    "scores": [
+        {
+            "client": "c01",
+            "task": "digits",
+            "variant": "distilled",
+            "score": _SCORE,
+            "validation": None,
+        }
+    ],
+    "replacements": [{"client": "c01", "round": 1, "decision": _DECISION}],
+    "optimizer_steps": {"rounds": 80, "post_training": 13, "total": 93},
+}

@@ -1,0 +1,1 @@
+"""Jobs: admission, listing, cancelling, and what moves them on."""

@@ -1,0 +1,110 @@
+"""Whether a job can work at all with the registered clients: pure, before anything is stored."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared.job_spec import JobSpec, TaskSpec
+from shared.messages import ClientOffer, TaskOffer
+
+LONGEST_DEADLINE = timedelta(days=365)
+Offers = Mapping[str, ClientOffer | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a job is refused."""
+
+    code: str
+    sentence: str
+
+
+def refusals(spec: JobSpec, offers: Offers) -> tuple[Reason, ...]:
+    """All reasons against the job; none means that it is admitted.
+
+    `offers` holds the registered clients; None is a client that has made no offer yet.
+    """
+    return (
+        *_deadline(spec),
+        *_clients(spec, offers),
+        *_mismatches(spec, offers),
+        *_uncovered_tasks(spec, offers),
+        *_quorum(spec, offers),
+    )
+
+
+def _deadline(spec: JobSpec) -> Iterator[Reason]:
+    if spec.rounds.deadline > LONGEST_DEADLINE:
+        yield Reason(
+            "deadline_too_long",
+            f"rounds.deadline: may be {LONGEST_DEADLINE.days} days at most; shorten it",
+        )
+
+
+def _clients(spec: JobSpec, offers: Offers) -> Iterator[Reason]:
+    for client in spec.clients:
+        offer = offers.get(client)
+        if client not in offers:
+            yield Reason(
+                "unknown_client",
+                f"clients: {client} is not registered; register it or remove it from the spec",
+            )
+        elif offer is None:
+            yield Reason(
+                "client_without_offer",
+                f"clients: {client} has made no offer; start its worker or remove it",
+            )
+        elif not set(offer.tasks) & set(spec.tasks):
+            yield Reason(
+                "client_without_task",
+                f"clients: {client} offers none of the job's tasks (it offers "
+                f"{', '.join(sorted(offer.tasks))}); add one of them to tasks or remove the client",
+            )
+
+
+def _mismatches(spec: JobSpec, offers: Offers) -> Iterator[Reason]:
+    for client in spec.clients:
+        offer = offers.get(client)
+        for name, task in spec.tasks.items() if offer else ():
+            if offer and name in offer.tasks:
+                for difference in _differences(task, offer.tasks[name]):
+                    yield Reason("offer_mismatch", f"tasks.{name}: {client} {difference}")
+
+
+def _differences(task: TaskSpec, offer: TaskOffer) -> Iterator[str]:
+    fix = "correct the spec or the client's file"
+    if offer.kind != task.kind:
+        yield f"offers kind {offer.kind} but the spec says {task.kind}; {fix}"
+    if set(offer.modalities) != set(task.modalities):
+        offered, wanted = (", ".join(sorted(m)) for m in (offer.modalities, task.modalities))
+        yield f"offers modalities {offered} but the spec says {wanted}; {fix}"
+    if offer.n_classes != len(task.classes):
+        yield f"offers {offer.n_classes} classes but the spec lists {len(task.classes)}; {fix}"
+    unknown = sorted(set(offer.train) - set(task.domains))
+    if unknown:
+        yield (
+            f"offers domains {', '.join(unknown)} that the spec does not list "
+            f"({', '.join(task.domains)}); {fix}"
+        )
+
+
+def _uncovered_tasks(spec: JobSpec, offers: Offers) -> Iterator[Reason]:
+    offered = {task for c in spec.clients if (offer := offers.get(c)) for task in offer.tasks}
+    for task in spec.tasks:
+        if task not in offered:
+            yield Reason(
+                "task_without_client",
+                f"tasks.{task}: no client of the job offers it; add one that does or remove it",
+            )
+
+
+def _quorum(spec: JobSpec, offers: Offers) -> Iterator[Reason]:
+    usable = [
+        c for c in spec.clients if (offer := offers.get(c)) and set(offer.tasks) & set(spec.tasks)
+    ]
+    if len(usable) < spec.quorum:
+        yield Reason(
+            "quorum_unreachable",
+            f"rounds.quorum: {spec.quorum} clients are needed, only {len(usable)} can take part; "
+            "lower it or add clients",
+        )

@@ -1,0 +1,134 @@
+"""What moves a job on: it looks at the rows and does the next thing.
+
+Level-triggered: safe to call twice, at any time, from anywhere. Each step is one short
+transaction under the job's lock; aggregation runs between two of them, under a lease on the round.
+"""
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlalchemy.orm import Session
+
+from server.context import Context
+from server.database import lock_job
+from server.jobs import publishing
+from server.jobs.phases import after, begin, fail_job
+from server.lifecycle import transition
+from server.rounds.collecting import Verdict, decide
+from server.rounds.repository import assignments, database_now, live_round
+from server.rounds.service import end_assignments, missing_quorum
+from server.tables import Job, Round
+from shared.messages import AssignmentKind
+from shared.states import AssignmentState, JobState, RoundState
+
+_log = logging.getLogger(__name__)
+_LOOK_AGAIN = timedelta(seconds=10)
+
+# What the next step may be, besides a piece of aggregation:
+GO_ON, WAIT = True, False
+
+
+def advance(context: Context, job_id: UUID) -> None:
+    """Do all that can be done for the job now. Raises SQLAlchemyError when Postgres is away."""
+    while True:
+        with context.sessions.begin() as session:
+            step = _step(context, session, job_id)
+        if isinstance(step, publishing.Order):
+            step = _aggregate(context, step)
+        if step is WAIT:
+            return
+
+
+def _aggregate(context: Context, order: publishing.Order) -> bool:
+    """Aggregate and publish; a failure is noted and tried again after a pause."""
+    try:
+        made = publishing.aggregate_round(context, order)
+    except publishing.LeaseLostError:
+        return WAIT
+    except Exception as error:  # noqa: BLE001  # whatever it is, the round is tried again
+        _log.exception("round %s cannot be aggregated", order.round_id)
+        with context.sessions.begin() as session:
+            publishing.give_back(session, order, error)
+        return WAIT
+    with context.sessions.begin() as session:
+        publishing.publish(session, order, made)
+    return GO_ON
+
+
+def _step(context: Context, session: Session, job_id: UUID) -> bool | publishing.Order:
+    """One step under the job's lock."""
+    job = lock_job(session, job_id)
+    if job is None:
+        return WAIT
+    match job.state:
+        case JobState.SUBMITTED:
+            begin(session, job)
+            return GO_ON
+        case JobState.PLANNING | JobState.RUNNING | JobState.PERSONALIZING | JobState.EVALUATING:
+            return _round_step(context, session, job)
+        case JobState.CANCELLING:
+            _finish_cancelling(session, job)
+            return WAIT
+        case JobState.PAUSED | JobState.SUCCEEDED | JobState.CANCELLED | JobState.FAILED:
+            job.due_at = func.now() + _LOOK_AGAIN
+            return WAIT
+
+
+def _round_step(context: Context, session: Session, job: Job) -> bool | publishing.Order:
+    row = live_round(session, job.id)
+    if row is None:
+        raise RuntimeError(f"job {job.id} is {job.state} and has no live round")
+    if row.state is RoundState.AGGREGATING:
+        return _aggregating_step(context, session, job, row)
+    late = row.deadline_at <= database_now(session)
+    states = [a.state for a in assignments(session, row.id)]
+    match decide(states, row.quorum, late=late):
+        case Verdict.WAIT:
+            job.due_at = func.least(row.deadline_at, func.now() + _LOOK_AGAIN)
+            return WAIT
+        case Verdict.FAIL:
+            code = "planning_failed" if row.phase is AssignmentKind.PLAN else "quorum_missed"
+            fail_job(session, job, code, missing_quorum(session, row))
+            return WAIT
+        case Verdict.CLOSE:
+            _close(session, job, row)
+            return GO_ON
+
+
+def _close(session: Session, job: Job, row: Round) -> None:
+    """The round has what it needs; who is late is superseded."""
+    end_assignments(session, job.id, AssignmentState.SUPERSEDED, "the round closed without it")
+    transition(session, row, RoundState.AGGREGATING)
+    if row.phase is not AssignmentKind.TRAIN:
+        if row.phase is AssignmentKind.PLAN:
+            publishing.publish_first(session, row)
+        transition(session, row, RoundState.PUBLISHED)
+        after(session, job, row)
+
+
+def _aggregating_step(
+    context: Context, session: Session, job: Job, row: Round
+) -> bool | publishing.Order:
+    if row.lease_until > database_now(session):
+        job.due_at = func.least(row.lease_until, func.now() + _LOOK_AGAIN)
+        return WAIT
+    if row.attempt >= publishing.MAX_ATTEMPTS:
+        fail_job(
+            session,
+            job,
+            "aggregation_failed",
+            f"Round {row.number} could not be aggregated in {row.attempt} attempts: look at the "
+            "coordinator's log and at the artifacts' directory, and submit again.",
+        )
+        return WAIT
+    return publishing.take(session, job, row, context.settings.aggregation_lease)
+
+
+def _finish_cancelling(session: Session, job: Job) -> None:
+    end_assignments(session, job.id, AssignmentState.CANCELLED, "the job is cancelled")
+    row = live_round(session, job.id)
+    if row is not None:
+        transition(session, row, RoundState.FAILED, reason="the job is cancelled")
+    transition(session, job, JobState.CANCELLED)

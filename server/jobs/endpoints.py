@@ -1,0 +1,98 @@
+"""Routes of operators about jobs."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from server.auth import Operator, Viewer
+from server.context import App
+from server.documentation import example, problems
+from server.examples import EVENTS, JOB, JOB_DETAIL, JOB_SPEC, JOBS
+from server.idempotency import Key
+from server.jobs import repository, service
+from shared.job_spec import JobSpec
+from shared.views import EventList, JobDetail, JobList, JobView
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_LAST_EVENT = 2**63 - 1
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Launch a job",
+    responses={
+        **example(JOB_DETAIL, "The job is stored and will start.", 201),
+        **problems(411, 413, 415),
+    },
+    openapi_extra={"requestBody": {"content": {"application/json": {"example": JOB_SPEC}}}},
+)
+def launch(spec: JobSpec, app: App, principal: Operator, key: Key = None) -> JobDetail:
+    """Store a job spec and start the job; refused with every reason where it could never work."""
+    with app.sessions.begin() as session:
+        return service.submit(session, principal, spec, key)
+
+
+@router.get(
+    "",
+    summary="List jobs",
+    responses={**example(JOBS, "Jobs, newest first."), **problems(404)},
+)
+def list_jobs(
+    app: App,
+    _: Viewer,
+    cursor: Annotated[
+        UUID | None, Query(description="`next` of the page before; absent for the first.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="Most jobs in the answer.")] = 50,
+) -> JobList:
+    """List all jobs, newest first, in pages."""
+    with app.sessions.begin() as session:
+        rows = repository.newest_jobs(session, cursor, limit + 1)
+        following = str(rows[limit - 1].id) if len(rows) > limit else None
+        return JobList(items=tuple(service.job_view(r) for r in rows[:limit]), next=following)
+
+
+@router.get(
+    "/{job_id}",
+    summary="Show a job",
+    responses={**example(JOB_DETAIL, "The job with its spec."), **problems(404)},
+)
+def show_job(job_id: UUID, app: App, _: Viewer) -> JobDetail:
+    """Show one job, where it stands and its whole spec."""
+    with app.sessions.begin() as session:
+        return service.job_detail(repository.get_job(session, job_id))
+
+
+@router.post(
+    "/{job_id}/cancel",
+    summary="Cancel a job",
+    responses={**example(JOB, "The job is ending."), **problems(404, 409)},
+)
+def cancel_job(job_id: UUID, app: App, _: Operator) -> JobView:
+    """End a job that has not ended; its workers stop at their next heartbeat."""
+    with app.sessions.begin() as session:
+        return service.cancel(session, job_id)
+
+
+@router.get(
+    "/{job_id}/events",
+    summary="List a job's events",
+    responses={**example(EVENTS, "Events in order."), **problems(404)},
+)
+def list_events(
+    job_id: UUID,
+    app: App,
+    _: Viewer,
+    after: Annotated[
+        int, Query(ge=0, le=_LAST_EVENT, description="The last event that is known.")
+    ] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most events in the answer.")] = 500,
+) -> EventList:
+    """List what happened to the job, oldest first, behind the event `after`."""
+    with app.sessions.begin() as session:
+        repository.get_job(session, job_id)
+        rows = repository.events_after(session, job_id, after, limit)
+        return EventList(items=tuple(service.event_view(row) for row in rows))

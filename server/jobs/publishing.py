@@ -1,0 +1,165 @@
+"""From accepted contributions to a version: aggregate without locks, then compare and set."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from server.aggregation import Contribution as Share
+from server.aggregation import aggregate
+from server.context import Context
+from server.database import lock_job
+from server.jobs.phases import after
+from server.lifecycle import record, transition
+from server.rounds.repository import accepted
+from server.tables import (
+    Artifact,
+    Contribution,
+    Job,
+    Round,
+    Version,
+    VersionComponent,
+)
+from shared.messages import Catalogue, PlanResult
+from shared.states import RoundState
+from shared.tensor_file import component_layout
+
+MAX_ATTEMPTS = 5
+_PAUSE = timedelta(seconds=5)
+
+
+class LeaseLostError(Exception):
+    """Another aggregator has taken the round over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A round to aggregate, held by `lease_id`."""
+
+    job_id: UUID
+    round_id: UUID
+    lease_id: UUID
+    lease: timedelta
+    catalogue: Catalogue
+    shares: dict[str, list[Share]]  # by component, in client order
+
+
+Made = dict[str, str]  # component -> sha256 of its new artifact
+
+
+def take(session: Session, job: Job, row: Round, lease: timedelta) -> Order:
+    """Take the lease of an aggregating round, and read what is to be aggregated."""
+    row.lease_id = uuid4()
+    row.lease_until = func.now() + lease
+    row.attempt += 1
+    job.due_at = func.now() + lease
+    shares: dict[str, list[Share]] = {}
+    query = select(Contribution).where(Contribution.round_id == row.id)
+    for c in session.scalars(query.order_by(Contribution.component, Contribution.client_id)):
+        shares.setdefault(c.component, []).append(Share(c.client_id, c.sha256, c.weight))
+    catalogue = Catalogue.model_validate(job.catalogue)
+    return Order(job.id, row.id, row.lease_id, lease, catalogue, shares)
+
+
+def aggregate_round(context: Context, order: Order) -> Made:
+    """Average each component that somebody trained; holds no lock while it computes.
+
+    Raises LeaseLostError, and what `aggregate` raises.
+    """
+    made: Made = {}
+    for component, shares in order.shares.items():
+        _renew(context, order)
+        made[component] = aggregate(shares, order.catalogue.components[component], context.store)
+    return made
+
+
+def _renew(context: Context, order: Order) -> None:
+    mine = (Round.id == order.round_id, Round.lease_id == order.lease_id)
+    live = Round.state == RoundState.AGGREGATING
+    with context.sessions.begin() as session:
+        renewed = session.execute(
+            update(Round)
+            .where(*mine, live)
+            .values(lease_until=func.now() + order.lease)
+            .returning(Round.id)
+        ).one_or_none()
+    if renewed is None:
+        raise LeaseLostError
+
+
+def give_back(session: Session, order: Order, error: Exception) -> None:
+    """Let the round be tried again soon, and record why this attempt failed."""
+    job = lock_job(session, order.job_id)
+    row = _held(session, order)
+    if job is None or row is None:
+        return
+    row.lease_until = func.now() + _PAUSE
+    job.due_at = func.now() + _PAUSE
+    reason = f"{type(error).__name__}: {error}"[:500]
+    record(session, "round.aggregation_failed", job.id, {"round": row.number, "reason": reason})
+
+
+def publish(session: Session, order: Order, made: Made) -> None:
+    """Make the version and open what follows, if the round is still this aggregator's."""
+    job = lock_job(session, order.job_id)
+    row = _held(session, order)
+    if job is None or row is None:
+        return
+    manifest = _following(session, row, made)
+    _store_version(session, row, manifest, order.catalogue)
+    transition(session, row, RoundState.PUBLISHED, version=row.number, changed=len(made))
+    after(session, job, row)
+
+
+def _held(session: Session, order: Order) -> Round | None:
+    query = select(Round).where(
+        Round.id == order.round_id,
+        Round.lease_id == order.lease_id,
+        Round.state == RoundState.AGGREGATING,
+    )
+    return session.scalars(query.with_for_update()).one_or_none()
+
+
+def publish_first(session: Session, row: Round) -> None:
+    """Make version 0 from what the planner uploaded."""
+    [assignment] = accepted(session, row.id)
+    result = PlanResult.model_validate(assignment.result)
+    job = session.get_one(Job, row.job_id)
+    manifest = {name: (sha256, 0) for name, sha256 in result.components.items()}
+    _store_version(session, row, manifest, Catalogue.model_validate(job.catalogue))
+
+
+def _following(session: Session, row: Round, made: Made) -> dict[str, tuple[str, int]]:
+    """The version before, with the artifacts that are new."""
+    query = select(VersionComponent).where(
+        VersionComponent.job_id == row.job_id, VersionComponent.version == row.number - 1
+    )
+    manifest = {c.component: (c.sha256, c.made_in) for c in session.scalars(query)}
+    for component, sha256 in made.items():
+        if manifest[component][0] != sha256:
+            manifest[component] = (sha256, row.number)
+    return manifest
+
+
+def _store_version(
+    session: Session, row: Round, manifest: dict[str, tuple[str, int]], catalogue: Catalogue
+) -> None:
+    artifacts = [
+        {"sha256": sha256, "n_bytes": component_layout(catalogue.components[name]).n_bytes}
+        for name, (sha256, made_in) in manifest.items()
+        if made_in == row.number
+    ]
+    if artifacts:
+        session.execute(insert(Artifact).values(artifacts).on_conflict_do_nothing())
+    session.add(Version(job_id=row.job_id, number=row.number, round_id=row.id))
+    session.flush()
+    session.add_all(
+        VersionComponent(
+            job_id=row.job_id, version=row.number, component=name, sha256=sha256, made_in=made_in
+        )
+        for name, (sha256, made_in) in manifest.items()
+    )
+    session.flush()

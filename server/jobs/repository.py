@@ -1,0 +1,40 @@
+"""Queries about jobs."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session
+
+from server.errors import not_found
+from server.tables import Client, Event, Job
+from shared.messages import ClientOffer
+
+
+def get_job(session: Session, job_id: UUID) -> Job:
+    """The job. Raises ProblemError (404)."""
+    job = session.get(Job, job_id)
+    if job is None:
+        raise not_found("job")
+    return job
+
+
+def newest_jobs(session: Session, before: UUID | None, limit: int) -> list[Job]:
+    """Jobs, newest first, from the one after `before` on. Raises ProblemError (404)."""
+    query = select(Job).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit)
+    if before is not None:
+        last = get_job(session, before)
+        query = query.where(tuple_(Job.created_at, Job.id) < (last.created_at, last.id))
+    return list(session.scalars(query))
+
+
+def offers_of(session: Session, clients: Sequence[str]) -> dict[str, ClientOffer | None]:
+    """The registered ones among `clients`, with their offers if they made one."""
+    rows = session.scalars(select(Client).where(Client.id.in_(clients)))
+    return {row.id: ClientOffer.model_validate(row.offer) if row.offer else None for row in rows}
+
+
+def events_after(session: Session, job_id: UUID, after: int, limit: int) -> list[Event]:
+    """The job's events behind `after`, in order."""
+    query = select(Event).where(Event.job_id == job_id, Event.id > after)
+    return list(session.scalars(query.order_by(Event.id).limit(limit)))

@@ -1,0 +1,103 @@
+"""Submitting and cancelling jobs."""
+
+from collections.abc import Mapping
+from uuid import UUID, uuid4
+
+from sqlalchemy.orm import Session
+
+from server.auth import Principal
+from server.database import lock_job, to_json
+from server.errors import ProblemError, not_found
+from server.idempotency import once
+from server.jobs.admission import refusals
+from server.jobs.repository import get_job, offers_of
+from server.lifecycle import created, transition
+from server.outbox import ask_advance
+from server.tables import Event, Job, JobClient
+from shared.job_spec import JobSpec
+from shared.messages import ClientOffer
+from shared.states import JOB_TERMINAL, JobState
+from shared.views import EventView, FailureView, JobDetail, JobView
+
+
+def submit(session: Session, principal: Principal, spec: JobSpec, key: str | None) -> JobDetail:
+    """Store the job and have it started. Raises ProblemError (422) with every reason against it."""
+    resource, _ = once(
+        session, principal, "POST /v1/jobs", key, spec, lambda: str(_store(session, spec))
+    )
+    return job_detail(get_job(session, UUID(resource)))
+
+
+def _store(session: Session, spec: JobSpec) -> UUID:
+    offers = offers_of(session, spec.clients)
+    reasons = refusals(spec, offers)
+    if reasons:
+        sentences = [reason.sentence for reason in reasons]
+        raise ProblemError(
+            422, reasons[0].code, f"The job cannot run: {sentences[0]}.", errors=sentences
+        )
+    job = Job(id=uuid4(), name=spec.name, spec=to_json(spec), state=JobState.SUBMITTED)
+    created(session, job, clients=len(spec.clients), rounds=spec.rounds.count)
+    _freeze(session, job, offers)
+    ask_advance(session, job)
+    session.flush()
+    return job.id
+
+
+def _freeze(session: Session, job: Job, offers: Mapping[str, ClientOffer | None]) -> None:
+    for client, offer in offers.items():
+        if offer is not None:
+            session.add(JobClient(job_id=job.id, client_id=client, offer=to_json(offer)))
+
+
+def cancel(session: Session, job_id: UUID) -> JobView:
+    """Have the job end; again for a cancelled one is no error. Raises ProblemError (404, 409)."""
+    job = lock_job(session, job_id)
+    if job is None:
+        raise not_found("job")
+    if job.state in JOB_TERMINAL - {JobState.CANCELLED}:
+        raise ProblemError(
+            409, "job_ended", f"The job has {job.state}: there is nothing to cancel."
+        )
+    if job.state not in {JobState.CANCELLING, JobState.CANCELLED}:
+        transition(session, job, JobState.CANCELLING)
+        ask_advance(session, job)
+    session.flush()
+    session.refresh(job)
+    return job_view(job)
+
+
+def job_view(job: Job) -> JobView:
+    """The job as operators read it in a list."""
+    detail = job_detail(job)
+    return JobView.model_validate(detail.model_dump(exclude={"spec"}))
+
+
+def job_detail(job: Job) -> JobDetail:
+    """The job as operators read it alone."""
+    spec = JobSpec.model_validate(job.spec)
+    return JobDetail(
+        id=job.id,
+        name=job.name,
+        algorithm=spec.algorithm.name,
+        state=job.state,
+        round=job.round_number,
+        rounds=spec.rounds.count,
+        clients=spec.clients,
+        created_at=job.created_at,
+        updated_at=job.updated_at,
+        failure=failure_view(job.failure_code, job.failure_message),
+        spec=spec,
+    )
+
+
+def failure_view(code: str | None, message: str | None) -> FailureView | None:
+    """Why something failed, if it did."""
+    return FailureView(code=code, message=message or "") if code else None
+
+
+def event_view(event: Event) -> EventView:
+    """The event as operators read it."""
+    return EventView(
+        id=event.id, at=event.at, kind=event.kind, job_id=event.job_id, data=event.data
+    )

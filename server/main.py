@@ -1,0 +1,129 @@
+"""The API server: routes put together, and the command that serves them."""
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import uvicorn
+from fastapi import FastAPI
+
+from server import errors, health
+from server.assignments import endpoints as assignments
+from server.auth import check_scopes
+from server.celery_app import make_publish
+from server.clients import endpoints as clients
+from server.context import make_context
+from server.database import DatabaseAwayError, check_current, make_engine, reachable
+from server.gate import Gate
+from server.jobs import endpoints as jobs
+from server.outbox import Dispatcher
+from server.reports import endpoints as reports
+from server.rounds import endpoints as rounds
+from server.settings import ServerSettings, load
+from server.updates import endpoints as updates
+from server.versions import endpoints as versions
+from shared.views import Problem
+
+_DESCRIPTION = """\
+Tapestry orchestrates personalized federated fine-tuning of multi-modal, multi-task foundation
+models. Operators register clients, launch jobs and follow rounds; workers claim assignments, send
+components and report. Every answer that is not a success is `application/problem+json` with a
+stable `code` and a `detail` that says what to do."""
+_TAGS = [
+    {"name": "jobs", "description": "Launch, follow and cancel federated runs."},
+    {"name": "rounds", "description": "Who was asked in a round, what came, what travelled."},
+    {"name": "versions", "description": "What the server held after each round, and who made it."},
+    {"name": "reports", "description": "What federation gave, per client and task."},
+    {"name": "clients", "description": "Participants, what they offer, and their keys."},
+    {"name": "assignments", "description": "For workers: claim, heartbeat, result, failure."},
+    {"name": "uploads and artifacts", "description": "For workers: components in and out."},
+    {"name": "health", "description": "For health checks; open to anybody."},
+]
+_HEADER_LIMIT_BYTES = 16 << 10
+
+
+def create_app(settings: ServerSettings) -> FastAPI:
+    """The API on these settings; Postgres and Redis may be away while it is made.
+
+    Raises RuntimeError when a route declares no scope, OSError when the artifacts' directory
+    cannot be used.
+    """
+    engine = make_engine(settings.database_url)
+    context = make_context(settings, engine)
+    dispatcher = Dispatcher(context.sessions, make_publish(settings.redis_url))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        dispatcher.start()
+        yield
+        dispatcher.stop()
+        engine.dispose()
+
+    app = FastAPI(
+        title="Tapestry",
+        version=version("tapestry-fl"),
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
+        lifespan=lifespan,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    app.state.context = context
+    for part in (jobs, rounds, versions, reports, clients, assignments, updates, health):
+        app.include_router(part.router)
+    errors.install(app)
+    _describe_problems(app)
+    check_scopes(app)
+    app.add_middleware(Gate, context=context)
+    return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Add the schema that all problem answers refer to."""
+    make = app.openapi
+
+    def openapi() -> dict[str, object]:
+        document = make()
+        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        document["components"]["schemas"][Problem.__name__] = schema
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    settings = load(ServerSettings)
+    try:
+        with reachable(settings.database_url) as engine:
+            check_current(engine)
+        app = create_app(settings)
+    except DatabaseAwayError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"{settings.artifacts_dir} cannot be used ({error.strerror}): correct it.")
+    config = uvicorn.Config(
+        app, h11_max_incomplete_event_size=_HEADER_LIMIT_BYTES, timeout_graceful_shutdown=10
+    )
+    uvicorn.Server(config).run(sockets=[_listen(settings.host, settings.port)])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket; ends the process with one sentence when the port cannot be had."""
+    try:
+        return socket.create_server((host, port), backlog=2048)
+    except OSError as error:
+        sys.exit(f"Port {port} of {host} cannot be used ({_why(error)}): set TAPESTRY_PORT.")
+
+
+def _why(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+if __name__ == "__main__":
+    main()

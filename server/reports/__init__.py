@@ -1,0 +1,1 @@
+"""Reports: what federation gave, per client and task."""

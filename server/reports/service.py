@@ -1,0 +1,101 @@
+"""What federation gave: the report of a job that has ended."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from server.errors import ProblemError
+from server.jobs.phases import personalizes
+from server.jobs.repository import get_job
+from server.rounds.repository import job_assignments
+from server.rounds.repository import training_rounds as rounds_of
+from server.rounds.views import bytes_down, bytes_up, component_sizes, full_state_bytes
+from server.tables import Assignment, Job
+from server.versions.repository import entries, newest_version
+from shared.job_spec import JobSpec
+from shared.messages import AssignmentKind, EvaluateResult, TrainResult
+from shared.states import JOB_TERMINAL, AssignmentState, RoundState
+from shared.views import ReplacementRow, ReportRow, ReportView
+
+
+def report(session: Session, job_id: UUID) -> ReportView:
+    """The report. Raises ProblemError (404; 409 until the job has ended)."""
+    job = get_job(session, job_id)
+    if job.state not in JOB_TERMINAL:
+        raise ProblemError(
+            409, "job_not_ended", f"The job is {job.state}: ask again when it has ended."
+        )
+    spec = JobSpec.model_validate(job.spec)
+    members = [a for a in job_assignments(session, job_id) if a.client_id]
+    final = newest_version(session, job_id)
+    manifest = entries(session, job_id, final) if final is not None else []
+    published = [r for r in rounds_of(session, job_id) if r.state is RoundState.PUBLISHED]
+    return ReportView(
+        job_id=job.id,
+        name=job.name,
+        algorithm=spec.algorithm.name,
+        state=job.state,
+        rounds=len(published),
+        seconds=(job.updated_at - job.created_at).total_seconds(),
+        bytes_down=bytes_down(members),
+        bytes_up=bytes_up(session, members),
+        bytes_full_exchange=_full_exchange(job, spec, members),
+        final_version=final or 0,
+        final_manifest={e.component: e.sha256 for e in manifest},
+        scores=_scores(members),
+        replacements=_replacements(members, {r.id: r.number for r in published}),
+        optimizer_steps=optimizer_steps(spec),
+    )
+
+
+def optimizer_steps(spec: JobSpec) -> dict[str, int]:
+    """The budget of a client that takes part in every round, for each of its models."""
+    rounds = spec.training.local_steps * spec.rounds.count
+    post = spec.post.steps if personalizes(spec) else 0
+    return {"rounds": rounds, "post_training": post, "total": rounds + post}
+
+
+def _full_exchange(job: Job, spec: JobSpec, members: Sequence[Assignment]) -> int:
+    """Full state dicts: down and up in each round, and down once more for the final version."""
+    last = AssignmentKind.PERSONALIZE if personalizes(spec) else AssignmentKind.EVALUATE
+    times = {AssignmentKind.TRAIN: 2, last: 1}
+    sizes = component_sizes(job)
+    return sum(times.get(a.kind, 0) * full_state_bytes(a.components, sizes) for a in members)
+
+
+def _scores(members: Sequence[Assignment]) -> tuple[ReportRow, ...]:
+    rows: list[ReportRow] = []
+    for assignment in members:
+        if assignment.kind is AssignmentKind.EVALUATE and _accepted(assignment):
+            result = EvaluateResult.model_validate(assignment.result)
+            rows += [
+                ReportRow(
+                    client=assignment.client_id or "",
+                    task=task,
+                    variant=variant,
+                    score=score,
+                    validation=result.validation.get(variant, {}).get(task),
+                )
+                for variant, scores in result.scores.items()
+                for task, score in scores.items()
+            ]
+    return tuple(rows)
+
+
+def _replacements(
+    members: Sequence[Assignment], numbers: dict[UUID, int]
+) -> tuple[ReplacementRow, ...]:
+    """Stage one's decisions in the published rounds; superseded work counts for nothing."""
+    return tuple(
+        ReplacementRow(
+            client=assignment.client_id or "", round=numbers[assignment.round_id], decision=decision
+        )
+        for assignment in members
+        if assignment.round_id in numbers and _accepted(assignment)
+        for decision in TrainResult.model_validate(assignment.result).decisions
+    )
+
+
+def _accepted(assignment: Assignment) -> bool:
+    return assignment.state is AssignmentState.ACCEPTED

@@ -1,0 +1,1 @@
+"""Rounds: who takes part, when one closes, what it published."""

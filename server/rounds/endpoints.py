@@ -1,0 +1,47 @@
+"""Routes of operators about rounds."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path
+
+from server.auth import Viewer
+from server.context import App
+from server.documentation import example, problems
+from server.errors import not_found
+from server.examples import ROUND, ROUNDS
+from server.jobs.repository import get_job
+from server.rounds.repository import training_rounds
+from server.rounds.views import component_sizes, round_view
+from shared.views import RoundList, RoundView
+
+router = APIRouter(prefix="/v1/jobs/{job_id}/rounds", tags=["rounds"])
+
+Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Counted from 1.", examples=[1])]
+
+
+@router.get(
+    "",
+    summary="List a job's rounds",
+    responses={**example(ROUNDS, "Rounds, oldest first."), **problems(404)},
+)
+def list_rounds(job_id: UUID, app: App, _: Viewer) -> RoundList:
+    """List all training rounds with who was asked, what came and what travelled."""
+    with app.sessions.begin() as session:
+        sizes = component_sizes(get_job(session, job_id))
+        rows = training_rounds(session, job_id)
+        return RoundList(items=tuple(round_view(session, row, sizes) for row in rows))
+
+
+@router.get(
+    "/{number}",
+    summary="Show a round",
+    responses={**example(ROUND, "The round."), **problems(404)},
+)
+def show_round(job_id: UUID, number: Number, app: App, _: Viewer) -> RoundView:
+    """Show one training round; poll it to follow a job."""
+    with app.sessions.begin() as session:
+        sizes = component_sizes(get_job(session, job_id))
+        for row in training_rounds(session, job_id, number):
+            return round_view(session, row, sizes)
+    raise not_found("round")

@@ -1,0 +1,81 @@
+"""Queries about rounds and their assignments."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from server.tables import Assignment, Round, Upload, Version
+from shared.messages import AssignmentKind
+from shared.states import ASSIGNMENT_ACTIVE, ROUND_TERMINAL, AssignmentState, RoundState
+
+
+def live_round(session: Session, job_id: UUID) -> Round | None:
+    """The job's round that is not closed; an index allows one at most."""
+    live = set(RoundState) - ROUND_TERMINAL
+    return session.scalars(
+        select(Round).where(Round.job_id == job_id, Round.state.in_(live))
+    ).one_or_none()
+
+
+def training_rounds(session: Session, job_id: UUID, number: int | None = None) -> list[Round]:
+    """The job's training rounds, oldest first; with `number`, that one only."""
+    query = select(Round).where(Round.job_id == job_id, Round.phase == AssignmentKind.TRAIN)
+    if number is not None:
+        query = query.where(Round.number == number)
+    return list(session.scalars(query.order_by(Round.number)))
+
+
+def assignments(session: Session, round_id: UUID) -> list[Assignment]:
+    """A round's assignments in client order."""
+    query = select(Assignment).where(Assignment.round_id == round_id)
+    return list(session.scalars(query.order_by(Assignment.client_id)))
+
+
+def job_assignments(session: Session, job_id: UUID) -> list[Assignment]:
+    """All assignments of a job, oldest round first, in client order."""
+    query = (
+        select(Assignment)
+        .join(Round, Round.id == Assignment.round_id)
+        .where(Assignment.job_id == job_id)
+        .order_by(Round.opened_at, Round.number, Assignment.client_id)
+    )
+    return list(session.scalars(query))
+
+
+def active_assignments(session: Session, job_id: UUID) -> list[Assignment]:
+    """The job's assignments that have not ended, locked."""
+    query = (
+        select(Assignment)
+        .where(Assignment.job_id == job_id, Assignment.state.in_(ASSIGNMENT_ACTIVE))
+        .order_by(Assignment.id)
+        .with_for_update()
+    )
+    return list(session.scalars(query))
+
+
+def accepted(session: Session, round_id: UUID) -> list[Assignment]:
+    """A round's accepted assignments in client order."""
+    return [a for a in assignments(session, round_id) if a.state == AssignmentState.ACCEPTED]
+
+
+def uploaded_bytes(session: Session, assignment_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Bytes of the completed uploads of each assignment that has any."""
+    query = (
+        select(Upload.assignment_id, func.sum(Upload.n_bytes))
+        .where(Upload.assignment_id.in_(assignment_ids), Upload.completed_at.is_not(None))
+        .group_by(Upload.assignment_id)
+    )
+    return {assignment: int(total) for assignment, total in session.execute(query)}
+
+
+def published_version(session: Session, round_id: UUID) -> int | None:
+    """The version that a round published."""
+    return session.scalar(select(Version.number).where(Version.round_id == round_id))
+
+
+def database_now(session: Session) -> datetime:
+    """Postgres's clock, the only one that decides."""
+    return session.execute(select(func.now())).scalar_one()

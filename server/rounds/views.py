@@ -1,0 +1,58 @@
+"""Rounds as operators read them, and what travelled."""
+
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from server.assignments.service import assignment_view
+from server.rounds.repository import assignments, published_version, uploaded_bytes
+from server.tables import Assignment, Job, Round
+from shared.messages import Catalogue
+from shared.views import RoundView
+
+Sizes = Mapping[str, int]  # component -> bytes of its trainable and frozen tensors
+
+
+def component_sizes(job: Job) -> Sizes:
+    """Bytes of each component with its frozen weights; empty before planning."""
+    if job.catalogue is None:
+        return {}
+    catalogue = Catalogue.model_validate(job.catalogue)
+    return {
+        name: sum(tensor.n_bytes for tensor in spec.tensors.values()) + spec.frozen_bytes
+        for name, spec in catalogue.components.items()
+    }
+
+
+def full_state_bytes(components: Iterable[str], sizes: Sizes) -> int:
+    """Bytes of the full state dict of these components, one way."""
+    return sum(sizes.get(component, 0) for component in components)
+
+
+def bytes_down(members: Iterable[Assignment]) -> int:
+    """Bytes that the workers reported to have pulled."""
+    return sum(((a.result or {}).get("traffic") or {}).get("bytes_down", 0) for a in members)
+
+
+def bytes_up(session: Session, members: Iterable[Assignment]) -> int:
+    """Bytes of the completed uploads."""
+    ids: list[UUID] = [a.id for a in members]
+    return sum(uploaded_bytes(session, ids).values())
+
+
+def round_view(session: Session, row: Round, sizes: Sizes) -> RoundView:
+    """One round with its assignments."""
+    members = assignments(session, row.id)
+    return RoundView(
+        number=row.number,
+        state=row.state,
+        opened_at=row.opened_at,
+        deadline_at=row.deadline_at,
+        closed_at=row.closed_at,
+        version=published_version(session, row.id),
+        bytes_down=bytes_down(members),
+        bytes_up=bytes_up(session, members),
+        bytes_full_exchange=sum(2 * full_state_bytes(a.components, sizes) for a in members),
+        assignments=tuple(assignment_view(a) for a in members),
+    )

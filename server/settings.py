@@ -1,0 +1,60 @@
+"""Settings of the server's processes, from the environment (prefix TAPESTRY_)."""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+S = TypeVar("S", bound="DatabaseSettings")
+
+
+class DatabaseSettings(BaseSettings):
+    """What a process needs that only talks to Postgres."""
+
+    model_config = SettingsConfigDict(env_prefix="TAPESTRY_", extra="ignore")
+
+    database_url: str
+
+    @field_validator("database_url")
+    @classmethod
+    def _psycopg(cls, url: str) -> str:
+        if not url.startswith("postgresql+psycopg://"):
+            raise ValueError("must start with postgresql+psycopg://")
+        return url
+
+
+class ServerSettings(DatabaseSettings):
+    """What the API and the coordinator need."""
+
+    redis_url: str = Field(pattern=r"^rediss?://")
+    artifacts_dir: Path
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    lease: timedelta = Field(
+        default=timedelta(seconds=60), description="How long a claim lasts without a heartbeat."
+    )
+    aggregation_lease: timedelta = Field(
+        default=timedelta(minutes=5), description="Longest time for aggregating one component."
+    )
+    retry_delay: timedelta = Field(
+        default=timedelta(seconds=2), description="First wait after a retryable failure; doubles."
+    )
+    timer: timedelta = Field(default=timedelta(seconds=1), description="Period of the timer.")
+    reserve_bytes: int = Field(
+        default=64 << 20, ge=0, description="Disk space that uploads must leave free."
+    )
+
+
+def load(kind: type[S]) -> S:
+    """Settings from the environment; ends the process with one sentence where they are wrong."""
+    try:
+        return kind()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"TAPESTRY_{str(detail['loc'][0]).upper()}: {detail['msg']}"
+            for detail in error.errors(include_url=False, include_input=False)
+        )
+        sys.exit(f"The settings are wrong ({problems}): set these environment variables.")

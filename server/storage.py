@@ -1,0 +1,83 @@
+"""Space for uploads, and the files that they grow in."""
+
+import errno
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from server.errors import ProblemError, unavailable
+from shared.artifacts import ArtifactStore
+
+_log = logging.getLogger(__name__)
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def part_path(store: ArtifactStore, upload_id: UUID) -> Path:
+    """The file that the upload grows in."""
+    return store.root / "parts" / upload_id.hex
+
+
+def part_size(store: ArtifactStore, upload_id: UUID) -> int:
+    """Bytes of the upload that are here."""
+    try:
+        return part_path(store, upload_id).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def check_space(store: ArtifactStore, wanted: int, reserved: int, spare: int) -> None:
+    """Raises ProblemError (507) when `wanted` bytes do not fit beside what is reserved."""
+    free = shutil.disk_usage(store.root).free
+    if wanted + reserved + spare > free:
+        raise no_space()
+
+
+def no_space() -> ProblemError:
+    """507 with Retry-After."""
+    return ProblemError(
+        507,
+        "no_space",
+        "The server's disk has no space for this upload: free some, then try again.",
+        headers={"Retry-After": "30"},
+    )
+
+
+def disk_trouble(error: OSError) -> ProblemError:
+    """What to answer when the disk refuses: 507 when it is full, else 503; and it is logged."""
+    if error.errno in _FULL:
+        return no_space()
+    _log.error("the artifacts' disk failed: %s", error)
+    return unavailable("The server's disk failed: look at its log, then send the bytes again.")
+
+
+@contextmanager
+def exclusive_part(path: Path) -> Iterator[int]:
+    """A descriptor for appending to the part, held by one request at a time.
+
+    Raises ProblemError (409) when another request writes to it, (507) when the disk is full.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            detail = "Another request writes to this upload: wait for it, then ask for the offset."
+            raise ProblemError(409, "upload_busy", detail) from error
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def append(handle: int, data: bytes) -> None:
+    """Write all of `data`. Raises ProblemError (507) when the disk is full."""
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(handle, view) :]
+    except OSError as error:
+        raise disk_trouble(error) from error

@@ -1,0 +1,124 @@
+"""What time alone brings about. Each step is safe beside itself in another coordinator."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from server.context import Context
+from server.database import lock_job
+from server.jobs.advance import advance
+from server.lifecycle import transition
+from server.outbox import wake
+from server.tables import Assignment, Job
+from shared.states import ASSIGNMENT_CLAIMABLE, JOB_ACTIVE, AssignmentState
+
+Step = Callable[[], object]
+
+_log = logging.getLogger(__name__)
+_BATCH = 100
+_HINTS = tuple(timedelta(seconds=s) for s in (15, 45, 60))  # the first came 5 s after the row
+_BUSY = timedelta(seconds=30)  # a job that a coordinator looks at is not due for another
+
+
+class Loop:
+    """A thread that runs the steps again and again; a step that fails does not stop it."""
+
+    def __init__(self, name: str, steps: Sequence[Step], period: timedelta) -> None:
+        self._steps = steps
+        self._period_s = period.total_seconds()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the running step; one that takes long is left, for it can be taken over."""
+        self._end.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while not self._end.wait(self._period_s):
+            for step in self._steps:
+                try:
+                    step()
+                except SQLAlchemyError as error:
+                    _log.warning("the database did not let a timer's step pass: %s", error)
+                except Exception:  # noqa: BLE001  # logged; the next run tries again
+                    _log.exception("a timer's step failed; it will run again")
+
+
+def advance_due_jobs(context: Context) -> None:
+    """Advance every job whose time has come."""
+    with context.sessions.begin() as session:
+        due = (
+            select(Job.id)
+            .where(Job.state.in_(JOB_ACTIVE), Job.due_at <= func.now())
+            .order_by(Job.due_at)
+            .limit(_BATCH)
+            .with_for_update(skip_locked=True)
+        )
+        taken = (
+            update(Job)
+            .where(Job.id.in_(due.scalar_subquery()))
+            .values(due_at=func.now() + _BUSY)
+            .returning(Job.id)
+        )
+        ids = list(session.scalars(taken))
+    for job_id in ids:
+        advance_safely(context, job_id)
+
+
+def advance_safely(context: Context, job_id: UUID) -> None:
+    """Advance one job; whatever goes wrong is logged, and the timer comes again."""
+    try:
+        advance(context, job_id)
+    except SQLAlchemyError as error:
+        _log.warning("job %s cannot be advanced now: %s", job_id, error)
+    except Exception:  # noqa: BLE001  # logged; the timer comes again
+        _log.exception("job %s cannot be advanced", job_id)
+
+
+def suspect_missed_leases(context: Context) -> None:
+    """Leased -> suspect where the lease has run out."""
+    missed = (Assignment.state == AssignmentState.LEASED, Assignment.lease_until < func.now())
+    with context.sessions.begin() as session:
+        query = select(Assignment.job_id, Assignment.id).where(*missed).limit(_BATCH)
+        found = [(job_id, assignment_id) for job_id, assignment_id in session.execute(query)]
+    for job_id, assignment_id in found:
+        with context.sessions.begin() as session:
+            lock_job(session, job_id)
+            again = select(Assignment).where(Assignment.id == assignment_id, *missed)
+            row = session.scalars(again.with_for_update(skip_locked=True)).one_or_none()
+            if row is not None:
+                transition(session, row, AssignmentState.SUSPECT)
+
+
+def hint_again(context: Context) -> None:
+    """Wake the workers of what waits to be claimed, less and less often."""
+    with context.sessions.begin() as session:
+        for row in _unheard(session):
+            wake(session, row)
+            row.hint_at = func.now() + _HINTS[min(row.hints, len(_HINTS) - 1)]
+            row.hints += 1
+
+
+def _unheard(session: Session) -> Sequence[Assignment]:
+    query = (
+        select(Assignment)
+        .where(
+            Assignment.state.in_(ASSIGNMENT_CLAIMABLE),
+            Assignment.hint_at <= func.now(),
+            Assignment.not_before <= func.now(),
+        )
+        .limit(_BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    return session.scalars(query).all()

@@ -1,0 +1,1 @@
+"""Uploads of components: resumable, and validated before anything is recorded."""

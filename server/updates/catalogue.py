@@ -1,0 +1,63 @@
+"""The planner's description of a job's components, against which uploads are checked."""
+
+from uuid import UUID
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from server.assignments.repository import own_locked
+from server.auth import Principal
+from server.database import to_json
+from server.errors import ProblemError, not_found, stale_lease
+from server.tables import Assignment, Job, Upload
+from shared.job_spec import JobSpec
+from shared.messages import AssignmentKind, Catalogue
+from shared.states import ASSIGNMENT_HELD
+
+LARGEST_COMPONENT_BYTES = 1 << 40
+
+
+def put_catalogue(
+    session: Session, principal: Principal, assignment_id: UUID, catalogue: Catalogue
+) -> None:
+    """Store the catalogue; another one than before drops what was uploaded under the old one.
+
+    Raises ProblemError (404, 409, 422).
+    """
+    job, row = own_locked(session, principal, assignment_id)
+    if row.kind is not AssignmentKind.PLAN:
+        raise not_found("assignment")
+    if row.state not in ASSIGNMENT_HELD:
+        raise stale_lease()
+    _check(job, row, catalogue)
+    data = to_json(catalogue)
+    if job.catalogue != data:
+        session.execute(delete(Upload).where(Upload.assignment_id == row.id))
+        job.catalogue = data
+        job.base_digest = catalogue.base_digest
+
+
+def _check(job: Job, row: Assignment, catalogue: Catalogue) -> None:
+    wanted, given = set(row.components), set(catalogue.components)
+    sentences = [
+        *(f"components: {name} is missing; add it" for name in sorted(wanted - given)),
+        *(
+            f"components: {name[:200]} is not asked for; remove it"
+            for name in sorted(given - wanted)
+        ),
+        *(
+            f"components.{name}: is larger than {LARGEST_COMPONENT_BYTES} bytes; make it smaller"
+            for name, spec in catalogue.components.items()
+            if sum(t.n_bytes for t in spec.tensors.values()) + spec.frozen_bytes
+            > LARGEST_COMPONENT_BYTES
+        ),
+    ]
+    expected = JobSpec.model_validate(job.spec).model.digest
+    if expected is not None and expected != catalogue.base_digest:
+        sentences.append(
+            f"base_digest: is {catalogue.base_digest} but the spec's model.digest is {expected}; "
+            "give the planner that base or correct the spec"
+        )
+    if sentences:
+        detail = f"Correct the catalogue: {sentences[0]}."
+        raise ProblemError(422, "wrong_catalogue", detail, sentences)

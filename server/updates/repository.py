@@ -1,0 +1,87 @@
+"""Queries about uploads and artifacts."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from server.auth import Principal
+from server.errors import not_found
+from server.tables import Artifact, Assignment, Upload, VersionComponent
+from shared.states import ASSIGNMENT_ACTIVE
+
+
+def own_upload(session: Session, principal: Principal, upload_id: UUID) -> Upload:
+    """The caller's upload. Raises ProblemError (404)."""
+    row = session.get(Upload, upload_id)
+    if row is None or session.get_one(Assignment, row.assignment_id).client_id != principal.client:
+        raise not_found("upload")
+    return row
+
+
+def find_or_add(session: Session, values: dict[str, Any]) -> tuple[Upload, bool]:
+    """The upload of that assignment, attempt, component and hash; whether it is new."""
+    fresh = session.execute(
+        insert(Upload).values(values).on_conflict_do_nothing().returning(Upload.id)
+    ).one_or_none()
+    key = {k: values[k] for k in ("assignment_id", "attempt", "component", "sha256")}
+    return session.scalars(select(Upload).filter_by(**key)).one(), fresh is not None
+
+
+def completed_before(session: Session, row: Upload) -> bool:
+    """Whether an earlier attempt of the assignment has completed the same upload."""
+    query = select(Upload.id).where(
+        Upload.assignment_id == row.assignment_id,
+        Upload.component == row.component,
+        Upload.sha256 == row.sha256,
+        Upload.completed_at.is_not(None),
+    )
+    return session.scalars(query).first() is not None
+
+
+def unfinished(session: Session) -> list[Upload]:
+    """Uploads under way: their bytes that are not here yet are reserved."""
+    query = (
+        select(Upload)
+        .join(Assignment, Assignment.id == Upload.assignment_id)
+        .where(Upload.completed_at.is_(None), Assignment.state.in_(ASSIGNMENT_ACTIVE))
+    )
+    return list(session.scalars(query))
+
+
+def abandoned(session: Session, limit: int) -> list[Upload]:
+    """Unfinished uploads whose assignment has ended, locked."""
+    query = (
+        select(Upload)
+        .join(Assignment, Assignment.id == Upload.assignment_id)
+        .where(Upload.completed_at.is_(None), Assignment.state.not_in(ASSIGNMENT_ACTIVE))
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Upload)
+    )
+    return list(session.scalars(query))
+
+
+def add_artifact(session: Session, sha256: str, n_bytes: int) -> None:
+    """Record that the store has the artifact."""
+    row = {"sha256": sha256, "n_bytes": n_bytes}
+    session.execute(insert(Artifact).values(row).on_conflict_do_nothing())
+
+
+def may_read(session: Session, client: str, sha256: str) -> bool:
+    """Whether the artifact is in the manifest of one of the client's assignments."""
+    query = (
+        select(Assignment.id)
+        .join(
+            VersionComponent,
+            and_(
+                VersionComponent.job_id == Assignment.job_id,
+                VersionComponent.version == Assignment.version,
+                VersionComponent.component == func.any(Assignment.components),
+            ),
+        )
+        .where(Assignment.client_id == client, VersionComponent.sha256 == sha256)
+        .limit(1)
+    )
+    return session.scalars(query).first() is not None

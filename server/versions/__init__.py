@@ -1,0 +1,1 @@
+"""Versions: immutable maps from component to artifact, with lineage."""

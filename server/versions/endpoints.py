@@ -1,0 +1,91 @@
+"""Routes of operators about versions and their lineage."""
+
+from collections import defaultdict
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path
+from sqlalchemy.orm import Session
+
+from server.auth import Viewer
+from server.context import App
+from server.documentation import example, problems
+from server.errors import not_found
+from server.examples import VERSION, VERSIONS
+from server.jobs.repository import get_job
+from server.tables import Version
+from server.versions import repository
+from shared.views import (
+    ContributionView,
+    ManifestEntry,
+    VersionList,
+    VersionSummary,
+    VersionView,
+)
+
+router = APIRouter(prefix="/v1/jobs/{job_id}/versions", tags=["versions"])
+
+Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Counted from 0.", examples=[1])]
+
+
+@router.get(
+    "",
+    summary="List a job's versions",
+    responses={**example(VERSIONS, "Versions, oldest first."), **problems(404)},
+)
+def list_versions(job_id: UUID, app: App, _: Viewer) -> VersionList:
+    """List all versions of the job with their sizes and how much changed."""
+    with app.sessions.begin() as session:
+        get_job(session, job_id)
+        rows = repository.summaries(session, job_id)
+    return VersionList(
+        items=tuple(
+            VersionSummary(
+                number=row.number,
+                round=row.number,
+                created_at=row.created_at,
+                n_components=row.n_components,
+                n_changed=row.n_changed,
+                n_bytes=row.n_bytes,
+            )
+            for row in rows
+        )
+    )
+
+
+@router.get(
+    "/{number}",
+    summary="Show a version",
+    responses={**example(VERSION, "The version with its manifest."), **problems(404)},
+)
+def show_version(job_id: UUID, number: Number, app: App, _: Viewer) -> VersionView:
+    """Show a version: each component's artifact, when it was made, and by whom."""
+    with app.sessions.begin() as session:
+        get_job(session, job_id)
+        version = repository.get_version(session, job_id, number)
+        if version is None:
+            raise not_found("version")
+        return _view(session, version)
+
+
+def _view(session: Session, version: Version) -> VersionView:
+    entries = repository.entries(session, version.job_id, version.number)
+    made_in = {entry.made_in for entry in entries}
+    shares: defaultdict[tuple[int, str], list[ContributionView]] = defaultdict(list)
+    for number, row in repository.contributions(session, version.job_id, made_in):
+        share = ContributionView(client=row.client_id, weight=row.weight)
+        shares[number, row.component].append(share)
+    return VersionView(
+        number=version.number,
+        round=version.number,
+        created_at=version.created_at,
+        manifest={
+            e.component: ManifestEntry(
+                sha256=e.sha256,
+                n_bytes=e.n_bytes,
+                made_in=e.made_in,
+                contributions=tuple(shares[e.made_in, e.component]),
+            )
+            for e in entries
+        },
+    )

@@ -1,0 +1,95 @@
+"""Queries about versions and their lineage."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from server.tables import Artifact, Contribution, Version, VersionComponent
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One component of a version, with the size of its artifact."""
+
+    component: str
+    sha256: str
+    made_in: int
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A version and the size of its manifest."""
+
+    number: int
+    created_at: datetime
+    n_components: int
+    n_changed: int
+    n_bytes: int
+
+
+def get_version(session: Session, job_id: UUID, number: int) -> Version | None:
+    """The version, if the job has it."""
+    return session.get(Version, (job_id, number))
+
+
+def newest_version(session: Session, job_id: UUID) -> int | None:
+    """The number of the job's newest version."""
+    return session.scalar(select(func.max(Version.number)).where(Version.job_id == job_id))
+
+
+def entries(session: Session, job_id: UUID, number: int) -> list[Entry]:
+    """The manifest of a version, by component."""
+    query = (
+        select(VersionComponent, Artifact.n_bytes)
+        .join(Artifact, Artifact.sha256 == VersionComponent.sha256)
+        .where(VersionComponent.job_id == job_id, VersionComponent.version == number)
+        .order_by(VersionComponent.component)
+    )
+    return [
+        Entry(row.component, row.sha256, row.made_in, n_bytes)
+        for row, n_bytes in session.execute(query)
+    ]
+
+
+def summaries(session: Session, job_id: UUID) -> list[Summary]:
+    """All versions of a job, oldest first."""
+    changed = VersionComponent.made_in == VersionComponent.version
+    query = (
+        select(
+            Version.number,
+            Version.created_at,
+            func.count(),
+            func.count().filter(changed),
+            func.sum(Artifact.n_bytes),
+        )
+        .join(
+            VersionComponent,
+            (VersionComponent.job_id == Version.job_id)
+            & (VersionComponent.version == Version.number),
+        )
+        .join(Artifact, Artifact.sha256 == VersionComponent.sha256)
+        .where(Version.job_id == job_id)
+        .group_by(Version.job_id, Version.number)
+        .order_by(Version.number)
+    )
+    return [
+        Summary(number, created_at, n_components, n_changed, int(n_bytes))
+        for number, created_at, n_components, n_changed, n_bytes in session.execute(query)
+    ]
+
+
+def contributions(
+    session: Session, job_id: UUID, versions: set[int]
+) -> list[tuple[int, Contribution]]:
+    """(version, contribution) of everything that was averaged into these versions."""
+    query = (
+        select(Version.number, Contribution)
+        .join(Contribution, Contribution.round_id == Version.round_id)
+        .where(Version.job_id == job_id, Version.number.in_(versions))
+        .order_by(Version.number, Contribution.component, Contribution.client_id)
+    )
+    return [(number, row) for number, row in session.execute(query)]

@@ -1,0 +1,238 @@
+"""Launching, listing, registering; bad input; servers that are away."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from fastapi.testclient import TestClient
+
+from server.main import create_app
+from tests.support.scripted import (
+    DEAD_REDIS,
+    World,
+    job_spec,
+    make_settings,
+    make_world,
+    offer,
+)
+
+pytestmark = pytest.mark.integration
+
+NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "sentence"),
+    [
+        ({"name": "x"}, "invalid", "rounds: is missing; add it"),
+        (
+            job_spec(["c1"], raunds=1),
+            "invalid",
+            "raunds: is not a known field; did you mean rounds?",
+        ),
+        (job_spec(["c1"], seed="x"), "invalid", "seed: Input should be a valid integer"),
+        (job_spec(["c1", "c9"]), "unknown_client", "clients: c9 is not registered"),
+        (job_spec(["c1", "c1"]), "invalid", "clients names a client twice"),
+        ([], "invalid", "the whole: Input should be a valid dictionary"),
+    ],
+)
+def test_a_wrong_job_names_field_and_remedy(
+    pair: World, spec: Any, code: str, sentence: str
+) -> None:
+    answer = pair.operator("POST", "/v1/jobs", json=spec)
+    assert answer.status_code == 422
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["code"] == code
+    assert any(sentence in error for error in problem["errors"]), problem["errors"]
+    assert pair.value("SELECT count(*) FROM jobs") == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{",
+        "",
+        "null",
+        "[[[[",
+        '{"id": "a\\u0000b"}',
+        '{"id": "ok", "description": "a\\u0000b"}',
+        '{"id": "ok", "description": "\\ud800"}',
+        '{"id": ' + "9" * 5000 + "}",
+        '{"id": "' + "a" * 65 + '"}',
+        '{"id": "../../etc"}',
+        "\xff",
+    ],
+)
+def test_no_body_breaks_the_server(world: World, body: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = world.operator("POST", "/v1/clients", content=body.encode("latin-1"), headers=headers)
+    assert answer.status_code in {400, 422}, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_extreme_numbers_are_refused(pair: World) -> None:
+    spec = job_spec(["c1", "c2"], algorithm={"name": "tap", "temperature": 1e308})
+    text = str(spec).replace("'", '"').replace("1e+308", "1e999")
+    headers = {"Content-Type": "application/json"}
+    answer = pair.operator("POST", "/v1/jobs", content=text, headers=headers)
+    assert answer.status_code == 422
+    many = offer(train={"general": 10**30})
+    assert pair.clients["c1"]("PUT", "/v1/clients/c1/offer", json=many).status_code == 422
+    job = pair.launch()
+    for path in (f"/v1/jobs/{job}/rounds/{10**40}", f"/v1/jobs/{job}/events?after={10**40}"):
+        assert pair.viewer("GET", path).status_code == 422
+
+
+def test_an_idempotency_key_makes_one_job(pair: World) -> None:
+    spec = job_spec(["c1", "c2"])
+    headers = {"Idempotency-Key": "once"}
+    first = pair.operator.ok("POST", "/v1/jobs", json=spec, headers=headers)
+    again = pair.operator.ok("POST", "/v1/jobs", json=spec, headers=headers)
+    assert again["id"] == first["id"]
+    assert pair.value("SELECT count(*) FROM jobs") == 1
+    other = pair.operator("POST", "/v1/jobs", json=spec | {"seed": 1}, headers=headers)
+    assert other.json()["code"] == "idempotency_key_reused"
+
+
+def test_a_repeated_registration_shows_a_key_that_works(world: World) -> None:
+    headers = {"Idempotency-Key": "once"}
+    first, second = (
+        world.operator.ok("POST", "/v1/clients", json={"id": "c1"}, headers=headers)["key"]
+        for _ in range(2)
+    )
+    assert first != second
+    world.operator.key, operator = second, world.operator.key
+    assert world.operator.claim() is None
+    world.operator.key = operator
+    third = world.operator("POST", "/v1/clients", json={"id": "c1"}, headers=headers)
+    assert third.json()["code"] == "key_in_use"
+    taken = world.operator("POST", "/v1/clients", json={"id": "c1"})
+    assert taken.json()["code"] == "client_exists"
+
+
+def test_jobs_are_listed_in_pages(pair: World) -> None:
+    jobs = [pair.launch(name=f"job {n}") for n in range(3)]
+    page = pair.viewer.ok("GET", "/v1/jobs?limit=2")
+    assert [job["id"] for job in page["items"]] == jobs[:0:-1]
+    rest = pair.viewer.ok("GET", f"/v1/jobs?limit=2&cursor={page['next']}")
+    assert [job["id"] for job in rest["items"]] == jobs[:1]
+    assert rest["next"] is None
+    assert pair.viewer("GET", f"/v1/jobs?cursor={uuid4()}").status_code == 404
+
+
+def test_the_order_of_tasks_survives(pair: World) -> None:
+    tasks = {"zebra": job_spec([])["tasks"]["digits"], "digits": job_spec([])["tasks"]["digits"]}
+    one = offer()["tasks"]["digits"]
+    for name, caller in pair.clients.items():
+        caller.ok("PUT", f"/v1/clients/{name}/offer", json={"tasks": {"zebra": one, "digits": one}})
+    job = pair.launch(tasks=tasks)
+    assert list(pair.job(job)["spec"]["tasks"]) == ["zebra", "digits"]
+
+
+def test_clients_are_shown(pair: World) -> None:
+    items = pair.viewer.ok("GET", "/v1/clients")["items"]
+    assert [item["id"] for item in items] == ["c1", "c2"]
+    assert items[0]["offer"]["tasks"]["digits"]["train"] == {"general": 10}
+    assert pair.viewer.ok("GET", "/v1/clients/c2") == items[1]
+    assert pair.viewer("GET", "/v1/clients/c3").status_code == 404
+    foreign = pair.clients["c1"]("PUT", "/v1/clients/c2/offer", json=offer())
+    assert foreign.status_code == 404
+
+
+def test_an_offer_is_frozen_when_the_job_is_submitted(pair: World) -> None:
+    job = pair.launch(rounds={"count": 1})
+    pair.clients["c1"].ok("PUT", "/v1/clients/c1/offer", json=offer(train={"general": 999}))
+    pair.plan(job)
+    pair.train("c1", 1.0)
+    pair.train("c2", 1.0)
+    pair.advance(job)
+    manifest = pair.viewer.ok("GET", f"/v1/jobs/{job}/versions/1")["manifest"]
+    assert manifest["proj"]["contributions"][0] == {"client": "c1", "weight": 10.0}
+
+
+def test_a_wrong_catalogue_is_refused(pair: World) -> None:
+    pair.launch()
+    claim = pair.planner.claim()
+    assert claim is not None
+    spec = {"tensors": {"w": {"shape": [3]}}}
+    catalogue = {"base_digest": "a" * 64, "components": {"proj": spec, "head.other": spec}}
+    path = f"/v1/assignments/{claim['assignment_id']}/catalogue"
+    problem = pair.planner("PUT", path, json=catalogue).json()
+    assert problem["code"] == "wrong_catalogue"
+    assert "components: head.digits is missing; add it" in problem["errors"]
+    assert "components: head.other is not asked for; remove it" in problem["errors"]
+
+
+def test_a_dead_postgres_is_a_503_with_retry_after(tmp_path: Path, world: World) -> None:
+    with TestClient(create_app(make_settings(NOWHERE, tmp_path, DEAD_REDIS))) as http:
+        headers = {"Authorization": f"Bearer {world.operator.key}"}
+        for path in ("/v1/jobs", "/v1/clients", "/readyz"):
+            answer = http.get(path, headers=headers)
+            assert answer.status_code == 503, path
+            assert answer.json()["code"] == "unavailable"
+            assert int(answer.headers["Retry-After"]) > 0
+        assert http.get("/healthz").status_code == 200
+
+
+def test_readiness_needs_redis_too(world: World, redis_url: str, tmp_path: Path) -> None:
+    assert world.http.get("/readyz").json()["code"] == "unavailable"
+    database_url = world.context.settings.database_url
+    alive = make_world(make_settings(database_url, tmp_path, redis_url))
+    with alive.http:
+        assert alive.http.get("/readyz").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "url"),
+    [
+        ("server.main", [], NOWHERE),
+        ("server.background", [], NOWHERE),
+        ("server.migrate", [], ""),
+        ("server.admin", ["create-key", "--scope", "viewer"], "sqlite://"),
+    ],
+)
+def test_commands_say_in_one_sentence_what_is_missing(
+    module: str, arguments: list[str], url: str, tmp_path: Path
+) -> None:
+    environment = {
+        **os.environ,
+        "TAPESTRY_DATABASE_URL": url,
+        "TAPESTRY_REDIS_URL": DEAD_REDIS,
+        "TAPESTRY_ARTIFACTS_DIR": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "TAPESTRY_DATABASE_URL" in done.stderr
+
+
+def test_a_schema_that_is_not_current_is_said(postgres_url: str, tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "TAPESTRY_DATABASE_URL": postgres_url,
+        "TAPESTRY_REDIS_URL": DEAD_REDIS,
+        "TAPESTRY_ARTIFACTS_DIR": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "server.main"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "run `python -m server.migrate`" in done.stderr

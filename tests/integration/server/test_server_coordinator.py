@@ -1,0 +1,110 @@
+"""The coordinator as a process: by Celery, by timer alone, and its clean end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from server.celery_app import make_publish
+from server.outbox import dispatch
+from tests.support.scripted import DEAD_REDIS, World, job_spec, make_settings, make_world, offer
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Any]:
+    """An empty Redis."""
+    with Redis.from_url(redis_url) as client:
+        client.flushall()
+        yield client
+
+
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def start(world: World, log: Path) -> subprocess.Popen[bytes]:
+    settings = world.context.settings
+    environment = {
+        **os.environ,
+        "TAPESTRY_DATABASE_URL": settings.database_url,
+        "TAPESTRY_REDIS_URL": settings.redis_url,
+        "TAPESTRY_ARTIFACTS_DIR": str(settings.artifacts_dir),
+    }
+    with log.open("a") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "server.background"],
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+
+
+@pytest.mark.parametrize("alive", [True, False], ids=["redis", "no redis"])
+def test_coordinators_move_a_job_on_and_end_cleanly(
+    database_url: str, tmp_path: Path, redis_url: str, alive: bool
+) -> None:
+    settings = make_settings(database_url, tmp_path, redis_url if alive else DEAD_REDIS)
+    world = make_world(settings)
+    with world.http:
+        world.add_client("c1", offer())
+        log = tmp_path / "coordinators.log"
+        processes = [start(world, log), start(world, log)]
+        try:
+            spec = job_spec(["c1"], rounds={"count": 1})
+            job = world.operator.ok("POST", "/v1/jobs", json=spec)["id"]
+            until(lambda: world.job(job)["state"] == "planning")
+            world.plan(job, then_advance=False)
+            until(lambda: world.job(job)["state"] == "running")
+            world.train("c1", 1.0)
+            until(lambda: world.job(job)["state"] == "personalizing")
+        finally:
+            for process in processes:
+                process.send_signal(signal.SIGTERM)
+            codes = [process.wait(timeout=45) for process in processes]
+    assert codes == [0, 0], log.read_text()
+
+
+def test_messages_reach_queues_that_the_sender_does_not_know(
+    pair: World, redis: Any, redis_url: str
+) -> None:
+    pair.plan(pair.launch())
+    assert dispatch(pair.context.sessions, make_publish(DEAD_REDIS)) == 0
+    pair.execute("UPDATE outbox SET not_before = now()")
+    assert dispatch(pair.context.sessions, make_publish(redis_url)) >= 3
+    [message] = redis.lrange("client.c1", 0, -1)
+    assert json.loads(message)["headers"]["task"] == "tapestry.wake"
+    assert redis.llen("client.c2") == redis.llen("planner") == 1
+    assert redis.llen("coordinator") == 1
+    assert dispatch(pair.context.sessions, make_publish(redis_url)) == 0
+
+
+def test_the_api_sends_after_the_commit(
+    database_url: str, tmp_path: Path, redis_url: str, redis: Any
+) -> None:
+    world = make_world(make_settings(database_url, tmp_path, redis_url))
+    with world.http:
+        world.add_client("c1", offer())
+        world.launch()
+        until(lambda: redis.llen("planner") == 1)
+        sent = "SELECT count(*) FROM outbox WHERE sent_at IS NOT NULL"
+        until(lambda: bool(world.value(sent) >= 2))
+
+
+def test_a_dead_broker_does_not_slow_a_request(pair: World) -> None:
+    pair.launch()
+    start = time.monotonic()
+    pair.launch()
+    assert time.monotonic() - start < 2.0

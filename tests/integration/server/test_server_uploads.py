@@ -1,0 +1,175 @@
+"""Uploads: resumable, and refused before anything is recorded."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from server.updates.service import drop_abandoned
+from tests.support.scripted import Json, World, component_bytes, held, sha, wish
+
+pytestmark = pytest.mark.integration
+
+GOOD = component_bytes(1, 2, 3)
+
+
+@pytest.fixture
+def claim(pair: World) -> Json:
+    """A training assignment of c1."""
+    pair.plan(pair.launch())
+    claim = pair.clients["c1"].claim()
+    assert claim is not None
+    return claim
+
+
+def announce(world: World, claim: Json, data: bytes = GOOD, name: str = "proj") -> Json:
+    view: Json = world.clients["c1"].ok("POST", "/v1/uploads", json=wish(claim, name, data))
+    return view
+
+
+def parts(world: World) -> list[Path]:
+    return list((world.context.store.root / "parts").iterdir())
+
+
+def test_an_upload_resumes_where_it_broke_off(pair: World, claim: Json) -> None:
+    caller = pair.clients["c1"]
+    upload = announce(pair, claim)
+    assert upload["offset"] == 0
+    assert caller.send(upload["id"], GOOD[:10], 0).json()["offset"] == 10
+    assert announce(pair, claim) == {**upload, "offset": 10}
+    assert caller.ok("GET", f"/v1/uploads/{upload['id']}")["offset"] == 10
+    done = caller.send(upload["id"], GOOD[10:], 10).json()
+    assert done == {**upload, "offset": len(GOOD), "complete": True}
+    assert pair.context.store.open_path(sha(GOOD)).read_bytes() == GOOD
+    assert announce(pair, claim) == done
+    assert caller.send(upload["id"], b"", len(GOOD)).json() == done
+    assert parts(pair) == []
+
+
+def test_offsets_and_lengths_must_fit(pair: World, claim: Json) -> None:
+    caller = pair.clients["c1"]
+    upload = announce(pair, claim)["id"]
+    ahead = caller.send(upload, GOOD[5:], 5)
+    assert (ahead.status_code, ahead.json()["code"]) == (409, "wrong_offset")
+    long = caller.send(upload, GOOD + b"x", 0)
+    assert (long.status_code, long.json()["code"]) == (413, "too_large")
+    endless = caller(
+        "PATCH", f"/v1/uploads/{upload}", content=iter([GOOD]), headers={"Upload-Offset": "0"}
+    )
+    assert (endless.status_code, endless.json()["code"]) == (411, "length_required")
+    assert caller("PATCH", f"/v1/uploads/{upload}", content=GOOD).status_code == 422
+    short = caller("POST", "/v1/uploads", json=wish(claim, "proj", GOOD[:-1]))
+    assert (short.status_code, short.json()["code"]) == (422, "wrong_length")
+    assert announce(pair, claim)["offset"] == 0
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (component_bytes(1, 2, math.nan), "not_finite"),
+        (component_bytes(1, -math.inf, 3), "not_finite"),
+        (GOOD.replace(b'"w"', b'"v"'), "wrong_header"),
+        (GOOD.replace(b"F32", b"F16"), "wrong_header"),
+        (b"\xff" * len(GOOD), "wrong_header"),
+    ],
+)
+def test_bad_bytes_are_refused_and_leave_nothing(
+    pair: World, claim: Json, bad: bytes, code: str
+) -> None:
+    before = sorted(pair.context.store.root.rglob("*"))
+    answer = pair.clients["c1"].upload(claim, "proj", bad)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert not pair.context.store.has(sha(bad))
+    assert sorted(pair.context.store.root.rglob("*")) == before
+    assert pair.value("SELECT count(*) FROM artifacts WHERE sha256 = :sha", sha=sha(bad)) == 0
+    assert pair.clients["c1"].upload(claim, "proj", GOOD).json()["complete"]
+
+
+def test_bytes_with_another_hash_are_refused(pair: World, claim: Json) -> None:
+    upload = announce(pair, claim)
+    answer = pair.clients["c1"].send(upload["id"], component_bytes(3, 2, 1), 0)
+    assert (answer.status_code, answer.json()["code"]) == (422, "wrong_hash")
+    assert announce(pair, claim)["offset"] == 0
+
+
+def test_only_components_of_the_assignment_are_taken(pair: World, claim: Json) -> None:
+    for name in ("encoder.text", "../../etc/passwd", "head.other"):
+        answer = pair.clients["c1"]("POST", "/v1/uploads", json=wish(claim, name, GOOD))
+        assert (answer.status_code, answer.json()["code"]) == (422, "unknown_component")
+
+
+def test_a_stale_lease_uploads_nothing(pair: World, claim: Json) -> None:
+    upload = announce(pair, claim)["id"]
+    caller = pair.clients["c1"]
+    caller.report(claim, "failure", code="internal", message="x")
+    assert caller.send(upload, GOOD, 0).json()["code"] == "stale_lease"
+    answer = caller("POST", "/v1/uploads", json=wish(claim, "proj", GOOD))
+    assert answer.json()["code"] == "stale_lease"
+
+
+def test_what_an_earlier_attempt_completed_need_not_come_again(pair: World, claim: Json) -> None:
+    caller = pair.clients["c1"]
+    caller.upload(claim, "proj", GOOD)
+    caller.report(claim, "failure", code="internal", message="x")
+    second = caller.claim()
+    assert second is not None
+    assert announce(pair, second)["complete"]
+
+
+def test_a_full_disk_is_said_before_the_bytes_come(
+    pair: World, claim: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = type("Usage", (), {"free": 2 * len(GOOD) - 1})
+    monkeypatch.setattr("server.storage.shutil.disk_usage", lambda _: free)
+    announce(pair, claim)
+    answer = pair.clients["c1"]("POST", "/v1/uploads", json=wish(claim, "head.digits", GOOD))
+    assert (answer.status_code, answer.json()["code"]) == (507, "no_space")
+    assert answer.headers["Retry-After"]
+
+
+def test_parts_of_ended_assignments_are_swept(pair: World, claim: Json) -> None:
+    upload = announce(pair, claim)["id"]
+    pair.clients["c1"].send(upload, GOOD[:10], 0)
+    drop_abandoned(pair.context)
+    assert len(parts(pair)) == 1
+    pair.operator.ok("POST", f"/v1/jobs/{claim['job_id']}/cancel")
+    pair.advance(claim["job_id"])
+    drop_abandoned(pair.context)
+    assert parts(pair) == []
+    assert pair.clients["c1"]("GET", f"/v1/uploads/{upload}").status_code == 404
+
+
+def test_artifacts_come_whole_or_in_ranges(pair: World, claim: Json) -> None:
+    caller = pair.clients["c1"]
+    path = f"/v1/artifacts/{claim['manifest']['proj']}"
+    whole = caller("GET", path)
+    assert sha(whole.content) == claim["manifest"]["proj"]
+    assert "immutable" in whole.headers["Cache-Control"]
+    assert int(caller("HEAD", path).headers["Content-Length"]) == len(whole.content)
+    part = caller("GET", path, headers={"Range": "bytes=8-15"})
+    assert (part.status_code, part.content) == (206, whole.content[8:16])
+    for bad in ("bytes=9999-", "lines=1-2", "bytes=5-2", "bytes=-", "bytes=0-1,3-4"):
+        answer = caller("GET", path, headers={"Range": bad})
+        assert (answer.status_code, answer.json()["code"]) == (416, "wrong_range"), bad
+
+
+def test_a_client_sees_only_its_own(pair: World, claim: Json) -> None:
+    upload = announce(pair, claim)["id"]
+    pair.clients["c1"].send(upload, GOOD, 0)
+    stranger = pair.add_client("c3")
+    name = claim["assignment_id"]
+    assert stranger.claim() is None
+    for caller in (stranger, pair.clients["c2"], pair.planner):
+        assert caller("GET", f"/v1/uploads/{upload}").status_code == 404
+        assert caller.send(upload, b"", 0).status_code == 404
+        assert caller.report(claim, "heartbeat").status_code == 404
+        body = {"code": "internal", "message": "x"}
+        assert caller.report(claim, "failure", **body).status_code == 404
+        wanted = wish(claim, "proj", GOOD)
+        assert caller("POST", "/v1/uploads", json=wanted).status_code == 404
+    assert stranger("GET", f"/v1/artifacts/{claim['manifest']['proj']}").status_code == 404
+    assert pair.clients["c2"]("GET", f"/v1/artifacts/{sha(GOOD)}").status_code == 404
+    own = pair.clients["c1"]("GET", f"/v1/artifacts/{claim['manifest']['proj']}")
+    assert own.status_code == 200
+    assert pair.planner("PUT", f"/v1/assignments/{name}/catalogue", json={}).status_code == 422
+    assert held(claim)["attempt"] == 1

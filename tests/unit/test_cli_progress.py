@@ -1,0 +1,138 @@
+"""What people see while jobs run."""
+
+import io
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from cli.progress import Progress, Watcher, sentence, size, table
+from shared.api_client import ApiClient
+from shared.messages import AssignmentKind, Decision, TaskLosses
+from shared.states import AssignmentState, JobState, RoundState
+from shared.views import AssignmentView, JobDetail, JobView, RoundView
+
+pytestmark = pytest.mark.unit
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def made_job(algorithm: str = "tap", state: JobState = JobState.RUNNING) -> JobView:
+    return JobView(
+        id=uuid.uuid4(),
+        name=f"demo {algorithm}",
+        algorithm=algorithm,
+        state=state,
+        round=2,
+        rounds=5,
+        clients=("a", "b"),
+        created_at=NOW,
+        updated_at=NOW,
+    )
+
+
+def part(client: str, state: AssignmentState, losses: tuple[float, float] | None) -> AssignmentView:
+    decision = Decision(task="t", engaged_loss=1, personal_loss=2, margin=0, replaced=True)
+    return AssignmentView(
+        id=uuid.uuid4(),
+        client=client,
+        kind=AssignmentKind.TRAIN,
+        state=state,
+        attempt=1,
+        progress=0.25,
+        losses={"t": TaskLosses(engaged=losses[0], personal=losses[1])} if losses else {},
+        decisions=(decision,) if losses else (),
+    )
+
+
+def round_(number: int, *parts: AssignmentView) -> RoundView:
+    return RoundView(
+        number=number,
+        state=RoundState.OPEN,
+        opened_at=NOW,
+        deadline_at=NOW,
+        closed_at=None,
+        version=None,
+        bytes_down=1000,
+        bytes_up=500,
+        bytes_full_exchange=9000,
+        assignments=parts,
+    )
+
+
+@pytest.fixture
+def progress() -> Progress:
+    accepted, leased = AssignmentState.ACCEPTED, AssignmentState.LEASED
+    first = round_(1, part("a", accepted, (1.0, 3.0)), part("b", accepted, (2.0, 5.0)))
+    second = round_(2, part("a", accepted, (0.5, 2.0)), part("b", leased, None))
+    return Progress(made_job(), (first, second))
+
+
+def test_a_line_counts_bytes_replacements_and_the_last_losses(progress: Progress) -> None:
+    assert sentence(progress) == (
+        "demo tap: running, round 2 of 5, 3 replacements, 3.0 kB sent, "
+        "engaged loss 1.250, personal loss 3.500"
+    )
+
+
+def test_a_job_without_rounds_has_a_line() -> None:
+    assert (
+        sentence(Progress(made_job("local"), ())) == "demo local: running, round 2 of 5, 0 B sent"
+    )
+
+
+def test_the_table_shows_each_client_in_each_job(progress: Progress) -> None:
+    console = Console(width=140, file=io.StringIO(), record=True)
+    console.print(table([progress, Progress(made_job("fedavg"), ())], 12.0))
+    lines = console.export_text().splitlines()
+    (a,) = (line for line in lines if line.startswith("a "))
+    (b,) = (line for line in lines if line.startswith("b "))
+    assert a.split() == ["a", "accepted", "0.50/2.00"]
+    assert b.split() == ["b", "train", "25%", "2.00/5.00"]
+
+
+def test_a_round_that_asks_other_clients_hides_nobody(progress: Progress) -> None:
+    assert progress.part("nobody") is None
+    assert progress.losses("nobody") == {}
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2.5e6, "2.5 MB"), (3.2e9, "3.20 GB")],
+)
+def test_sizes_are_for_people(n_bytes: float, text: str) -> None:
+    assert size(n_bytes) == text
+
+
+class ScriptedApi(ApiClient):
+    """Answers from two lists and counts the questions."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:1", "none")
+        self.asked: list[int] = []
+
+    def job(self, job: uuid.UUID | str) -> JobDetail:
+        spec = {
+            "name": "x",
+            "algorithm": {"name": "local"},
+            "rounds": {"count": 5},
+            "tasks": {"t": {"kind": "text_generation", "modalities": ["text"]}},
+            "clients": ["a"],
+        }
+        return JobDetail.model_validate(
+            {**made_job().model_dump(), "id": uuid.UUID(int=int(job)), "spec": spec}
+        )
+
+    def round(self, job: uuid.UUID | str, number: int) -> RoundView:  # noqa: ARG002 - one job
+        self.asked.append(number)
+        closed = {"closed_at": NOW if number == 1 else None}
+        return round_(number).model_copy(update=closed)
+
+
+def test_a_closed_round_is_asked_for_once() -> None:
+    with ScriptedApi() as api:
+        watcher = Watcher(api, ["7"])
+        for _ in range(3):
+            (found,) = watcher.look()
+            assert [each.number for each in found.rounds] == [1, 2]
+        assert api.asked == [1, 2, 2, 2]

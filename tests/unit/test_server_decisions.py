@@ -1,0 +1,127 @@
+"""The server's decisions, without the database."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.jobs.admission import refusals
+from server.jobs.phases import personalizes
+from server.reports.service import optimizer_steps
+from server.rounds.collecting import Verdict, decide
+from server.rounds.sampling import sample
+from shared.job_spec import JobSpec
+from shared.messages import ClientOffer
+from shared.states import ASSIGNMENT_TERMINAL, AssignmentState
+from tests.support.scripted import job_spec, offer
+
+pytestmark = pytest.mark.unit
+
+CLIENTS = [f"c{n:02}" for n in range(30)]
+A = AssignmentState
+
+
+def test_sampling_is_a_pure_function_of_seed_and_round() -> None:
+    chosen = sample(41, 1, CLIENTS, 3)
+    assert chosen == sample(41, 1, CLIENTS[::-1], 3) == ("c08", "c11", "c18")
+    assert chosen != sample(41, 2, CLIENTS, 3)
+    assert chosen != sample(42, 1, CLIENTS, 3)
+
+
+def test_all_clients_are_chosen_when_all_are_asked() -> None:
+    assert sample(1, 7, CLIENTS, 30) == tuple(CLIENTS)
+
+
+def test_sampling_is_fair() -> None:
+    counts = dict.fromkeys(CLIENTS, 0)
+    for number in range(1000):
+        for client in sample(41, number, CLIENTS, 3):
+            counts[client] += 1
+    assert min(counts.values()) > 60  # 100 expected
+    assert max(counts.values()) < 140
+
+
+@pytest.mark.parametrize("n", [0, 31])
+def test_sampling_refuses_impossible_numbers(n: int) -> None:
+    with pytest.raises(ValueError, match="cannot choose"):
+        sample(1, 1, CLIENTS, n)
+
+
+@pytest.mark.parametrize(
+    ("states", "quorum", "late", "verdict"),
+    [
+        ([A.ACCEPTED, A.ACCEPTED], 2, False, Verdict.CLOSE),
+        ([A.ACCEPTED, A.LEASED], 1, False, Verdict.WAIT),
+        ([A.ACCEPTED, A.LEASED], 1, True, Verdict.CLOSE),
+        ([A.ACCEPTED, A.SUSPECT], 2, False, Verdict.WAIT),
+        ([A.ACCEPTED, A.SUSPECT], 2, True, Verdict.FAIL),
+        ([A.ACCEPTED, A.FAILED], 1, False, Verdict.CLOSE),
+        ([A.QUEUED, A.FAILED], 2, False, Verdict.FAIL),
+        ([A.FAILED], 1, False, Verdict.FAIL),
+    ],
+)
+def test_rounds_close(
+    states: list[AssignmentState], quorum: int, late: bool, verdict: Verdict
+) -> None:
+    assert decide(states, quorum, late=late) is verdict
+
+
+@given(st.lists(st.sampled_from(AssignmentState), min_size=1), st.integers(1, 10))
+def test_no_round_waits_for_nobody(states: list[AssignmentState], quorum: int) -> None:
+    assert decide(states, quorum, late=True) is not Verdict.WAIT
+    if all(state in ASSIGNMENT_TERMINAL for state in states):
+        assert decide(states, quorum, late=False) is not Verdict.WAIT
+
+
+def codes(spec: dict[str, Any], offers: dict[str, Any]) -> list[str]:
+    known = {c: ClientOffer.model_validate(o) if o else None for c, o in offers.items()}
+    return [reason.code for reason in refusals(JobSpec.model_validate(spec), known)]
+
+
+def test_a_possible_job_is_admitted() -> None:
+    assert codes(job_spec(["c1"]), {"c1": offer()}) == []
+
+
+def test_every_reason_is_named() -> None:
+    spec = job_spec(["c1", "c2", "c3"], rounds={"count": 1, "deadline": "P366D"})
+    spec["tasks"]["drawing"] = {"kind": "image_generation", "modalities": ["image"]}
+    reasons = codes(spec, {"c1": offer(), "c2": None})
+    assert reasons == [
+        "deadline_too_long",
+        "client_without_offer",
+        "unknown_client",
+        "task_without_client",
+        "quorum_unreachable",
+    ]
+
+
+def test_a_client_of_other_tasks_is_refused() -> None:
+    spec = job_spec(["c1", "c2"], rounds={"count": 1, "quorum": 1})
+    other = {"tasks": {"birds": offer()["tasks"]["digits"]}}
+    assert codes(spec, {"c1": offer(), "c2": other}) == ["client_without_task"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "image_generation"},
+        {"modalities": ["image", "text"]},
+        {"n_classes": 3},
+        {"train": {"elsewhere": 3}},
+    ],
+)
+def test_an_offer_that_differs_is_refused(change: dict[str, Any]) -> None:
+    offered = offer()
+    offered["tasks"]["digits"] |= change
+    assert codes(job_spec(["c1"]), {"c1": offered}) == ["offer_mismatch"]
+
+
+def test_budgets_count_both_stages() -> None:
+    spec = JobSpec.model_validate(job_spec(["c1"]))
+    assert optimizer_steps(spec) == {"rounds": 40, "post_training": 13, "total": 53}
+    plain = JobSpec.model_validate(
+        job_spec(["c1"], algorithm={"name": "fedavg", "post_training": False})
+    )
+    assert not personalizes(plain)
+    assert optimizer_steps(plain)["total"] == 40
