@@ -11,6 +11,7 @@ from shared.job_spec import JobSpec
 from tests.support import small
 from worker.algorithm.losses import task_loss
 from worker.models.base import load_base
+from worker.models.blocks import NO_DOMAINS, Domains
 from worker.models.network import Batch, Network
 from worker.models.parts import make_part
 from worker.training.batches import select
@@ -121,7 +122,26 @@ def test_a_block_with_its_first_expert_is_the_librarys_layer() -> None:
     expert = make_part(parts["mote.0.image.shared"], LORA, base).eval()
     x = torch.randn(3, 5, 16)
     mask = torch.ones(3, 5, dtype=torch.bool)
-    assert torch.allclose(block(x, mask, [expert], [()]), base.fusion_layer(0)(x)[0], atol=1e-5)
+    first, second = block([x], mask, [[expert, expert]], [NO_DOMAINS])
+    assert torch.equal(first, second)
+    assert torch.allclose(first, base.fusion_layer(0)(x)[0], atol=1e-5)
+
+
+def test_paths_through_a_block_do_not_feel_each_other() -> None:
+    base = load_base(FULL.model)
+    parts = {str(c): c for c in small.task_components(FULL, "reviews")}
+    block = make_part(parts["block.mote.text"], FULL, base)
+    names = ("mote.0.text.shared", "mote.0.text.text_classification")
+    experts = [make_part(parts[name], FULL, base) for name in names]
+    expert = make_part(parts["domain.mote.text.0.tweets"], FULL, base)
+    torch.nn.init.ones_(expert.get_parameter("value.b"))
+    domains = Domains(torch.tensor([0, 1, 0]), {1: expert})
+    a, b = torch.randn(2, 3, 5, 16)
+    mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2, [True] * 4 + [False]])
+    together = block([a, b], mask, [experts], [domains])
+    alone = [block([x], mask, [[e]], [domains])[0] for x, e in zip((a, b), experts, strict=True)]
+    for found, expected in zip(together, alone, strict=True):
+        assert torch.allclose(found, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("task", ["reviews", "titles", "vqa"])

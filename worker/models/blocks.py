@@ -1,10 +1,12 @@
 """Transformer layers in the base's shape, whose feed-forward experts are chosen by name.
 
 A layer: norm -> queries and values with the sample's domain expert -> masked attention -> norm ->
-the expert, residual both times (ALGORITHM 4). The linear layers are the base's own.
+the expert, residual both times (ALGORITHM 4). The linear layers are the base's own. Paths that
+share a block go through its attention together and differ in their experts only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,24 @@ from shared.job_spec import ModelSpec
 from worker.models.base import Base, trainable_copy, view
 from worker.models.lora import adapt
 
-Domains = Sequence[tuple[nn.Module, Tensor]]  # of each domain its expert, and its rows
+
+@dataclass(frozen=True)
+class Domains:
+    """Which domain expert each sample of a batch has."""
+
+    ids: Tensor  # (B,)
+    experts: Mapping[int, nn.Module]  # by domain id
+
+    def add(self, projected: Tensor, h: Tensor, part: str) -> Tensor:
+        """Add to queries or values what each sample's own expert says; B or a multiple of it."""
+        ids = self.ids.repeat(len(h) // len(self.ids))
+        for index, expert in self.experts.items():
+            rows = (ids == index).nonzero().squeeze(1)
+            projected = projected.index_add(0, rows, expert.get_submodule(part)(h[rows]))
+        return projected
+
+
+NO_DOMAINS = Domains(torch.zeros(1, dtype=torch.int64), {})
 
 
 class Attention(nn.Module):
@@ -35,9 +54,9 @@ class Attention(nn.Module):
         """
         h = self.norm_before(x)
         inner = self.attention.get_submodule("attention")
-        query = self._split(_with_domains(inner.get_submodule("query")(h), h, domains, "query"))
+        query = self._split(domains.add(inner.get_submodule("query")(h), h, "query"))
         key = self._split(inner.get_submodule("key")(h))
-        value = self._split(_with_domains(inner.get_submodule("value")(h), h, domains, "value"))
+        value = self._split(domains.add(inner.get_submodule("value")(h), h, "value"))
         mixed = functional.scaled_dot_product_attention(
             query, key, value, attn_mask=mask[:, None, None, :]
         )
@@ -48,14 +67,6 @@ class Attention(nn.Module):
         """(B, S, D) -> (B, heads, S, D / heads)"""
         split: Tensor = x.unflatten(-1, (self.heads, -1))
         return split.transpose(1, 2)
-
-
-def _with_domains(projected: Tensor, h: Tensor, domains: Domains, part: str) -> Tensor:
-    """Add to each sample's queries or values what its own domain's expert says."""
-    for expert, rows in domains:
-        change = expert.get_submodule(part)(h[rows])
-        projected = projected.index_add(0, rows, change)
-    return projected
 
 
 class Block(nn.Module):
@@ -70,14 +81,23 @@ class Block(nn.Module):
         self.norm = trainable_copy(norm) if last_norm else nn.Identity()
 
     def forward(
-        self, x: Tensor, mask: Tensor, experts: Sequence[nn.Module], domains: Sequence[Domains]
-    ) -> Tensor:
-        """Run all layers, each with its expert and domains. (B, S, D) -> (B, S, D)"""
-        for layer, expert, domain in zip(self.layers, experts, domains, strict=True):
-            x, normed = layer(x, mask, domain)
-            x = x + expert(normed)
-        normalized: Tensor = self.norm(x)
-        return normalized
+        self,
+        paths: Sequence[Tensor],
+        mask: Tensor,
+        experts: Sequence[Sequence[nn.Module]],
+        domains: Sequence[Domains],
+    ) -> list[Tensor]:
+        """Run all layers; one path may fan out to several experts in the first.
+
+        paths: each (B, S, D); mask: (B, S); experts: of each layer, one for each path that comes
+        out; domains: of each layer. Returns those paths, each (B, S, D).
+        """
+        for layer, chosen, domain in zip(self.layers, experts, domains, strict=True):
+            together = torch.cat(list(paths))
+            attended = layer(together, mask.repeat(len(paths), 1), domain)
+            x, normed = (part.chunk(len(paths)) * (len(chosen) // len(paths)) for part in attended)
+            paths = [a + expert(b) for expert, a, b in zip(chosen, x, normed, strict=True)]
+        return [self.norm(path) for path in paths]
 
 
 class Expert(nn.Module):

@@ -26,7 +26,7 @@ from shared.components import (
 )
 from shared.job_spec import JobSpec
 from worker.models.base import Base
-from worker.models.blocks import Domains, all_tokens, masked_mean
+from worker.models.blocks import NO_DOMAINS, Domains, all_tokens, masked_mean
 from worker.models.heads import Features, TextHead, join
 from worker.models.parts import make_part, tensors
 
@@ -124,16 +124,10 @@ class Network(nn.Module):
 
     def features(self, task: str, batch: Batch) -> Features:
         """Four streams for each modality, through their blocks; their mean is the feature."""
-        kind = self.spec.tasks[task].kind
         pooled, sequences = [], []
         for modality in self.spec.tasks[task].modalities:
             x, mask = self._encode(modality, batch)
-            projected = self.parts[_key(str(Projection()))](x)
-            streams = [
-                self._stream(task, stream, branch, source, mask, batch)
-                for stream, source in ((SHARED, projected), (modality, x))
-                for branch in (SHARED, kind)
-            ]
+            streams = self._streams(task, modality, x, mask, batch)
             pooled += [masked_mean(stream, mask) for stream in streams]
             sequences.append((torch.stack(streams).mean(0), mask))
         return join(torch.stack(pooled).mean(0), sequences)
@@ -153,28 +147,37 @@ class Network(nn.Module):
                 x = encoder(input_ids=batch.tokens, attention_mask=mask.long()).last_hidden_state
                 return x, mask
 
-    def _stream(
-        self, task: str, stream: str, branch: str, x: Tensor, mask: Tensor, batch: Batch
-    ) -> Tensor:
-        """One of the four streams: a MoTE block, then a MoME block. (B, S, D)"""
+    def _streams(
+        self, task: str, modality: Modality, x: Tensor, mask: Tensor, batch: Batch
+    ) -> list[Tensor]:
+        """(shared | modality) x (shared | kind), each MoTE, then MoME block. (B, S, D) each."""
+        branches = (SHARED, self.spec.tasks[task].kind)
+        sources = {SHARED: self._part(Projection())(x), modality: x}
         depth = self.spec.model.layers
-        mote = [self._part(MoteExpert(i, stream, branch)) for i in range(depth.mote)]
-        mome = [self._part(MomeExpert(i, branch, stream)) for i in range(depth.mome)]
-        domains = [self._domains(task, stream, i, batch) for i in range(depth.mote)]
-        x = self._part(MoteBlock(stream))(x, mask, mote, domains)
-        return self._part(MomeBlock(branch))(x, mask, mome, [()] * depth.mome)  # type: ignore[no-any-return]
+        halfway = {}
+        for stream, source in sources.items():
+            experts = [
+                [self._part(MoteExpert(i, stream, branch)) for branch in branches]
+                for i in range(depth.mote)
+            ]
+            domains = [self._domains(task, stream, i, batch) for i in range(depth.mote)]
+            halfway[stream] = self._part(MoteBlock(stream))([source], mask, experts, domains)
+        done: list[Tensor] = []
+        for position, branch in enumerate(branches):
+            experts = [
+                [self._part(MomeExpert(i, branch, stream)) for stream in sources]
+                for i in range(depth.mome)
+            ]
+            paths = [halfway[stream][position] for stream in sources]
+            done += self._part(MomeBlock(branch))(paths, mask, experts, [NO_DOMAINS] * depth.mome)
+        return done
 
     def _domains(self, task: str, stream: str, layer: int, batch: Batch) -> Domains:
-        """For each domain in the batch its expert and its rows."""
+        """The domain experts that the batch needs."""
         names = self.spec.tasks[task].domains
         present: list[int] = batch.domains.unique().tolist()
-        return [
-            (
-                self._part(DomainExpert(stream, layer, names[index])),
-                (batch.domains == index).nonzero().squeeze(1),
-            )
-            for index in present
-        ]
+        experts = {i: self._part(DomainExpert(stream, layer, names[i])) for i in present}
+        return Domains(batch.domains, experts)
 
     def _part(self, component: Component) -> nn.Module:
         return self.parts[_key(str(component))]
