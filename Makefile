@@ -5,10 +5,10 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo up test check format bench bench-demo clean
+.PHONY: help environment demo up test check compose-check format bench bench-demo clean
 
 help: ## show what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 environment: ## make .venv with everything (the others do it by themselves)
 	@command -v "$(PYTHON)" >/dev/null || { echo "tapestry: no $(PYTHON) here: install Python 3.11 or newer, or name it with make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -27,6 +27,9 @@ check: environment ## linter, formatter, type checker
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy .
+
+compose-check: environment ## build the images and run a job in docker-compose.yml's stack, under podman
+	@$(RUN) -m scripts.compose_check
 
 format: environment ## let the formatter and the linter mend what they can
 	@$(RUN) -m ruff format .

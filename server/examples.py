@@ -139,9 +139,7 @@ CATALOGUE: Example = {
 UPLOAD_CREATE: Example = {
     **HELD,
     "assignment_id": _ASSIGNMENT_ID,
-    "component": "proj",
-    "sha256": _SHA,
-    "n_bytes": 4096,
+    "components": {"proj": {"sha256": _SHA, "n_bytes": 4096}},
 }
 UPLOAD: Example = {
     "id": _UPLOAD_ID,

@@ -66,7 +66,7 @@ class Job(Table):
     spec: Mapped[dict[str, Any]]
     state: Mapped[JobState]
     round_number: Mapped[Count]
-    catalogue: Mapped[dict[str, Any] | None]
+    catalogue: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)  # it is large
     base_digest: Mapped[str | None]
     failure_code: Mapped[str | None]
     failure_message: Mapped[str | None]

@@ -21,6 +21,7 @@ from shared.messages import (
     Heartbeat,
     HeartbeatReply,
     UploadCreate,
+    UploadList,
     UploadView,
 )
 from shared.views import (
@@ -182,9 +183,12 @@ class ApiClient:
         """Say what every component of the job is; the planner, before it uploads."""
         self._request("PUT", f"/v1/assignments/{assignment}/catalogue", body=catalogue)
 
-    def upload(self, create: UploadCreate, path: Path) -> UploadView:
-        """Upload one component's file, resuming where an earlier try ended."""
-        view = self._send(UploadView, "POST", "/v1/uploads", body=create)
+    def announce(self, create: UploadCreate) -> UploadList:
+        """Announce components' bytes; repeating it finds the same uploads."""
+        return self._send(UploadList, "POST", "/v1/uploads", body=create)
+
+    def upload(self, view: UploadView, path: Path) -> UploadView:
+        """Send an announced upload's bytes, resuming where an earlier try ended."""
         if view.complete:
             return view
 

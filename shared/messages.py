@@ -260,13 +260,18 @@ class Failure(HeldLease):
     message: Sentence
 
 
-class UploadCreate(HeldLease):
-    """Announces one component's bytes for an assignment."""
+class UploadWish(Message):
+    """The bytes of one component that are to come."""
 
-    assignment_id: UUID
-    component: ComponentName
     sha256: Sha256
     n_bytes: PositiveInt
+
+
+class UploadCreate(HeldLease):
+    """Announces components' bytes for an assignment."""
+
+    assignment_id: UUID
+    components: Annotated[dict[ComponentName, UploadWish], Field(min_length=1)]
 
 
 class UploadView(Message):
@@ -277,3 +282,9 @@ class UploadView(Message):
     offset: NonNegativeInt
     n_bytes: PositiveInt
     complete: bool
+
+
+class UploadList(Message):
+    """The uploads of one announcement, in its order."""
+
+    items: tuple[UploadView, ...]

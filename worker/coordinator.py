@@ -8,7 +8,15 @@ from pathlib import Path
 
 from shared.api_client import ApiClient, ApiError
 from shared.artifacts import ArtifactStore
-from shared.messages import Catalogue, Claim, Heartbeat, Instruction, Traffic, UploadCreate
+from shared.messages import (
+    Catalogue,
+    Claim,
+    Heartbeat,
+    Instruction,
+    Traffic,
+    UploadCreate,
+    UploadWish,
+)
 
 _GONE = frozenset({403, 404, 409})
 
@@ -68,19 +76,23 @@ class Hold:
 
     def push(self, components: Mapping[str, str]) -> None:
         """Upload the named artifacts of the cache as components of this assignment."""
-        for component, sha256 in components.items():
-            path = self._cache.open_path(sha256)
-            size = path.stat().st_size
-            create = UploadCreate(
-                assignment_id=self.claim.assignment_id,
-                lease_id=self.claim.lease.id,
-                attempt=self.claim.lease.attempt,
-                component=component,
-                sha256=sha256,
-                n_bytes=size,
-            )
-            self._api.upload(create, path)
-            self._bytes_up += size
+        if not components:
+            return
+        paths = {name: self._cache.open_path(sha) for name, sha in components.items()}
+        wishes = {
+            name: UploadWish(sha256=components[name], n_bytes=path.stat().st_size)
+            for name, path in paths.items()
+        }
+        lease = self.claim.lease
+        create = UploadCreate(
+            assignment_id=self.claim.assignment_id,
+            lease_id=lease.id,
+            attempt=lease.attempt,
+            components=wishes,
+        )
+        for view in self._api.announce(create).items:
+            self._api.upload(view, paths[view.component])
+            self._bytes_up += view.n_bytes - view.offset
 
     @contextmanager
     def renewed(self) -> Iterator[None]:

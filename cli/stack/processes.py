@@ -9,6 +9,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,8 @@ from typing import IO, Self
 from cli.stack import guard, reaper
 from cli.stack.errors import StackError
 
-_SAID_LINES = 3
+_SAID_LINES = 3  # of a log in which no line looks like an error
+_TELLING = re.compile(r"(Error|Exception|ERROR|FATAL|CRITICAL)\b")
 _SAID_CHARACTERS = 300
 
 
@@ -62,7 +64,8 @@ class Child:
 
     def failure(self) -> StackError:
         """The error that says how it ended, where its log lies and what stands there last."""
-        lines = self.last_lines(_SAID_LINES)
+        lines = self.last_lines(40)
+        lines = [line for line in lines if _TELLING.search(line)][-1:] or lines[-_SAID_LINES:]
         said = ": " + " | ".join(lines) if lines else ""
         code = self.process.returncode
         return StackError(f"{self.command.name} ended with status {code}; see {self.log}{said}")

@@ -19,7 +19,7 @@ from server.storage import append, exclusive_part, part_path
 from server.tables import Upload
 from server.updates import repository, service
 from shared.job_spec import Sha256
-from shared.messages import UploadCreate, UploadView
+from shared.messages import UploadCreate, UploadList, UploadView
 
 router = APIRouter(prefix="/v1", tags=["uploads and artifacts"])
 
@@ -31,16 +31,16 @@ _LONGEST = 2**63 - 1
 @router.post(
     "/uploads",
     status_code=201,
-    summary="Announce an upload",
+    summary="Announce uploads",
     responses={
-        **example(UPLOAD, "Send the bytes from `offset` on.", 201),
+        **example({"items": [UPLOAD]}, "Send each one's bytes from its `offset` on.", 201),
         **problems(404, 409, 507),
     },
 )
 def create(
     wish: Annotated[UploadCreate, Body(examples=[UPLOAD_CREATE])], app: App, principal: Worker
-) -> UploadView:
-    """Announce one component's bytes; its space is reserved. Again: the same upload."""
+) -> UploadList:
+    """Announce components' bytes; their space is reserved. Again: the same uploads."""
     return service.create(app, principal, wish)
 
 
@@ -78,13 +78,13 @@ async def send(
 
     What arrived before a broken connection stays: ask for the offset and go on from there.
     """
-    upload = await run_in_threadpool(service.writable, app, principal, upload_id)
+    upload, spec = await run_in_threadpool(service.writable, app, principal, upload_id)
     if upload.completed_at is not None:
         return service.upload_view(app.store, upload)
     with exclusive_part(part_path(app.store, upload.id)) as handle:
         await _receive(request, app, upload, handle, upload_offset)
         if service.upload_view(app.store, upload).offset == upload.n_bytes:
-            return await run_in_threadpool(service.complete, app, upload)
+            return await run_in_threadpool(service.complete, app, upload, spec)
     return service.upload_view(app.store, upload)
 
 

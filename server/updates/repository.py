@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from server.auth import Principal
 from server.errors import not_found
-from server.tables import Artifact, Assignment, Upload, VersionComponent
+from server.tables import Artifact, Assignment, Job, Upload, VersionComponent
+from shared.messages import ComponentSpec
 from shared.states import ASSIGNMENT_ACTIVE
 
 
@@ -19,6 +20,16 @@ def own_upload(session: Session, principal: Principal, upload_id: UUID) -> Uploa
     if row is None or session.get_one(Assignment, row.assignment_id).client_id != principal.client:
         raise not_found("upload")
     return row
+
+
+def spec_of(session: Session, row: Upload) -> ComponentSpec:
+    """What the catalogue says about the upload's component; reads no other one."""
+    query = (
+        select(Job.catalogue["components"][row.component])
+        .join(Assignment, Assignment.job_id == Job.id)
+        .where(Assignment.id == row.assignment_id)
+    )
+    return ComponentSpec.model_validate(session.scalars(query).one())
 
 
 def find_or_add(session: Session, values: dict[str, Any]) -> tuple[Upload, bool]:

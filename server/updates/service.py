@@ -21,33 +21,26 @@ from shared.messages import (
     Catalogue,
     ComponentSpec,
     UploadCreate,
+    UploadList,
     UploadView,
 )
 from shared.states import ASSIGNMENT_HELD
 from shared.tensor_file import component_layout
 
 
-def create(context: Context, principal: Principal, wish: UploadCreate) -> UploadView:
-    """Announce an upload and reserve its space; the same one again answers the same.
+def create(context: Context, principal: Principal, wish: UploadCreate) -> UploadList:
+    """Announce uploads and reserve their space; the same ones again answer the same.
 
     Raises ProblemError (404, 409, 422, 507).
     """
     with context.sessions.begin() as session:
         job, assignment = held_locked(session, principal, wish.assignment_id, wish)
         _check(job, assignment, wish)
-        values = {"id": uuid4(), **wish.model_dump(exclude={"lease_id"})}
-        row, fresh = repository.find_or_add(session, values)
-        if fresh and repository.completed_before(session, row):
-            row.completed_at = func.now()
-        elif fresh:
-            _reserve(session, context, row)
-        session.flush()
-        session.refresh(row)
-    view = upload_view(context.store, row)
-    if view.complete or view.offset < view.n_bytes:
-        return view
-    with exclusive_part(part_path(context.store, row.id)):  # all bytes came, then a crash
-        return complete(context, row)
+        rows = [_announced(session, wish, name) for name in wish.components]
+        _reserve(session, context, rows)
+        for row in rows:
+            session.refresh(row)
+    return UploadList(items=tuple(_finished(context, row) for row in rows))
 
 
 def _check(job: Job, assignment: Assignment, wish: UploadCreate) -> None:
@@ -57,28 +50,58 @@ def _check(job: Job, assignment: Assignment, wish: UploadCreate) -> None:
         raise ProblemError(
             422, "nothing_to_upload", "This assignment uploads nothing: report its result only."
         )
-    if wish.component not in assignment.components:
-        detail = f"{wish.component!r} is no component of this assignment: upload only those."
+    unknown = sorted(set(wish.components) - set(assignment.components))
+    if unknown:
+        detail = f"{unknown[0]!r} is no component of this assignment: upload only those."
         raise ProblemError(422, "unknown_component", detail)
-    n_bytes = component_layout(_component(job, wish.component)).n_bytes
-    if wish.n_bytes != n_bytes:
-        detail = f"{wish.component} has {n_bytes} bytes, not {wish.n_bytes}: send exactly those."
-        raise ProblemError(422, "wrong_length", detail)
-
-
-def _component(job: Job, name: str) -> ComponentSpec:
     if job.catalogue is None:
         raise ProblemError(409, "no_catalogue", "PUT the catalogue before the first upload.")
-    return Catalogue.model_validate(job.catalogue).components[name]
+    specs = Catalogue.model_validate(job.catalogue).components
+    for name, given in wish.components.items():
+        n_bytes = component_layout(specs[name]).n_bytes
+        if given.n_bytes != n_bytes:
+            detail = f"{name} has {n_bytes} bytes, not {given.n_bytes}: send exactly those."
+            raise ProblemError(422, "wrong_length", detail)
 
 
-def _reserve(session: Session, context: Context, row: Upload) -> None:
-    reserved = sum(
-        other.n_bytes - part_size(context.store, other.id)
-        for other in repository.unfinished(session)
-        if other.id != row.id
-    )
-    check_space(context.store, row.n_bytes, reserved, context.settings.reserve_bytes)
+def _announced(session: Session, wish: UploadCreate, name: str) -> Upload:
+    """The upload of that component; complete at once if an earlier attempt has completed it."""
+    values = {
+        "id": uuid4(),
+        "assignment_id": wish.assignment_id,
+        "attempt": wish.attempt,
+        "component": name,
+        **wish.components[name].model_dump(),
+    }
+    row, fresh = repository.find_or_add(session, values)
+    if fresh and repository.completed_before(session, row):
+        row.completed_at = func.now()
+        session.flush()
+    return row
+
+
+def _reserve(session: Session, context: Context, rows: list[Upload]) -> None:
+    """Refuse what would not fit beside all other uploads under way. Raises ProblemError (507)."""
+    new = {row.id for row in rows}
+    missing = {
+        row.id: row.n_bytes - part_size(context.store, row.id)
+        for row in repository.unfinished(session)
+    }
+    wanted = sum(n for upload, n in missing.items() if upload in new)
+    reserved = sum(n for upload, n in missing.items() if upload not in new)
+    if wanted:
+        check_space(context.store, wanted, reserved, context.settings.reserve_bytes)
+
+
+def _finished(context: Context, row: Upload) -> UploadView:
+    """The upload as it stands; where all bytes came before a crash, it is completed now."""
+    view = upload_view(context.store, row)
+    if view.complete or view.offset < view.n_bytes:
+        return view
+    with exclusive_part(part_path(context.store, row.id)):
+        with context.sessions.begin() as session:
+            spec = repository.spec_of(session, row)
+        return complete(context, row, spec)
 
 
 def upload_view(store: ArtifactStore, row: Upload) -> UploadView:
@@ -100,17 +123,22 @@ def show(context: Context, principal: Principal, upload_id: UUID) -> UploadView:
         return upload_view(context.store, repository.own_upload(session, principal, upload_id))
 
 
-def writable(context: Context, principal: Principal, upload_id: UUID) -> Upload:
-    """The caller's upload, if bytes may still come. Raises ProblemError (404, 409)."""
+def writable(
+    context: Context, principal: Principal, upload_id: UUID
+) -> tuple[Upload, ComponentSpec]:
+    """The caller's upload and what it must be, if bytes may still come.
+
+    Raises ProblemError (404, 409).
+    """
     with context.sessions.begin() as session:
         row = repository.own_upload(session, principal, upload_id)
         assignment = session.get_one(Assignment, row.assignment_id)
         if assignment.attempt != row.attempt or assignment.state not in ASSIGNMENT_HELD:
             raise stale_lease()
-        return row
+        return row, repository.spec_of(session, row)
 
 
-def complete(context: Context, upload: Upload) -> UploadView:
+def complete(context: Context, upload: Upload, spec: ComponentSpec) -> UploadView:
     """Check the bytes that are all here, keep them, then record them.
 
     Called by the one request that holds the part. Raises ProblemError (422): the bytes are
@@ -118,7 +146,7 @@ def complete(context: Context, upload: Upload) -> UploadView:
     """
     part = part_path(context.store, upload.id)
     try:
-        validate(part, _spec_of(context, upload), upload.sha256)
+        validate(part, spec, upload.sha256)
     except RefusedError as error:
         part.unlink(missing_ok=True)
         _count_refusal(context, upload)
@@ -140,12 +168,6 @@ def _keep(store: ArtifactStore, part: Path, sha256: str) -> None:
         store.keep(part, sha256)
     except OSError as error:
         raise disk_trouble(error) from error
-
-
-def _spec_of(context: Context, upload: Upload) -> ComponentSpec:
-    with context.sessions.begin() as session:
-        assignment = session.get_one(Assignment, upload.assignment_id)
-        return _component(session.get_one(Job, assignment.job_id), upload.component)
 
 
 def _count_refusal(context: Context, upload: Upload) -> None:

@@ -96,7 +96,7 @@ class Caller:
 
     def upload(self, claim: Json, component: str, data: bytes) -> Response:
         """Announce and send a component; the answer to the sending."""
-        view = self.ok("POST", "/v1/uploads", json=wish(claim, component, data))
+        [view] = self.ok("POST", "/v1/uploads", json=wish(claim, component, data))["items"]
         return self.send(view["id"], data[view["offset"] :], view["offset"])
 
     def send(self, upload: str, data: bytes, offset: int) -> Response:
@@ -120,9 +120,7 @@ def wish(claim: Json, component: str, data: bytes) -> Json:
     return {
         **held(claim),
         "assignment_id": claim["assignment_id"],
-        "component": component,
-        "sha256": sha(data),
-        "n_bytes": len(data),
+        "components": {component: {"sha256": sha(data), "n_bytes": len(data)}},
     }
 
 

@@ -23,7 +23,8 @@ def claim(pair: World) -> Json:
 
 
 def announce(world: World, claim: Json, data: bytes = GOOD, name: str = "proj") -> Json:
-    view: Json = world.clients["c1"].ok("POST", "/v1/uploads", json=wish(claim, name, data))
+    answer = world.clients["c1"].ok("POST", "/v1/uploads", json=wish(claim, name, data))
+    view: Json = answer["items"][0]
     return view
 
 
@@ -44,6 +45,18 @@ def test_an_upload_resumes_where_it_broke_off(pair: World, claim: Json) -> None:
     assert announce(pair, claim) == done
     assert caller.send(upload["id"], b"", len(GOOD)).json() == done
     assert parts(pair) == []
+
+
+def test_components_are_announced_together_or_not_at_all(pair: World, claim: Json) -> None:
+    caller = pair.clients["c1"]
+    wanted = wish(claim, "proj", GOOD)
+    wanted["components"]["head.digits"] = {"sha256": sha(GOOD), "n_bytes": len(GOOD)}
+    views = caller.ok("POST", "/v1/uploads", json=wanted)["items"]
+    assert [view["component"] for view in views] == ["proj", "head.digits"]
+    before = pair.value("SELECT count(*) FROM uploads")
+    wanted["components"]["encoder.image"] = {"sha256": sha(GOOD), "n_bytes": len(GOOD) + 1}
+    assert caller("POST", "/v1/uploads", json=wanted).json()["code"] == "wrong_length"
+    assert pair.value("SELECT count(*) FROM uploads") == before
 
 
 def test_offsets_and_lengths_must_fit(pair: World, claim: Json) -> None:

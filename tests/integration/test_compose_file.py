@@ -1,0 +1,167 @@
+"""docker-compose.yml and the Dockerfiles, as real Compose reads them: what they promise."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import compose
+from tests.support.compose import REQUIRED, ROOT
+
+pytestmark = pytest.mark.integration
+PYTHON = ["python", "-m"]
+COMMANDS = {
+    "migrate": [*PYTHON, "server.migrate"],
+    "api": [*PYTHON, "server.main"],
+    "coordinator": [*PYTHON, "server.background"],
+    "planner": [*PYTHON, "worker", "planner"],
+    "worker-1": [*PYTHON, "worker", "clients"],
+    "worker-2": [*PYTHON, "worker", "clients"],
+    "worker-gpu": [*PYTHON, "worker", "clients"],
+}
+ONE_SHOT = {"migrate", "keys", "cli"}
+PROFILES = {"worker-gpu": ["gpu"], "cli": ["cli"]}
+SERVER = {"migrate", "api", "coordinator", "keys", "cli"}
+WORKER = {"planner", "worker-1", "worker-2", "worker-gpu"}
+ALL = SERVER | WORKER | {"postgres", "redis"}
+EXACT = re.compile(r"^(python|postgres|redis):\d+\.\d+(\.\d+)?-[a-z-]+$")
+DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = compose.resolved()["services"]
+    return found
+
+
+def test_compose_takes_the_file_without_a_word() -> None:
+    done = compose.config(REQUIRED, "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("missing", REQUIRED)
+@pytest.mark.parametrize("left", [None, ""])
+def test_it_refuses_and_names_what_is_missing(missing: str, left: str | None) -> None:
+    environment = {name: value for name, value in REQUIRED.items() if name != missing}
+    if left is not None:
+        environment[missing] = left
+    done = compose.config(environment, "--quiet")
+    assert done.returncode != 0
+    assert missing in done.stderr
+    assert "is not set" in done.stderr
+
+
+def test_the_example_has_all_names_and_no_value(tmp_path: Path) -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    names = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    used = set(re.findall(r"\$\{(TAPESTRY_\w+)", (ROOT / "docker-compose.yml").read_text()))
+    assert set(names) | {"TAPESTRY_IMAGE_TAG"} == used
+    assert set(names.values()) == {""}
+    filled = tmp_path / "env"
+    filled.write_text("\n".join(f"{name}={REQUIRED.get(name, '')}" for name in names))
+    assert compose.config({}, "--quiet", env_file=filled).returncode == 0
+
+
+def test_the_services_and_their_commands(services: dict[str, Any]) -> None:
+    assert set(services) == ALL
+    assert {name: services[name]["command"] for name in COMMANDS} == COMMANDS
+    assert {n: s["profiles"] for n, s in services.items() if "profiles" in s} == PROFILES
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_a_container_may_little(services: dict[str, Any], name: str) -> None:
+    service = services[name]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["init"]
+    assert service["user"] in {"10001:10001", "postgres", "redis"}
+    assert "privileged" not in service
+    for volume in service.get("volumes", ()):
+        assert volume["type"] == "volume" or volume["read_only"]
+
+
+@pytest.mark.parametrize("name", sorted(ALL - ONE_SHOT))
+def test_a_service_is_watched_and_begins_again(services: dict[str, Any], name: str) -> None:
+    assert services[name]["restart"] == "unless-stopped"
+    assert services[name]["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+
+
+def test_only_the_api_has_a_port_and_only_here(services: dict[str, Any]) -> None:
+    ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert set(ports) == {"api"}
+    assert [port["host_ip"] for port in ports["api"]] == ["127.0.0.1"]
+
+
+def test_the_database_is_for_the_server_alone(services: dict[str, Any]) -> None:
+    near = {name for name, service in services.items() if "database" in service["networks"]}
+    assert near == {"postgres", "migrate", "api", "coordinator", "keys"}
+    assert compose.resolved()["networks"]["database"]["internal"]
+    password = REQUIRED["TAPESTRY_DATABASE_PASSWORD"]
+    knows = {name for name, service in services.items() if password in str(service)}
+    assert knows == near
+
+
+def test_a_password_stands_in_the_environment_alone(services: dict[str, Any]) -> None:
+    for service in services.values():
+        rest = str({key: value for key, value in service.items() if key != "environment"})
+        assert "made-up" not in rest
+
+
+def test_each_sees_only_its_own_keys_and_only_workers_see_data(services: dict[str, Any]) -> None:
+    seen: dict[str, set[str]] = {}
+    for name, service in services.items():
+        for volume in service.get("volumes", ()):
+            seen.setdefault(volume["source"], set()).add(name)
+    workers = WORKER - {"planner"}
+    assert seen["operator-keys"] == {"keys", "cli"}
+    assert seen["planner-keys"] == {"keys", "planner"}
+    assert seen["client-keys"] == {"keys", *workers}
+    assert seen[REQUIRED["TAPESTRY_CLIENTS_DIR"]] == workers
+
+
+def test_who_waits_for_whom(services: dict[str, Any]) -> None:
+    waits = {
+        name: {other: need["condition"].removeprefix("service_") for other, need in found.items()}
+        for name, service in services.items()
+        if (found := service.get("depends_on"))
+    }
+    done, healthy = "completed_successfully", "healthy"
+    server = {"migrate": done, "postgres": healthy, "redis": healthy}
+    worker = {"keys": done, "api": healthy, "redis": healthy}
+    assert waits == {
+        "migrate": {"postgres": healthy},
+        "keys": {"api": healthy},
+        **dict.fromkeys(("api", "coordinator"), server),
+        **dict.fromkeys(WORKER, worker),
+    }
+
+
+def test_the_gpu_worker_has_one(services: dict[str, Any]) -> None:
+    (device,) = services["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device["capabilities"] == ["gpu"]
+    assert services["worker-gpu"]["image"] != services["worker-1"]["image"]
+
+
+def test_images_have_exact_tags(services: dict[str, Any]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for name in SERVER | WORKER:
+        assert f":{project['version']}" in services[name]["image"]
+        assert (ROOT / services[name]["build"]["dockerfile"]).is_file()
+    for name in ("postgres", "redis"):
+        assert EXACT.match(services[name]["image"])
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
+def test_a_dockerfile_ends_as_an_ordinary_user(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    bases = {line.split()[1] for line in lines if line.startswith("FROM")}
+    assert all(map(EXACT.match, bases))
+    assert [line for line in lines if line.startswith("USER")] == ["USER 10001:10001"]
+    copied = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]
+    local = [word for word in copied if not word.startswith(("--from", "/"))]
+    assert all((ROOT / word).exists() for word in local)
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines()}
+    assert {word.split("/")[0] for word in local} <= allowed
