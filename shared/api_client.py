@@ -52,7 +52,7 @@ class ApiError(Exception):
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        super().__init__("; ".join([problem.detail, *problem.errors]))
+        super().__init__("; ".join(problem.errors) or problem.detail)
 
 
 class ApiClient:

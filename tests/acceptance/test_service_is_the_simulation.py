@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from cli.stack.processes import Processes
-from cli.stack.settings import StackSettings
 from cli.stack.stack import Stack
 from shared.artifacts import ArtifactStore
 from shared.job_spec import JobSpec
@@ -48,24 +46,6 @@ def load_simulate() -> ModuleType:
     sys.modules["simulate"] = module
     found.loader.exec_module(module)
     return module
-
-
-@pytest.fixture(scope="module")
-def client_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return federation.write(tmp_path_factory.mktemp("a federation"))
-
-
-@pytest.fixture(scope="module")
-def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Stack]:
-    settings = StackSettings(
-        state=server_directory / "acceptance",
-        logs=server_directory / "acceptance-logs",
-        client_files=tuple(client_files),
-        durable=False,
-    )
-    with Processes() as own, Stack(own, settings) as running:
-        running.wait_for_offers()
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """docker-compose.yml and the Dockerfiles, as real Compose reads them: what they promise."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,7 @@ def test_a_container_may_little(services: dict[str, Any], name: str) -> None:
 def test_a_service_is_watched_and_begins_again(services: dict[str, Any], name: str) -> None:
     assert services[name]["restart"] == "unless-stopped"
     assert services[name]["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+    assert services[name]["stop_grace_period"]
 
 
 def test_only_the_api_has_a_port_and_only_here(services: dict[str, Any]) -> None:
@@ -165,3 +168,18 @@ def test_a_dockerfile_ends_as_an_ordinary_user(path: Path) -> None:
     assert all((ROOT / word).exists() for word in local)
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines()}
     assert {word.split("/")[0] for word in local} <= allowed
+
+
+def test_the_check_says_in_one_sentence_that_podman_is_missing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.compose_check"],
+        env={"PATH": str(tmp_path)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("tapestry: compose-check needs podman, which is not installed: ")
+    assert len(done.stderr.splitlines()) == 1

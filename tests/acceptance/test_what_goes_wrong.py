@@ -1,0 +1,97 @@
+"""Jobs that cannot end well say why in one sentence, and leave their workers free for the next."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.stack.stack import Stack
+from shared.api_client import ApiClient, ApiError
+from shared.job_spec import JobSpec
+from shared.states import JOB_TERMINAL, JobState
+from shared.views import JobDetail
+from tests.support import federation, small
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
+
+
+def ended(api: ApiClient, job: JobDetail, within_s: float = 120) -> JobDetail:
+    """The job once it has ended."""
+    end = time.monotonic() + within_s
+    while (now := api.job(job.id)).state not in JOB_TERMINAL:
+        assert time.monotonic() < end, (now.state, now.round)
+        time.sleep(0.1)
+    return now
+
+
+def job_of(client: str, name: str, **changes: Any) -> JobSpec:
+    """One round of one client's own tasks."""
+    tasks = {task: small.SPEC["tasks"][task] for task in federation.CLIENTS[client]}
+    given = {"name": name, "clients": [client], "tasks": tasks, "rounds": {"count": 1}}
+    return small.spec(**{**given, **changes})
+
+
+def test_an_image_that_cannot_be_read_is_named_with_its_line(
+    stack: Stack, client_files: list[Path]
+) -> None:
+    image = client_files[1].parent / "images" / "c02-drawing-train-3.png"
+    whole = image.read_bytes()
+    image.write_bytes(whole[:40])
+    try:
+        with stack.client() as api:
+            job = ended(api, api.submit(job_of("c02", "torn"), "torn"))
+    finally:
+        image.write_bytes(whole)
+    assert job.state is JobState.FAILED
+    assert job.failure is not None
+    assert job.failure.code == "quorum_missed"
+    assert "bad_data" in job.failure.message
+    assert "drawing-train.jsonl line 4" in job.failure.message
+
+
+def test_a_rate_at_which_training_diverges_is_said_to_be_too_high(stack: Stack) -> None:
+    training = {
+        "local_steps": 30,
+        "batch_size": 8,
+        "learning_rate": {"peak": 1e30, "warmup_rounds": 0},
+    }
+    with stack.client() as api:
+        job = ended(api, api.submit(job_of("c01", "wild", training=training), "wild"))
+    assert job.failure is not None
+    assert "lower the learning rate" in job.failure.message
+
+
+def test_a_base_with_another_digest_is_refused(stack: Stack) -> None:
+    model = {**small.SPEC["model"], "digest": "0" * 64}
+    with stack.client() as api:
+        job = ended(api, api.submit(job_of("c01", "other base", model=model), "other-base"))
+    assert job.failure is not None
+    assert job.failure.code == "planning_failed"
+    assert "give this worker the same weights" in job.failure.message
+
+
+def test_a_job_that_nobody_can_do_is_refused_at_once(stack: Stack) -> None:
+    with stack.client() as api:
+        spec = small.spec(name="nobody", clients=["c03", "c99"])
+        with pytest.raises(ApiError) as caught:
+            api.submit(spec, "nobody")
+    assert caught.value.problem.status == 422
+    assert "c99" in str(caught.value)
+
+
+def test_a_cancelled_job_ends_soon_and_frees_its_worker(stack: Stack) -> None:
+    training = {**small.SPEC["training"], "local_steps": 100_000}
+    clients = list(federation.CLIENTS)
+    with stack.client() as api:
+        job = api.submit(small.spec(name="endless", clients=clients, training=training), "endless")
+        end = time.monotonic() + 90
+        while not (rounds := api.rounds(job.id).items) or not any(
+            a.state == "leased" for a in rounds[-1].assignments
+        ):
+            assert time.monotonic() < end, api.job(job.id).state
+            time.sleep(0.1)
+        api.cancel(job.id)
+        assert ended(api, job, 30).state is JobState.CANCELLED
+        spec = small.spec(name="after", clients=clients, rounds={"count": 1})
+        assert ended(api, api.submit(spec, "after")).state is JobState.SUCCEEDED
