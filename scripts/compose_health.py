@@ -1,25 +1,44 @@
-"""Exits with 0 when this container is connected to Redis; a health check without HTTP; stdlib only.
+"""Health checks of the containers, run inside them: `compose_health.py {api,broker}`; stdlib only.
 
-The coordinator, the planner and the workers connect to Redis after all else that they need at
-start (the schema, the keys, the offers), so the connection says that they serve. It is read off
-the kernel's table, for one made here would say nothing about them.
+api: the API says that it can work. broker: this container is connected to Redis. The coordinator,
+the planner and the workers connect to Redis after all else that they need at start (the schema,
+the keys, the offers), so the connection says that they serve. It is read off the kernel's table,
+for one made here would say nothing about them.
 """
 
 import os
 import sys
+import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _ESTABLISHED = "01"
-_DEFAULT_PORT = 6379
+_REDIS_PORT = 6379
+_TIMEOUT_S = 4.0
 
 
 def main() -> None:
-    """Look for a connection to the port of TAPESTRY_REDIS_URL."""
-    port = urlsplit(os.environ["TAPESTRY_REDIS_URL"]).port or _DEFAULT_PORT
+    """Exit with 0 when all is well, else with a sentence."""
+    try:
+        {"api": api, "broker": broker}[sys.argv[1]]()
+    except (IndexError, KeyError) as error:
+        sys.exit(f"usage: compose_health.py {{api,broker}}, with the service's variables ({error})")
+    except OSError as error:
+        sys.exit(f"not healthy: {error}")
+
+
+def api() -> None:
+    """Raises OSError unless the API of this container answers that it is ready."""
+    url = f"http://127.0.0.1:{os.environ['TAPESTRY_PORT']}/readyz"
+    urllib.request.urlopen(url, timeout=_TIMEOUT_S).close()
+
+
+def broker() -> None:
+    """Raises OSError unless something here is connected to the port of TAPESTRY_REDIS_URL."""
+    port = urlsplit(os.environ["TAPESTRY_REDIS_URL"]).port or _REDIS_PORT
     if port not in _connected_ports():
-        sys.exit(f"nothing here is connected to Redis (port {port}): see this container's log")
+        raise ConnectionError(f"nothing here is connected to Redis (port {port}); see the log")
 
 
 def _connected_ports() -> set[int]:
