@@ -54,12 +54,25 @@ def _clients(settings: WorkerSettings) -> dict[str, Member]:
     if settings.key is not None and len(settings.client_files) > 1:
         raise ValueError("TAPESTRY_KEY is one client's key: give several by TAPESTRY_KEYS_DIR")
     cache = ArtifactStore(settings.work_dir / "cache", durable=False)
+    device = _device(settings)
     members = {}
     for path in settings.client_files:
         file = ClientFile.read(path)
         api = ApiClient(settings.api_url, settings.key_of(file.client))
-        members[file.client] = Member(api, Workplace(file.client, cache, settings.work_dir, file))
+        members[file.client] = Member(
+            api, Workplace(file.client, cache, settings.work_dir, file, device)
+        )
     return members
+
+
+def _device(settings: WorkerSettings) -> torch.device:
+    """The device of the settings. Raises ValueError when it is not there."""
+    there = torch.cuda.is_available()
+    if settings.device == "cuda" and not there:
+        raise ValueError(
+            "TAPESTRY_DEVICE is cuda, but torch sees no GPU here: set it to auto or cpu"
+        )
+    return torch.device("cuda" if there and settings.device != "cpu" else "cpu")
 
 
 def _offer_when_ready(host: Host) -> None:

@@ -107,7 +107,7 @@ def _push_changes(
 
 def _trainer(claim: Claim, place: Workplace, hold: Hold) -> Trainer:
     base = load_base(claim.spec.model.model_copy(update={"digest": claim.base_digest}))
-    network = _network(claim.spec.model_dump_json(), claim.components)
+    network = _network(claim.spec.model_dump_json(), claim.components).to(place.device)
     steps = claim.spec.training.local_steps
 
     def on_step(done: int) -> None:

@@ -1,7 +1,7 @@
 """Where a worker finds its coordinator, its clients and its disk."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -19,6 +19,10 @@ class WorkerSettings(BaseSettings):
     keys_dir: Path | None = None
     key: SecretStr | None = Field(default=None, description="When there is one client only.")
     poll_s: Annotated[float, Field(gt=0)] = 5.0
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto",
+        description="Where clients' networks compute; auto takes a GPU if one is there.",
+    )
     threads: Annotated[int, Field(ge=1)] = Field(
         default=1, description="Threads of torch; the same number everywhere gives the same bits."
     )

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
+import torch
+
 from shared.artifacts import ArtifactStore
 from shared.job_spec import JobSpec
 from worker.data.client_file import ClientFile
@@ -21,6 +23,7 @@ class Workplace:
     cache: ArtifactStore
     root: Path
     file: ClientFile | None = None  # absent for the planner
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     _decoded: dict[tuple[str, str, str, int], TaskData] = field(default_factory=dict)
 
     def personal_store(self, job: UUID) -> PersonalStore:

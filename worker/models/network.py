@@ -46,6 +46,16 @@ class Batch:
     def __len__(self) -> int:
         return len(self.domains)
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same samples on a device."""
+        return Batch(
+            images=None if self.images is None else self.images.to(device),
+            tokens=None if self.tokens is None else self.tokens.to(device),
+            labels=None if self.labels is None else self.labels.to(device),
+            targets=None if self.targets is None else self.targets.to(device),
+            domains=self.domains.to(device),
+        )
+
 
 class Network(nn.Module):
     """Parts for the given components on one base."""
@@ -70,6 +80,11 @@ class Network(nn.Module):
             ("image_std", base.image_std),
         ):
             self.register_buffer(name, constant, persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes; states stay on the CPU."""
+        return self.embeddings.device
 
     @property
     def components(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ the client's own training split. The skill score puts tasks on one scale (shared
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from shared.metrics import skill
 from worker.algorithm.losses import task_loss
 from worker.data.loader import Split, TaskData
 from worker.models.heads import IMAGE_SIZE
-from worker.models.network import Network, State, image_targets
+from worker.models.network import Batch, Network, State, image_targets
 from worker.training.batches import in_order
 
 _BATCH = 64
@@ -80,13 +80,13 @@ def _text_generation(network: Network, task: str, train: Split, split: Split) ->
     spec = network.spec.tasks[task]
     pad = network.base.tokenizer.pad_id
     losses = [
-        task_loss(spec.kind, batch, network(task, batch), pad) for batch in in_order(split, _BATCH)
+        task_loss(spec.kind, batch, network(task, batch), pad) for batch in _batches(network, split)
     ]
     nll = float(torch.cat(losses).double().mean())
     words = network.base.tokenizer
     generated = [
         words.decode(ids[1:].tolist())
-        for batch in in_order(split, _BATCH)
+        for batch in _batches(network, split)
         for ids in network.generate(task, batch)
     ]
     truth = _texts(network, split)
@@ -106,7 +106,12 @@ def _text_generation(network: Network, task: str, train: Split, split: Split) ->
 
 def _outputs(network: Network, task: str, split: Split) -> Tensor:
     """The network's outputs for all samples. (N, ...)"""
-    return torch.cat([network(task, batch) for batch in in_order(split, _BATCH)])
+    return torch.cat([network(task, batch).cpu() for batch in _batches(network, split)])
+
+
+def _batches(network: Network, split: Split) -> Iterator[Batch]:
+    """All samples of a split in order, where the network computes."""
+    return (batch.to(network.device) for batch in in_order(split, _BATCH))
 
 
 def _texts(network: Network, split: Split) -> list[str]:

@@ -52,7 +52,7 @@ def train(
     for step in range(budget.steps):
         optimizer.zero_grad()
         for _ in range(budget.accumulation):
-            value = _backward(next(batches), loss, budget.accumulation, totals)
+            value = _backward(next(batches), loss, budget.accumulation, totals, network.device)
             if not math.isfinite(value):
                 raise DivergedError(
                     f"the loss became {value} at step {step + 1}: lower the learning rate"
@@ -68,12 +68,13 @@ def _backward(
     loss: SampleLoss,
     accumulation: int,
     totals: Mapping[str, list[float]],
+    device: torch.device,
 ) -> float:
     """Add one micro-batch's gradients; sums of plain losses and sample counts go to `totals`."""
     size = sum(len(batch) for batch in micro.values())
-    value = torch.zeros(())
+    value = torch.zeros((), device=device)
     for task, batch in micro.items():
-        minimized, plain = loss(task, batch)
+        minimized, plain = loss(task, batch.to(device))
         value = value + minimized.sum() / size
         totals[task][0] += float(plain.detach().double().sum())
         totals[task][1] += len(batch)

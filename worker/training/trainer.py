@@ -110,7 +110,7 @@ def as_parameters(network: Network, state: State) -> dict[str, Tensor]:
     """A state under the network's parameter names, for `torch.func.functional_call`."""
     names = {id(p): name for name, p in network.named_parameters()}
     return {
-        names[id(parameter)]: state[component][tensor]
+        names[id(parameter)]: state[component][tensor].to(parameter.device)
         for component in network.components
         for tensor, parameter in network.tensors(component).items()
     }

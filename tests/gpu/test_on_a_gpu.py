@@ -1,0 +1,33 @@
+"""The same training on a GPU: near the CPU's numbers, and the same bits when it is repeated."""
+
+import pytest
+import torch
+
+from tests.support import small
+from worker.models.network import State
+from worker.training.evaluation import evaluate
+from worker.training.trainer import Trainer
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+]
+
+
+def trained(device: str) -> tuple[State, dict[str, float]]:
+    job = small.spec()
+    tasks = tuple(job.tasks)
+    network = small.network(job, tasks).to(torch.device(device))
+    trainer = Trainer("c01", job, network, small.data(job, tasks))
+    start = network.state()
+    teacher, _ = trainer.local_steps(start, 1, "engaged")
+    state, losses = trainer.post_steps(start, teacher)
+    assert all(v.device.type == "cpu" for part in state.values() for v in part.values())
+    assert evaluate(network, state, trainer.data, "test").keys() == set(tasks)
+    return state, losses
+
+
+def test_a_gpu_learns_what_the_cpu_learns() -> None:
+    _, expected = trained("cpu")
+    _, found = trained("cuda")
+    assert found == pytest.approx(expected, rel=1e-2)
