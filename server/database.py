@@ -17,6 +17,10 @@ from shared.spec_files import explain
 Sessions = sessionmaker[Session]
 
 _LIMITS = "-c statement_timeout=10s -c lock_timeout=2s -c idle_in_transaction_session_timeout=30s"
+_IS_UNICODE = (
+    "select pg_encoding_to_char(encoding) = 'UTF8' from pg_database "
+    "where datname = current_database()"
+)
 CONNECT_TIMEOUT_S = 3
 SCHEMA = "0002"  # the newest migration; a test holds it to that
 
@@ -29,7 +33,11 @@ def make_engine(url: str) -> Engine:
         max_overflow=10,
         pool_timeout=CONNECT_TIMEOUT_S,
         pool_pre_ping=True,
-        connect_args={"options": _LIMITS, "connect_timeout": CONNECT_TIMEOUT_S},
+        connect_args={
+            "options": _LIMITS,
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "client_encoding": "utf8",  # else texts of a database without one come as bytes
+        },
     )
 
 
@@ -45,16 +53,20 @@ class DatabaseAwayError(Exception):
 @contextmanager
 def reachable(url: str) -> Iterator[Engine]:
     """An engine on a Postgres that answers; disposed at the end. Raises DatabaseAwayError."""
-    engine = make_engine(url)
+    engine, where = make_engine(url), make_url(url)
     try:
         with engine.connect() as connection:
-            connection.execute(text("select 1"))
+            unicode = connection.scalar(text(_IS_UNICODE))
     except SQLAlchemyError as error:
-        where = make_url(url)
         raise DatabaseAwayError(
             f"Postgres at {where.host}:{where.port or 5432}, database {where.database}, cannot be "
             "used: start it, or correct TAPESTRY_DATABASE_URL."
         ) from error
+    if not unicode:
+        raise DatabaseAwayError(
+            f"Database {where.database} at {where.host} is not encoded as UTF-8: "
+            "create one WITH ENCODING 'UTF8' TEMPLATE template0."
+        )
     try:
         yield engine
     finally:

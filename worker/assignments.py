@@ -1,6 +1,7 @@
 """Doing one claimed assignment: plan, train, personalize, evaluate."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypedDict
 from uuid import UUID
@@ -18,7 +19,7 @@ from shared.messages import (
     TrainResult,
     Variant,
 )
-from worker.algorithm.stages import client_round, final_models, personalize
+from worker.algorithm.stages import Personal, client_round, final_models, personalize
 from worker.artifacts import load_state, network_specs, save_state
 from worker.coordinator import Hold
 from worker.data.client_file import SplitName
@@ -40,6 +41,24 @@ class Held(TypedDict):
     attempt: int
 
 
+@dataclass(frozen=True)
+class Work:
+    """A client's assignment with all that it takes: the arguments of what it asks for."""
+
+    claim: Claim
+    hold: Hold
+    trainer: Trainer
+    cache: ArtifactStore
+    store: PersonalStore
+    server: State  # the client's components of the claim's version
+    personal: Personal
+
+    @property
+    def held(self) -> Held:
+        """The lease's part of the report."""
+        return Held(lease_id=self.claim.lease.id, attempt=self.claim.lease.attempt)
+
+
 def perform(claim: Claim, place: Workplace, hold: Hold) -> tuple[Result, PersonalStore | None]:
     """Do an assignment; the store, if any, is to promote the result's state once acknowledged.
 
@@ -47,46 +66,56 @@ def perform(claim: Claim, place: Workplace, hold: Hold) -> tuple[Result, Persona
     """
     if claim.kind is AssignmentKind.PLAN:
         return plan(claim, place.cache, hold), None
+    work = _work(claim, place, hold)
+    match claim.kind:
+        case AssignmentKind.TRAIN:
+            return _train(work), work.store
+        case AssignmentKind.PERSONALIZE:
+            return _personalize(work), work.store
+        case AssignmentKind.EVALUATE:
+            return _evaluate(work), work.store
+
+
+def _work(claim: Claim, place: Workplace, hold: Hold) -> Work:
     trainer = _trainer(claim, place, hold)
     store = place.personal_store(claim.job_id)
-    return _at_client(claim, trainer, store, hold, place.cache), store
-
-
-def _at_client(
-    claim: Claim, trainer: Trainer, store: PersonalStore, hold: Hold, cache: ArtifactStore
-) -> Result:
     specs = network_specs(trainer.network, claim.components)
     personal = store.load(claim.state_digest, specs)
     server = load_state(hold.pull(claim.manifest), specs)
-    held = Held(lease_id=claim.lease.id, attempt=claim.lease.attempt)
-    match claim.kind:
-        case AssignmentKind.TRAIN:
-            outcome = client_round(trainer, server, personal, claim.round)
-            changed = _push_changes(claim, outcome.engaged, hold, cache)
-            return TrainResult(
-                **held,
-                components=changed,
-                losses=dict(outcome.losses),
-                decisions=outcome.decisions,
-                state_digest=store.save(outcome.personal),
-                traffic=hold.traffic,
-            )
-        case AssignmentKind.PERSONALIZE:
-            outcome = personalize(trainer, server, personal)
-            digest = store.save(outcome.personal)
-            return PersonalizeResult(
-                **held, losses=dict(outcome.losses), state_digest=digest, traffic=hold.traffic
-            )
-        case AssignmentKind.EVALUATE:
-            models = final_models(trainer, server, personal)
-            return EvaluateResult(
-                **held,
-                scores=_scores(trainer, models, "test"),
-                validation=_scores(trainer, models, "validation"),
-                traffic=hold.traffic,
-            )
-        case AssignmentKind.PLAN:
-            raise ValueError("planning is not a client's")
+    return Work(claim, hold, trainer, place.cache, store, server, personal)
+
+
+def _train(work: Work) -> TrainResult:
+    outcome = client_round(work.trainer, work.server, work.personal, work.claim.round)
+    changed = _push_changes(work, outcome.engaged)
+    return TrainResult(
+        **work.held,
+        components=changed,
+        losses=dict(outcome.losses),
+        decisions=outcome.decisions,
+        state_digest=work.store.save(outcome.personal),
+        traffic=work.hold.traffic,
+    )
+
+
+def _personalize(work: Work) -> PersonalizeResult:
+    outcome = personalize(work.trainer, work.server, work.personal)
+    return PersonalizeResult(
+        **work.held,
+        losses=dict(outcome.losses),
+        state_digest=work.store.save(outcome.personal),
+        traffic=work.hold.traffic,
+    )
+
+
+def _evaluate(work: Work) -> EvaluateResult:
+    models = final_models(work.trainer, work.server, work.personal)
+    return EvaluateResult(
+        **work.held,
+        scores=_scores(work.trainer, models, "test"),
+        validation=_scores(work.trainer, models, "validation"),
+        traffic=work.hold.traffic,
+    )
 
 
 def _scores(
@@ -95,13 +124,11 @@ def _scores(
     return {v: evaluate(trainer.network, m, trainer.data, split) for v, m in models.items()}
 
 
-def _push_changes(
-    claim: Claim, engaged: State | None, hold: Hold, cache: ArtifactStore
-) -> dict[str, str]:
+def _push_changes(work: Work, engaged: State | None) -> dict[str, str]:
     """Upload the components that training changed; returns their artifacts."""
-    manifest = {} if engaged is None else save_state(cache, engaged)
-    changed = {name: sha for name, sha in manifest.items() if sha != claim.manifest[name]}
-    hold.push(changed)
+    manifest = {} if engaged is None else save_state(work.cache, engaged)
+    changed = {name: sha for name, sha in manifest.items() if sha != work.claim.manifest[name]}
+    work.hold.push(changed)
     return changed
 
 

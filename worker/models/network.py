@@ -71,15 +71,9 @@ class Network(nn.Module):
         self.parts = nn.ModuleDict(
             {_key(str(c)): make_part(c, spec, base) for c in sorted(components, key=str)}
         )
-        self._put(base)
-
-    def _put(self, base: Base) -> None:
-        for name, constant in (
-            ("embeddings", base.embeddings),
-            ("image_mean", base.image_mean),
-            ("image_std", base.image_std),
-        ):
-            self.register_buffer(name, constant, persistent=False)
+        self.register_buffer("embeddings", base.embeddings, persistent=False)
+        self.register_buffer("image_mean", base.image_mean, persistent=False)
+        self.register_buffer("image_std", base.image_std, persistent=False)
 
     @property
     def device(self) -> torch.device:

@@ -3,9 +3,9 @@
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 
-from server.database import SCHEMA
+from server.database import SCHEMA, DatabaseAwayError, reachable
 from server.migrate import config_for, downgrade, upgrade
 
 pytestmark = pytest.mark.integration
@@ -35,3 +35,17 @@ def test_up_down_up(databases: object) -> None:
     upgrade(url)
     assert tables(url) == first
     databases.drop(url)  # type: ignore[attr-defined]  # conftest's own class
+
+
+def test_a_database_without_unicode_is_refused_with_the_remedy(postgres_url: str) -> None:
+    engine = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(
+            text("CREATE DATABASE plain TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
+        )
+    engine.dispose()
+    with (
+        pytest.raises(DatabaseAwayError, match="not encoded as UTF-8"),
+        reachable(f"{postgres_url.rpartition('/')[0]}/plain"),
+    ):
+        pass
