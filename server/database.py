@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Engine, create_engine, inspect, make_url, select, text
+from sqlalchemy import Engine, create_engine, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -53,7 +53,16 @@ class DatabaseAwayError(Exception):
 @contextmanager
 def reachable(url: str) -> Iterator[Engine]:
     """An engine on a Postgres that answers; disposed at the end. Raises DatabaseAwayError."""
-    engine, where = make_engine(url), make_url(url)
+    engine = make_engine(url)
+    try:
+        _check_usable(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _check_usable(engine: Engine) -> None:
+    where = engine.url
     try:
         with engine.connect() as connection:
             unicode = connection.scalar(text(_IS_UNICODE))
@@ -67,10 +76,6 @@ def reachable(url: str) -> Iterator[Engine]:
             f"Database {where.database} at {where.host} is not encoded as UTF-8: "
             "create one WITH ENCODING 'UTF8' TEMPLATE template0."
         )
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def check_current(engine: Engine) -> None:
