@@ -94,11 +94,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clients", type=Path, help="directory of prepared clients")
     parser.add_argument("--seeds", default="41,42,43")
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--post-steps", type=int, default=30)
     parser.add_argument("--changes", default="{}", help="JSON laid over the job specs")
     parser.add_argument("--out", type=Path, default=None, help="where to keep the results")
     arguments = parser.parse_args()
-    changes = _merged({"rounds": {"count": arguments.rounds}}, json.loads(arguments.changes))
+    budget = {"rounds": {"count": arguments.rounds}, "post": {"steps": arguments.post_steps}}
+    changes = _merged(budget, json.loads(arguments.changes))
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     with ProcessPoolExecutor(max_workers=2) as pool:
         jobs = {

@@ -149,7 +149,7 @@ def _shapes(sources: Sources, client: str, colours: tuple[str, ...]) -> TaskPart
         return f"{drawing.colour} {drawing.shape}" if known else None
 
     mix = {name: 0.85 if name.split()[0] in colours else 0.15 for name in SHAPE_CLASSES}
-    drawn = _draw(sources.drawings, 300, group, mix)
+    drawn = _draw(sources.drawings, 120, group, mix)
     splits = {
         split: [Sample(d.origin, image=d.png, label=group(d)) for d in part]
         for split, part in drawn.items()
@@ -172,7 +172,7 @@ def _questions(sources: Sources, client: str, mix: Mapping[str, float]) -> TaskP
         asked = question(drawing)
         return asked.kind if asked else None
 
-    drawn = _draw(sources.drawings, 400, group, mix)
+    drawn = _draw(sources.drawings, 160, group, mix)
     splits = {
         split: [
             Sample(d.origin, image=d.png, text=q.text, target=q.answer)
@@ -185,12 +185,12 @@ def _questions(sources: Sources, client: str, mix: Mapping[str, float]) -> TaskP
 
 
 def _pictures_of_shapes(sources: Sources, client: str) -> TaskPart:
-    drawn = _draw(sources.drawings, 200, lambda _: "any", {"any": 1.0})
+    drawn = _draw(sources.drawings, 80, lambda _: "any", {"any": 1.0})
     return _pictures(client, "shapes", drawn)
 
 
 def _pictures_of_digits(sources: Sources, client: str) -> TaskPart:
-    drawn = _draw(sources.digits, 200, lambda _: "any", {"any": 1.0})
+    drawn = _draw(sources.digits, 80, lambda _: "any", {"any": 1.0})
     return _pictures(client, "digits", drawn)
 
 
@@ -208,7 +208,7 @@ def _pictures(
 def _digits(sources: Sources, client: str, often: tuple[str, ...]) -> TaskPart:
     """Digits, some of them four times as often as the others."""
     mix = {digit: 0.8 if digit in often else 0.2 for digit in DIGITS}
-    drawn = _draw(sources.digits, 200, lambda digit: digit.value, mix)
+    drawn = _draw(sources.digits, 80, lambda digit: digit.value, mix)
     splits = {
         split: [Sample(d.origin, image=d.png, label=d.value) for d in part]
         for split, part in drawn.items()
@@ -227,7 +227,7 @@ def _sentiment(sources: Sources, client: str, positive: Mapping[str, float]) -> 
         for domain, share in positive.items()
         for label in SENTIMENTS
     }
-    drawn = _draw(sources.opinions, 300, group, mix)
+    drawn = _draw(sources.opinions, 120, group, mix)
     splits = {
         split: [Sample(o.origin, text=o.text, label=o.label, domain=o.domain) for o in part]
         for split, part in drawn.items()
@@ -242,7 +242,7 @@ def _topics(sources: Sources, client: str, mix: Mapping[str, float]) -> TaskPart
     def text(article: Article) -> str:
         return " ".join(article.words[:MAX_WORDS])
 
-    drawn = _draw(sources.articles, 300, lambda article: article.topic, mix)
+    drawn = _draw(sources.articles, 120, lambda article: article.topic, mix)
     splits = {
         split: [Sample(a.origin, text=text(a), label=a.topic) for a in part]
         for split, part in drawn.items()
@@ -256,7 +256,7 @@ def _headlines(sources: Sources, client: str, mix: Mapping[str, float]) -> TaskP
     def about(report: Report) -> str:
         return report.about
 
-    drawn = _draw(sources.reports, 300, about, mix)
+    drawn = _draw(sources.reports, 120, about, mix)
     splits = {
         split: [Sample(r.origin, text=r.table, target=r.announces) for r in part]
         for split, part in drawn.items()

@@ -29,21 +29,21 @@ CACHE = ROOT / ".tapestry" / "cache"
 VOCABULARY = ROOT / "worker" / "data" / "vocabulary.txt"
 ALGORITHMS = ("tap", "fedavg", "local")
 N_TRAIN = {
-    ("c01", "shapes-vqa"): 400,
-    ("c02", "shapes"): 300,
-    ("c02", "shapes-vqa"): 400,
-    ("c03", "headlines"): 300,
-    ("c03", "shapes-vqa"): 400,
-    ("c04", "pictures"): 200,
-    ("c04", "shapes"): 300,
-    ("c05", "digits"): 200,
-    ("c05", "pictures"): 200,
-    ("c06", "digits"): 200,
-    ("c06", "sentiment"): 300,
-    ("c07", "headlines"): 300,
-    ("c07", "topics"): 300,
-    ("c08", "sentiment"): 300,
-    ("c08", "topics"): 300,
+    ("c01", "shapes-vqa"): 160,
+    ("c02", "shapes"): 120,
+    ("c02", "shapes-vqa"): 160,
+    ("c03", "headlines"): 120,
+    ("c03", "shapes-vqa"): 160,
+    ("c04", "pictures"): 80,
+    ("c04", "shapes"): 120,
+    ("c05", "digits"): 80,
+    ("c05", "pictures"): 80,
+    ("c06", "digits"): 80,
+    ("c06", "sentiment"): 120,
+    ("c07", "headlines"): 120,
+    ("c07", "topics"): 120,
+    ("c08", "sentiment"): 120,
+    ("c08", "topics"): 120,
 }
 
 
