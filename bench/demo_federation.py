@@ -31,12 +31,12 @@ COLUMNS = {
 
 def run_job(algorithm: str, seed: int, changes: Mapping[str, Any], clients: Path) -> dict[str, Any]:
     """One job by the simulation; its scores as plain values."""
-    import simulate  # noqa: PLC0415 - torch is loaded in the children only
+    import simulate
 
-    from shared.artifacts import ArtifactStore  # noqa: PLC0415
-    from shared.job_spec import JobSpec  # noqa: PLC0415
-    from shared.spec_files import load  # noqa: PLC0415
-    from worker.data.client_file import ClientFile  # noqa: PLC0415
+    from shared.artifacts import ArtifactStore
+    from shared.job_spec import JobSpec
+    from shared.spec_files import load
+    from worker.data.client_file import ClientFile
 
     spec = load(JobSpec, ROOT / "examples" / "demo" / f"{algorithm}.yaml")
     spec = JobSpec.model_validate(_merged(spec.model_dump(mode="json"), {**changes, "seed": seed}))
