@@ -143,7 +143,7 @@ UPLOAD_CREATE: Example = {
 }
 UPLOAD: Example = {
     "id": _UPLOAD_ID,
-    "component": "proj",
+    "components": ["proj"],
     "offset": 0,
     "n_bytes": 4096,
     "complete": False,

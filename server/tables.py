@@ -174,20 +174,31 @@ class Attempt(Table):
 
 
 class Upload(Table):
-    """Bytes of one component on their way in; the part file's size is the offset."""
+    """Components' files on their way in, as one stream; the part file's size is the offset."""
 
     __tablename__ = "uploads"
-    __table_args__ = (UniqueConstraint("assignment_id", "attempt", "component", "sha256"),)
+    __table_args__ = (UniqueConstraint("assignment_id", "attempt", "digest"),)
 
     id: Mapped[Id]
     assignment_id: Mapped[UUID] = mapped_column(ForeignKey("assignments.id"))
     attempt: Mapped[int]
-    component: Mapped[str]
-    sha256: Mapped[str]
+    digest: Mapped[str]  # sha256 of the announcement
+    components: Mapped[dict[str, Any]]  # name -> UploadWish, in the order of the stream
     n_bytes: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[Now]
     completed_at: Mapped[datetime | None]
     refusals: Mapped[Count]
+
+
+class UploadedComponent(Table):
+    """A component that has arrived whole for an assignment, was checked, and is kept."""
+
+    __tablename__ = "uploaded_components"
+
+    assignment_id: Mapped[UUID] = mapped_column(ForeignKey("assignments.id"), primary_key=True)
+    component: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[ArtifactRef] = mapped_column(primary_key=True)
+    n_bytes: Mapped[int] = mapped_column(BigInteger)
 
 
 class Artifact(Table):

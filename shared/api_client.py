@@ -1,7 +1,7 @@
 """The typed HTTP client of the coordinator's API; the command line and the workers use it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -21,7 +21,6 @@ from shared.messages import (
     Heartbeat,
     HeartbeatReply,
     UploadCreate,
-    UploadList,
     UploadView,
 )
 from shared.views import (
@@ -44,6 +43,7 @@ from shared.views import (
 
 B = TypeVar("B", bound=BaseModel)
 _RESULT: TypeAdapter[Any] = TypeAdapter(AssignmentResult)
+_PASSING = frozenset({"upload_busy", "wrong_offset"})  # an earlier request of ours still ends
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 
@@ -58,8 +58,8 @@ class ApiError(Exception):
 class ApiClient:
     """One principal's view of the API.
 
-    Requests that are safe to repeat are repeated while the API cannot be reached or answers 503,
-    for about `patience_s` seconds. Every method raises ApiError.
+    Requests are repeated while the API cannot be reached or answers 503, for about `patience_s`
+    seconds: all of them may be. Every method raises ApiError.
     """
 
     def __init__(self, url: str, key: str, patience_s: float = 8.0) -> None:
@@ -183,21 +183,23 @@ class ApiClient:
         """Say what every component of the job is; the planner, before it uploads."""
         self._request("PUT", f"/v1/assignments/{assignment}/catalogue", body=catalogue)
 
-    def announce(self, create: UploadCreate) -> UploadList:
-        """Announce components' bytes; repeating it finds the same uploads."""
-        return self._send(UploadList, "POST", "/v1/uploads", body=create)
+    def announce(self, create: UploadCreate) -> UploadView:
+        """Announce components' bytes; repeating it finds the same upload."""
+        return self._send(UploadView, "POST", "/v1/uploads", body=create)
 
-    def upload(self, view: UploadView, path: Path) -> UploadView:
-        """Send an announced upload's bytes, resuming where an earlier try ended."""
+    def upload(self, view: UploadView, paths: Sequence[Path]) -> UploadView:
+        """Send an announced upload's bytes, the files of its components in its order.
+
+        Resumes where an earlier try ended.
+        """
         if view.complete:
             return view
 
         def send() -> httpx.Response:
-            offset = self._send(UploadView, "GET", f"/v1/uploads/{view.id}").offset
-            return self._patch(view.id, path, offset)
+            now = self._send(UploadView, "GET", f"/v1/uploads/{view.id}")
+            return self._patch(now, paths)
 
-        first = self._patch(view.id, path, view.offset)
-        return _read(UploadView, first if first.is_success else self._repeat(send))
+        return _read(UploadView, self._repeat(send))
 
     def download(self, sha256: str, target: Path) -> None:
         """Write an artifact's bytes to `target`."""
@@ -216,11 +218,13 @@ class ApiClient:
 
     # how
 
-    def _patch(self, upload: UUID, path: Path, offset: int) -> httpx.Response:
-        size = path.stat().st_size
-        headers = {"Upload-Offset": str(offset), "Content-Length": str(size - offset)}
-        url = f"/v1/uploads/{upload}"
-        return self._http.patch(url, content=_chunks(path, offset), headers=headers)
+    def _patch(self, view: UploadView, paths: Sequence[Path]) -> httpx.Response:
+        headers = {
+            "Upload-Offset": str(view.offset),
+            "Content-Length": str(view.n_bytes - view.offset),
+        }
+        content = _chunks(paths, view.offset)
+        return self._http.patch(f"/v1/uploads/{view.id}", content=content, headers=headers)
 
     def _send(self, kind: type[B], method: str, path: str, **options: Any) -> B:
         return _read(kind, self._request(method, path, **options))
@@ -254,7 +258,7 @@ class ApiClient:
                 if response.is_success:
                     return response
                 problem = _problem(response)
-                if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                if not _passes(problem):
                     raise ApiError(problem)
             except httpx.TransportError as error:
                 problem = _unreachable(self.url, error)
@@ -264,11 +268,16 @@ class ApiClient:
         raise AssertionError  # the pauses outlast any patience
 
 
-def _chunks(path: Path, offset: int) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        file.seek(offset)
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
+def _chunks(paths: Iterable[Path], offset: int) -> Iterator[bytes]:
+    """The files' bytes, one file after the other, from `offset` of the whole on."""
+    for path in paths:
+        size = path.stat().st_size
+        if offset < size:
+            with path.open("rb") as file:
+                file.seek(offset)
+                while chunk := file.read(CHUNK_BYTES):
+                    yield chunk
+        offset = max(offset - size, 0)
 
 
 def _read(kind: type[B], response: httpx.Response) -> B:
@@ -287,6 +296,11 @@ def _problem(response: httpx.Response) -> Problem:
     except ValidationError:
         detail = f"{response.request.url} answered {response.status_code} without a reason"
         return _made_up(response.status_code, detail)
+
+
+def _passes(problem: Problem) -> bool:
+    """Whether the same request may succeed in a moment."""
+    return problem.status == httpx.codes.SERVICE_UNAVAILABLE or problem.code in _PASSING
 
 
 def _unreachable(url: str, error: httpx.TransportError) -> Problem:

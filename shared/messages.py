@@ -268,23 +268,20 @@ class UploadWish(Message):
 
 
 class UploadCreate(HeldLease):
-    """Announces components' bytes for an assignment."""
+    """Announces components' bytes for an assignment: one upload for all of them."""
 
     assignment_id: UUID
     components: Annotated[dict[ComponentName, UploadWish], Field(min_length=1)]
 
 
 class UploadView(Message):
-    """An upload: bytes from `offset` on are still wanted; complete ones are checked and kept."""
+    """One stream of bytes, wanted from `offset` on; when complete, all is checked and kept."""
 
     id: UUID
-    component: ComponentName
+    components: tuple[ComponentName, ...] = Field(
+        description="The components whose files make up the stream, one after the other; those "
+        "that an earlier attempt has completed are not among them."
+    )
     offset: NonNegativeInt
-    n_bytes: PositiveInt
+    n_bytes: NonNegativeInt
     complete: bool
-
-
-class UploadList(Message):
-    """The uploads of one announcement, in its order."""
-
-    items: tuple[UploadView, ...]

@@ -90,9 +90,9 @@ class Hold:
             attempt=lease.attempt,
             components=wishes,
         )
-        for view in self._api.announce(create).items:
-            self._api.upload(view, paths[view.component])
-            self._bytes_up += view.n_bytes - view.offset
+        view = self._api.announce(create)
+        self._api.upload(view, [paths[name] for name in view.components])
+        self._bytes_up += view.n_bytes - view.offset
 
     @contextmanager
     def renewed(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from server.auth import Principal
 from server.database import lock_job
 from server.errors import not_found
-from server.tables import Assignment, Client, Job, Upload, VersionComponent
+from server.tables import Assignment, Client, Job, UploadedComponent, VersionComponent
 from shared.states import ASSIGNMENT_CLAIMABLE, JOB_TERMINAL, AssignmentState, JobState
 
 _WORKING = set(JobState) - JOB_TERMINAL - {JobState.CANCELLING, JobState.PAUSED}
@@ -103,9 +103,9 @@ def manifest(session: Session, row: Assignment) -> dict[str, str]:
     return {row.component: row.sha256 for row in session.execute(query)}
 
 
-def completed_uploads(session: Session, assignment_id: UUID) -> set[tuple[str, str]]:
-    """(component, sha256) of the assignment's completed uploads."""
-    query = select(Upload.component, Upload.sha256).where(
-        Upload.assignment_id == assignment_id, Upload.completed_at.is_not(None)
+def uploaded(session: Session, assignment_id: UUID) -> set[tuple[str, str]]:
+    """(component, sha256) of what has arrived for the assignment, in any attempt."""
+    query = select(UploadedComponent.component, UploadedComponent.sha256).where(
+        UploadedComponent.assignment_id == assignment_id
     )
     return {(component, sha256) for component, sha256 in session.execute(query)}

@@ -8,7 +8,7 @@ from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from server.aggregation import component_weight
-from server.assignments.repository import completed_uploads, own_locked
+from server.assignments.repository import own_locked, uploaded
 from server.assignments.service import assignment_view, held_locked, is_current
 from server.auth import Principal
 from server.database import to_json
@@ -82,7 +82,7 @@ def _check_complete(row: Assignment, result: PlanResult) -> None:
 
 
 def _check_uploads(session: Session, row: Assignment, components: dict[str, str]) -> None:
-    done = completed_uploads(session, row.id)
+    done = uploaded(session, row.id)
     sentences = [
         f"components.{name}: {sha256} was not uploaded for this assignment; upload it first"
         for name, sha256 in components.items()

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from server.tables import Assignment, Round, Upload, Version
+from server.tables import Assignment, Round, UploadedComponent, Version
 from shared.messages import AssignmentKind
 from shared.states import ASSIGNMENT_ACTIVE, ROUND_TERMINAL, AssignmentState, RoundState
 
@@ -62,11 +62,11 @@ def accepted(session: Session, round_id: UUID) -> list[Assignment]:
 
 
 def uploaded_bytes(session: Session, assignment_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Bytes of the completed uploads of each assignment that has any."""
+    """Bytes of the components that have arrived for each assignment that has any."""
     query = (
-        select(Upload.assignment_id, func.sum(Upload.n_bytes))
-        .where(Upload.assignment_id.in_(assignment_ids), Upload.completed_at.is_not(None))
-        .group_by(Upload.assignment_id)
+        select(UploadedComponent.assignment_id, func.sum(UploadedComponent.n_bytes))
+        .where(UploadedComponent.assignment_id.in_(assignment_ids))
+        .group_by(UploadedComponent.assignment_id)
     )
     return {assignment: int(total) for assignment, total in session.execute(query)}
 

@@ -19,7 +19,7 @@ from server.storage import append, exclusive_part, part_path
 from server.tables import Upload
 from server.updates import repository, service
 from shared.job_spec import Sha256
-from shared.messages import UploadCreate, UploadList, UploadView
+from shared.messages import UploadCreate, UploadView
 
 router = APIRouter(prefix="/v1", tags=["uploads and artifacts"])
 
@@ -31,16 +31,16 @@ _LONGEST = 2**63 - 1
 @router.post(
     "/uploads",
     status_code=201,
-    summary="Announce uploads",
+    summary="Announce an upload",
     responses={
-        **example({"items": [UPLOAD]}, "Send each one's bytes from its `offset` on.", 201),
+        **example(UPLOAD, "Send the components' files in this order, from `offset` on.", 201),
         **problems(404, 409, 507),
     },
 )
 def create(
     wish: Annotated[UploadCreate, Body(examples=[UPLOAD_CREATE])], app: App, principal: Worker
-) -> UploadList:
-    """Announce components' bytes; their space is reserved. Again: the same uploads."""
+) -> UploadView:
+    """Announce components' bytes; their space is reserved. Again: the same upload."""
     return service.create(app, principal, wish)
 
 
@@ -74,17 +74,17 @@ async def send(
         int, Header(ge=0, le=_LONGEST, description="Where these bytes begin.", examples=[0])
     ],
 ) -> UploadView:
-    """Append bytes at `Upload-Offset`; with the last one, the component is checked and kept.
+    """Append bytes at `Upload-Offset`; with the last one, the components are checked and kept.
 
     What arrived before a broken connection stays: ask for the offset and go on from there.
     """
-    upload, spec = await run_in_threadpool(service.writable, app, principal, upload_id)
+    upload, specs = await run_in_threadpool(service.writable, app, principal, upload_id)
     if upload.completed_at is not None:
         return service.upload_view(app.store, upload)
     with exclusive_part(part_path(app.store, upload.id)) as handle:
         await _receive(request, app, upload, handle, upload_offset)
         if service.upload_view(app.store, upload).offset == upload.n_bytes:
-            return await run_in_threadpool(service.complete, app, upload, spec)
+            return await run_in_threadpool(service.complete, app, upload, specs)
     return service.upload_view(app.store, upload)
 
 

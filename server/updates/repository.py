@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from server.auth import Principal
 from server.errors import not_found
-from server.tables import Artifact, Assignment, Job, Upload, VersionComponent
+from server.tables import Artifact, Assignment, Job, Upload, UploadedComponent, VersionComponent
 from shared.messages import ComponentSpec
 from shared.states import ASSIGNMENT_ACTIVE
 
@@ -22,34 +22,22 @@ def own_upload(session: Session, principal: Principal, upload_id: UUID) -> Uploa
     return row
 
 
-def spec_of(session: Session, row: Upload) -> ComponentSpec:
-    """What the catalogue says about the upload's component; reads no other one."""
+def specs_of(session: Session, row: Upload) -> dict[str, ComponentSpec]:
+    """What the catalogue says about the upload's components, in the stream's order."""
     query = (
-        select(Job.catalogue["components"][row.component])
+        select(Job.catalogue["components"])
         .join(Assignment, Assignment.job_id == Job.id)
         .where(Assignment.id == row.assignment_id)
     )
-    return ComponentSpec.model_validate(session.scalars(query).one())
+    known = session.scalars(query).one()
+    return {name: ComponentSpec.model_validate(known[name]) for name in row.components}
 
 
-def find_or_add(session: Session, values: dict[str, Any]) -> tuple[Upload, bool]:
-    """The upload of that assignment, attempt, component and hash; whether it is new."""
-    fresh = session.execute(
-        insert(Upload).values(values).on_conflict_do_nothing().returning(Upload.id)
-    ).one_or_none()
-    key = {k: values[k] for k in ("assignment_id", "attempt", "component", "sha256")}
-    return session.scalars(select(Upload).filter_by(**key)).one(), fresh is not None
-
-
-def completed_before(session: Session, row: Upload) -> bool:
-    """Whether an earlier attempt of the assignment has completed the same upload."""
-    query = select(Upload.id).where(
-        Upload.assignment_id == row.assignment_id,
-        Upload.component == row.component,
-        Upload.sha256 == row.sha256,
-        Upload.completed_at.is_not(None),
-    )
-    return session.scalars(query).first() is not None
+def find_or_add(session: Session, values: dict[str, Any]) -> Upload:
+    """The upload of that assignment, attempt and digest."""
+    session.execute(insert(Upload).values(values).on_conflict_do_nothing())
+    key = {k: values[k] for k in ("assignment_id", "attempt", "digest")}
+    return session.scalars(select(Upload).filter_by(**key)).one()
 
 
 def unfinished(session: Session) -> list[Upload]:
@@ -74,10 +62,14 @@ def abandoned(session: Session, limit: int) -> list[Upload]:
     return list(session.scalars(query))
 
 
-def add_artifact(session: Session, sha256: str, n_bytes: int) -> None:
-    """Record that the store has the artifact."""
-    row = {"sha256": sha256, "n_bytes": n_bytes}
-    session.execute(insert(Artifact).values(row).on_conflict_do_nothing())
+def add_components(session: Session, row: Upload) -> None:
+    """Record that the store has the upload's components, for its assignment."""
+    files = [{"component": name, **wish} for name, wish in row.components.items()]
+    if files:
+        artifacts = [{k: file[k] for k in ("sha256", "n_bytes")} for file in files]
+        session.execute(insert(Artifact).values(artifacts).on_conflict_do_nothing())
+        arrived = [{"assignment_id": row.assignment_id, **file} for file in files]
+        session.execute(insert(UploadedComponent).values(arrived).on_conflict_do_nothing())
 
 
 def may_read(session: Session, client: str, sha256: str) -> bool:

@@ -1,11 +1,14 @@
 """Announcing, receiving and completing uploads."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
+from server.assignments.repository import uploaded
 from server.assignments.service import held_locked
 from server.auth import Principal
 from server.context import Context
@@ -13,34 +16,37 @@ from server.errors import ProblemError, not_found, stale_lease
 from server.storage import check_space, disk_trouble, exclusive_part, part_path, part_size
 from server.tables import Assignment, Job, Upload
 from server.updates import repository
-from server.updates.validation import RefusedError, validate
-from shared.artifacts import ArtifactStore
+from server.updates.validation import RefusedError, pieces, validate
+from shared.artifacts import ArtifactStore, digest
 from shared.job_spec import JobSpec, LocalAlgorithm
 from shared.messages import (
     AssignmentKind,
     Catalogue,
     ComponentSpec,
     UploadCreate,
-    UploadList,
     UploadView,
 )
 from shared.states import ASSIGNMENT_HELD
 from shared.tensor_file import component_layout
 
 
-def create(context: Context, principal: Principal, wish: UploadCreate) -> UploadList:
-    """Announce uploads and reserve their space; the same ones again answer the same.
+def create(context: Context, principal: Principal, wish: UploadCreate) -> UploadView:
+    """Announce an upload and reserve its space; the same one again answers the same.
 
     Raises ProblemError (404, 409, 422, 507).
     """
     with context.sessions.begin() as session:
         job, assignment = held_locked(session, principal, wish.assignment_id, wish)
         _check(job, assignment, wish)
-        rows = [_announced(session, wish, name) for name in wish.components]
-        _reserve(session, context, rows)
-        for row in rows:
-            session.refresh(row)
-    return UploadList(items=tuple(_finished(context, row) for row in rows))
+        row = _announced(session, wish)
+        _reserve(session, context, row)
+        session.refresh(row)
+        specs = repository.specs_of(session, row)
+    view = upload_view(context.store, row)
+    if view.complete or view.offset < view.n_bytes:
+        return view
+    with exclusive_part(part_path(context.store, row.id)):  # all bytes came before a crash
+        return complete(context, row, specs)
 
 
 def _check(job: Job, assignment: Assignment, wish: UploadCreate) -> None:
@@ -64,44 +70,41 @@ def _check(job: Job, assignment: Assignment, wish: UploadCreate) -> None:
             raise ProblemError(422, "wrong_length", detail)
 
 
-def _announced(session: Session, wish: UploadCreate, name: str) -> Upload:
-    """The upload of that component; complete at once if an earlier attempt has completed it."""
+def _announced(session: Session, wish: UploadCreate) -> Upload:
+    """The upload of what is announced, less what has arrived already in an earlier attempt."""
+    arrived = uploaded(session, wish.assignment_id)
+    missing = {n: w for n, w in wish.components.items() if (n, w.sha256) not in arrived}
     values = {
         "id": uuid4(),
         "assignment_id": wish.assignment_id,
         "attempt": wish.attempt,
-        "component": name,
-        **wish.components[name].model_dump(),
+        "digest": _digest(wish),
+        "components": {name: each.model_dump() for name, each in missing.items()},
+        "n_bytes": sum(each.n_bytes for each in missing.values()),
     }
-    row, fresh = repository.find_or_add(session, values)
-    if fresh and repository.completed_before(session, row):
-        row.completed_at = func.now()
-        session.flush()
-    return row
+    return repository.find_or_add(session, values)
 
 
-def _reserve(session: Session, context: Context, rows: list[Upload]) -> None:
+def _digest(wish: UploadCreate) -> str:
+    files = wish.model_dump(mode="json")["components"]
+    return digest([json.dumps(files, sort_keys=True).encode()])
+
+
+def _reserve(session: Session, context: Context, row: Upload) -> None:
     """Refuse what would not fit beside all other uploads under way. Raises ProblemError (507)."""
-    new = {row.id for row in rows}
     missing = {
-        row.id: row.n_bytes - part_size(context.store, row.id)
-        for row in repository.unfinished(session)
+        other.id: _space(other) - part_size(context.store, other.id)
+        for other in repository.unfinished(session)
     }
-    wanted = sum(n for upload, n in missing.items() if upload in new)
-    reserved = sum(n for upload, n in missing.items() if upload not in new)
+    wanted = missing.pop(row.id, 0)
     if wanted:
+        reserved = sum(missing.values())
         check_space(context.store, wanted, reserved, context.settings.reserve_bytes)
 
 
-def _finished(context: Context, row: Upload) -> UploadView:
-    """The upload as it stands; where all bytes came before a crash, it is completed now."""
-    view = upload_view(context.store, row)
-    if view.complete or view.offset < view.n_bytes:
-        return view
-    with exclusive_part(part_path(context.store, row.id)):
-        with context.sessions.begin() as session:
-            spec = repository.spec_of(session, row)
-        return complete(context, row, spec)
+def _space(row: Upload) -> int:
+    """Bytes that the upload takes at most: the stream, and each component's own file."""
+    return 2 * row.n_bytes
 
 
 def upload_view(store: ArtifactStore, row: Upload) -> UploadView:
@@ -110,7 +113,7 @@ def upload_view(store: ArtifactStore, row: Upload) -> UploadView:
     offset = row.n_bytes if complete else part_size(store, row.id)
     return UploadView(
         id=row.id,
-        component=row.component,
+        components=tuple(row.components),
         offset=offset,
         n_bytes=row.n_bytes,
         complete=complete,
@@ -125,8 +128,8 @@ def show(context: Context, principal: Principal, upload_id: UUID) -> UploadView:
 
 def writable(
     context: Context, principal: Principal, upload_id: UUID
-) -> tuple[Upload, ComponentSpec]:
-    """The caller's upload and what it must be, if bytes may still come.
+) -> tuple[Upload, Mapping[str, ComponentSpec]]:
+    """The caller's upload and what its components must be, if bytes may still come.
 
     Raises ProblemError (404, 409).
     """
@@ -135,39 +138,50 @@ def writable(
         assignment = session.get_one(Assignment, row.assignment_id)
         if assignment.attempt != row.attempt or assignment.state not in ASSIGNMENT_HELD:
             raise stale_lease()
-        return row, repository.spec_of(session, row)
+        return row, repository.specs_of(session, row)
 
 
-def complete(context: Context, upload: Upload, spec: ComponentSpec) -> UploadView:
-    """Check the bytes that are all here, keep them, then record them.
+def complete(context: Context, upload: Upload, specs: Mapping[str, ComponentSpec]) -> UploadView:
+    """Check the bytes that are all here, keep each component, then record them.
 
     Called by the one request that holds the part. Raises ProblemError (422): the bytes are
     dropped, and the upload starts from 0 again.
     """
     part = part_path(context.store, upload.id)
     try:
-        validate(part, spec, upload.sha256)
+        with part.open("rb") as file:
+            for name, wish in upload.components.items():
+                validate(file, name, specs[name], wish["sha256"])
     except RefusedError as error:
         part.unlink(missing_ok=True)
         _count_refusal(context, upload)
         raise ProblemError(422, error.code, str(error)) from error
-    _keep(context.store, part, upload.sha256)
+    _keep(context.store, part, upload)
+    view = _record(context, upload)
+    part.unlink(missing_ok=True)
+    return view
+
+
+def _keep(store: ArtifactStore, part: Path, upload: Upload) -> None:
+    """Keep each component of the stream under its hash. Raises ProblemError (503, 507)."""
+    try:
+        with part.open("rb") as file:
+            for wish in upload.components.values():
+                store.write(pieces(file, wish["n_bytes"]))
+    except OSError as error:
+        raise disk_trouble(error) from error
+
+
+def _record(context: Context, upload: Upload) -> UploadView:
     with context.sessions.begin() as session:
         row = session.get(Upload, upload.id, with_for_update=True)
         if row is None:
             raise not_found("upload")
-        repository.add_artifact(session, row.sha256, row.n_bytes)
+        repository.add_components(session, row)
         row.completed_at = row.completed_at or func.now()
         session.flush()
         session.refresh(row)
         return upload_view(context.store, row)
-
-
-def _keep(store: ArtifactStore, part: Path, sha256: str) -> None:
-    try:
-        store.keep(part, sha256)
-    except OSError as error:
-        raise disk_trouble(error) from error
 
 
 def _count_refusal(context: Context, upload: Upload) -> None:

@@ -38,9 +38,11 @@ def test_an_image_that_cannot_be_read_is_named_with_its_line(
     image = client_files[1].parent / "images" / "c02-drawing-train-3.png"
     whole = image.read_bytes()
     image.write_bytes(whole[:40])
+    # with a length of its own, so that no earlier job's decoded data serve
+    model = {**small.SPEC["model"], "max_text_tokens": 7}
     try:
         with stack.client() as api:
-            job = ended(api, api.submit(job_of("c02", "torn"), "torn"))
+            job = ended(api, api.submit(job_of("c02", "torn", model=model), "torn"))
     finally:
         image.write_bytes(whole)
     assert job.state is JobState.FAILED

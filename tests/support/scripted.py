@@ -94,9 +94,10 @@ class Caller:
         claimed: Json | None = self.ok("POST", "/v1/assignments:claim")
         return claimed
 
-    def upload(self, claim: Json, component: str, data: bytes) -> Response:
-        """Announce and send a component; the answer to the sending."""
-        [view] = self.ok("POST", "/v1/uploads", json=wish(claim, component, data))["items"]
+    def upload(self, claim: Json, files: Mapping[str, bytes]) -> Response:
+        """Announce and send components; the answer to the sending."""
+        view = self.ok("POST", "/v1/uploads", json=wish(claim, files))
+        data = b"".join(files[name] for name in view["components"])
         return self.send(view["id"], data[view["offset"] :], view["offset"])
 
     def send(self, upload: str, data: bytes, offset: int) -> Response:
@@ -115,12 +116,12 @@ def held(claim: Json) -> Json:
     return {"lease_id": claim["lease"]["id"], "attempt": claim["lease"]["attempt"]}
 
 
-def wish(claim: Json, component: str, data: bytes) -> Json:
+def wish(claim: Json, files: Mapping[str, bytes]) -> Json:
     """The announcement of an upload."""
     return {
         **held(claim),
         "assignment_id": claim["assignment_id"],
-        "components": {component: {"sha256": sha(data), "n_bytes": len(data)}},
+        "components": {n: {"sha256": sha(data), "n_bytes": len(data)} for n, data in files.items()},
     }
 
 
@@ -169,11 +170,9 @@ class World:
         }
         address = f"/v1/assignments/{claim['assignment_id']}"
         self.planner.ok("PUT", f"{address}/catalogue", json=catalogue)
-        components = {}
-        for number, name in enumerate(claim["components"]):
-            data = component_bytes(0, 0, number)
-            assert self.planner.upload(claim, name, data).json()["complete"]
-            components[name] = sha(data)
+        files = {name: component_bytes(0, 0, n) for n, name in enumerate(claim["components"])}
+        assert self.planner.upload(claim, files).json()["complete"]
+        components = {name: sha(data) for name, data in files.items()}
         done = self.planner.report(claim, "result", kind="plan", components=components)
         assert done.is_success, done.text
         if then_advance:
@@ -185,11 +184,9 @@ class World:
         caller = self.clients[name]
         claim = caller.claim()
         assert claim is not None
-        data = component_bytes(value, value, value)
-        components = {}
-        for component in claim["components"]:
-            assert caller.upload(claim, component, data).json()["complete"]
-            components[component] = sha(data)
+        files = {name: component_bytes(value, value, value) for name in claim["components"]}
+        assert caller.upload(claim, files).json()["complete"]
+        components = {name: sha(data) for name, data in files.items()}
         done = caller.report(claim, "result", **train_result(components))
         assert done.is_success, done.text
         return claim

@@ -80,7 +80,7 @@ def test_an_earlier_attempt_is_fenced_off(pair: World, job: str) -> None:
         answer = caller.report(first, what, **body)
         assert answer.status_code == 409
         assert answer.json()["code"] == "stale_lease"
-    assert caller.upload(second, "proj", component_bytes(1, 1, 1)).json()["complete"]
+    assert caller.upload(second, {"proj": component_bytes(1, 1, 1)}).json()["complete"]
     assert pair.job(job)["state"] == "running"
 
 

@@ -78,17 +78,22 @@ def test_coordinators_move_a_job_on_and_end_cleanly(
 
 
 def test_messages_reach_queues_that_the_sender_does_not_know(
-    pair: World, redis: Any, redis_url: str
+    database_url: str, tmp_path: Path, redis: Any, redis_url: str
 ) -> None:
-    pair.plan(pair.launch())
-    assert dispatch(pair.context.sessions, make_publish(DEAD_REDIS)) == 0
-    pair.execute("UPDATE outbox SET not_before = now()")
-    assert dispatch(pair.context.sessions, make_publish(redis_url)) >= 3
+    world = make_world(make_settings(database_url, tmp_path, DEAD_REDIS))
+    for name in ("c1", "c2"):  # the app is not started: nobody else sends
+        world.add_client(name, offer())
+    world.plan(world.launch())
+    sessions = world.context.sessions
+    assert dispatch(sessions, make_publish(DEAD_REDIS)) == 0
+    world.execute("UPDATE outbox SET not_before = now()")
+    assert dispatch(sessions, make_publish(redis_url)) >= 3
     [message] = redis.lrange("client.c1", 0, -1)
     assert json.loads(message)["headers"]["task"] == "tapestry.wake"
     assert redis.llen("client.c2") == redis.llen("planner") == 1
     assert redis.llen("coordinator") == 1
-    assert dispatch(pair.context.sessions, make_publish(redis_url)) == 0
+    assert dispatch(sessions, make_publish(redis_url)) == 0
+    sessions.kw["bind"].dispose()
 
 
 def test_the_api_sends_after_the_commit(

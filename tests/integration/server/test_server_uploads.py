@@ -23,8 +23,7 @@ def claim(pair: World) -> Json:
 
 
 def announce(world: World, claim: Json, data: bytes = GOOD, name: str = "proj") -> Json:
-    answer = world.clients["c1"].ok("POST", "/v1/uploads", json=wish(claim, name, data))
-    view: Json = answer["items"][0]
+    view: Json = world.clients["c1"].ok("POST", "/v1/uploads", json=wish(claim, {name: data}))
     return view
 
 
@@ -47,16 +46,60 @@ def test_an_upload_resumes_where_it_broke_off(pair: World, claim: Json) -> None:
     assert parts(pair) == []
 
 
+OTHER = component_bytes(4, 5, 6)
+BOTH = {"proj": GOOD, "head.digits": OTHER}
+
+
+@pytest.mark.parametrize("cut", [10, len(GOOD), len(GOOD) + 10])
+def test_components_come_as_one_stream(pair: World, claim: Json, cut: int) -> None:
+    caller = pair.clients["c1"]
+    view = caller.ok("POST", "/v1/uploads", json=wish(claim, BOTH))
+    assert view["components"] == ["proj", "head.digits"]
+    assert view["n_bytes"] == len(GOOD + OTHER)
+    assert caller.send(view["id"], (GOOD + OTHER)[:cut], 0).json()["offset"] == cut
+    assert not pair.context.store.has(sha(GOOD)), "nothing is kept before all is checked"
+    assert caller.send(view["id"], (GOOD + OTHER)[cut:], cut).json()["complete"]
+    for data in BOTH.values():
+        assert pair.context.store.open_path(sha(data)).read_bytes() == data
+    assert parts(pair) == []
+
+
+def test_the_order_of_the_stream_is_the_first_announcement_s(pair: World, claim: Json) -> None:
+    caller = pair.clients["c1"]
+    view = caller.ok("POST", "/v1/uploads", json=wish(claim, BOTH))
+    turned = dict(reversed(BOTH.items()))
+    assert caller.ok("POST", "/v1/uploads", json=wish(claim, turned)) == view
+
+
+def test_one_bad_component_refuses_the_stream_and_is_named(pair: World, claim: Json) -> None:
+    files = {"proj": GOOD, "head.digits": component_bytes(math.nan, 0, 0)}
+    answer = pair.clients["c1"].upload(claim, files)
+    assert (answer.status_code, answer.json()["code"]) == (422, "not_finite")
+    assert "head.digits" in answer.json()["detail"]
+    assert not pair.context.store.has(sha(GOOD))
+    query = "SELECT count(*) FROM uploaded_components WHERE sha256 = :sha"
+    assert pair.value(query, sha=sha(GOOD)) == 0
+    assert parts(pair) == []
+
+
 def test_components_are_announced_together_or_not_at_all(pair: World, claim: Json) -> None:
     caller = pair.clients["c1"]
-    wanted = wish(claim, "proj", GOOD)
-    wanted["components"]["head.digits"] = {"sha256": sha(GOOD), "n_bytes": len(GOOD)}
-    views = caller.ok("POST", "/v1/uploads", json=wanted)["items"]
-    assert [view["component"] for view in views] == ["proj", "head.digits"]
     before = pair.value("SELECT count(*) FROM uploads")
+    wanted = wish(claim, BOTH)
     wanted["components"]["encoder.image"] = {"sha256": sha(GOOD), "n_bytes": len(GOOD) + 1}
     assert caller("POST", "/v1/uploads", json=wanted).json()["code"] == "wrong_length"
     assert pair.value("SELECT count(*) FROM uploads") == before
+
+
+def test_bytes_that_all_came_before_a_crash_are_completed_by_announcing_again(
+    pair: World, claim: Json
+) -> None:
+    caller = pair.clients["c1"]
+    view = caller.ok("POST", "/v1/uploads", json=wish(claim, BOTH))
+    part = pair.context.store.root / "parts" / view["id"].replace("-", "")
+    part.write_bytes(GOOD + OTHER)
+    assert caller.ok("POST", "/v1/uploads", json=wish(claim, BOTH))["complete"]
+    assert pair.context.store.has(sha(OTHER))
 
 
 def test_offsets_and_lengths_must_fit(pair: World, claim: Json) -> None:
@@ -71,7 +114,7 @@ def test_offsets_and_lengths_must_fit(pair: World, claim: Json) -> None:
     )
     assert (endless.status_code, endless.json()["code"]) == (411, "length_required")
     assert caller("PATCH", f"/v1/uploads/{upload}", content=GOOD).status_code == 422
-    short = caller("POST", "/v1/uploads", json=wish(claim, "proj", GOOD[:-1]))
+    short = caller("POST", "/v1/uploads", json=wish(claim, {"proj": GOOD[:-1]}))
     assert (short.status_code, short.json()["code"]) == (422, "wrong_length")
     assert announce(pair, claim)["offset"] == 0
 
@@ -90,12 +133,12 @@ def test_bad_bytes_are_refused_and_leave_nothing(
     pair: World, claim: Json, bad: bytes, code: str
 ) -> None:
     before = sorted(pair.context.store.root.rglob("*"))
-    answer = pair.clients["c1"].upload(claim, "proj", bad)
+    answer = pair.clients["c1"].upload(claim, {"proj": bad})
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert not pair.context.store.has(sha(bad))
     assert sorted(pair.context.store.root.rglob("*")) == before
     assert pair.value("SELECT count(*) FROM artifacts WHERE sha256 = :sha", sha=sha(bad)) == 0
-    assert pair.clients["c1"].upload(claim, "proj", GOOD).json()["complete"]
+    assert pair.clients["c1"].upload(claim, {"proj": GOOD}).json()["complete"]
 
 
 def test_bytes_with_another_hash_are_refused(pair: World, claim: Json) -> None:
@@ -107,7 +150,7 @@ def test_bytes_with_another_hash_are_refused(pair: World, claim: Json) -> None:
 
 def test_only_components_of_the_assignment_are_taken(pair: World, claim: Json) -> None:
     for name in ("encoder.text", "../../etc/passwd", "head.other"):
-        answer = pair.clients["c1"]("POST", "/v1/uploads", json=wish(claim, name, GOOD))
+        answer = pair.clients["c1"]("POST", "/v1/uploads", json=wish(claim, {name: GOOD}))
         assert (answer.status_code, answer.json()["code"]) == (422, "unknown_component")
 
 
@@ -116,26 +159,29 @@ def test_a_stale_lease_uploads_nothing(pair: World, claim: Json) -> None:
     caller = pair.clients["c1"]
     caller.report(claim, "failure", code="internal", message="x")
     assert caller.send(upload, GOOD, 0).json()["code"] == "stale_lease"
-    answer = caller("POST", "/v1/uploads", json=wish(claim, "proj", GOOD))
+    answer = caller("POST", "/v1/uploads", json=wish(claim, {"proj": GOOD}))
     assert answer.json()["code"] == "stale_lease"
 
 
 def test_what_an_earlier_attempt_completed_need_not_come_again(pair: World, claim: Json) -> None:
     caller = pair.clients["c1"]
-    caller.upload(claim, "proj", GOOD)
+    caller.upload(claim, {"proj": GOOD})
     caller.report(claim, "failure", code="internal", message="x")
     second = caller.claim()
     assert second is not None
-    assert announce(pair, second)["complete"]
+    again = caller.ok("POST", "/v1/uploads", json=wish(second, BOTH))
+    assert (again["components"], again["n_bytes"]) == (["head.digits"], len(OTHER))
+    nothing = announce(pair, second)
+    assert (nothing["complete"], nothing["components"], nothing["n_bytes"]) == (True, [], 0)
 
 
 def test_a_full_disk_is_said_before_the_bytes_come(
     pair: World, claim: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free = type("Usage", (), {"free": 2 * len(GOOD) - 1})
+    free = type("Usage", (), {"free": 4 * len(GOOD) - 1})
     monkeypatch.setattr("server.storage.shutil.disk_usage", lambda _: free)
     announce(pair, claim)
-    answer = pair.clients["c1"]("POST", "/v1/uploads", json=wish(claim, "head.digits", GOOD))
+    answer = pair.clients["c1"]("POST", "/v1/uploads", json=wish(claim, {"head.digits": GOOD}))
     assert (answer.status_code, answer.json()["code"]) == (507, "no_space")
     assert answer.headers["Retry-After"]
 
@@ -178,7 +224,7 @@ def test_a_client_sees_only_its_own(pair: World, claim: Json) -> None:
         assert caller.report(claim, "heartbeat").status_code == 404
         body = {"code": "internal", "message": "x"}
         assert caller.report(claim, "failure", **body).status_code == 404
-        wanted = wish(claim, "proj", GOOD)
+        wanted = wish(claim, {"proj": GOOD})
         assert caller("POST", "/v1/uploads", json=wanted).status_code == 404
     assert stranger("GET", f"/v1/artifacts/{claim['manifest']['proj']}").status_code == 404
     assert pair.clients["c2"]("GET", f"/v1/artifacts/{sha(GOOD)}").status_code == 404
