@@ -4,6 +4,8 @@
 examples/simulate.py, which gives the service's bits. The columns of `fedavg` come from the job
 `tap`: its engaged models and its teacher are, bit for bit, those of a `fedavg` job of the same
 seed, and its post-training (tests/unit/test_algorithm.py shows it).
+
+Settings are chosen by validation scores: test scores are printed and kept only with `--test`.
 """
 
 import argparse
@@ -15,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
@@ -29,7 +31,16 @@ COLUMNS = {
 }
 
 
-def run_job(algorithm: str, seed: int, changes: Mapping[str, Any], clients: Path) -> dict[str, Any]:
+Split = Literal["validation", "test"]
+
+
+def run_job(
+    algorithm: str,
+    seed: int,
+    changes: Mapping[str, Any],
+    clients: Path,
+    splits: tuple[Split, ...],
+) -> dict[str, Any]:
     """One job by the simulation; its scores as plain values."""
     import simulate
 
@@ -44,7 +55,7 @@ def run_job(algorithm: str, seed: int, changes: Mapping[str, Any], clients: Path
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
         job = simulate.run(spec, files, ArtifactStore(Path(directory), durable=False))
-    plain = {
+    plain: dict[str, Any] = {
         split: {
             client: {
                 str(v): {t: s.model_dump() for t, s in tasks.items()} for v, tasks in by.items()
@@ -52,6 +63,7 @@ def run_job(algorithm: str, seed: int, changes: Mapping[str, Any], clients: Path
             for client, by in scores.items()
         }
         for split, scores in (("test", job.scores), ("validation", job.validation))
+        if split in splits
     }
     replaced = [[n, c, d.task, d.replaced] for n, c, d in job.decisions]
     return {**plain, "decisions": replaced, "seconds": time.monotonic() - started}
@@ -97,19 +109,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--post-steps", type=int, default=30)
     parser.add_argument("--changes", default="{}", help="JSON laid over the job specs")
+    parser.add_argument("--test", action="store_true", help="show the test scores as well")
     parser.add_argument("--out", type=Path, default=None, help="where to keep the results")
     arguments = parser.parse_args()
     budget = {"rounds": {"count": arguments.rounds}, "post": {"steps": arguments.post_steps}}
     changes = _merged(budget, json.loads(arguments.changes))
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    splits: tuple[Split, ...] = ("validation", "test") if arguments.test else ("validation",)
     with ProcessPoolExecutor(max_workers=2) as pool:
         jobs = {
-            (seed, name): pool.submit(run_job, name, seed, changes, arguments.clients)
+            (seed, name): pool.submit(run_job, name, seed, changes, arguments.clients, splits)
             for name in ("tap", "local")
             for seed in seeds
         }
         by_seed = {s: {n: jobs[s, n].result() for n in ("tap", "local")} for s in seeds}
-    for split in ("validation", "test"):
+    for split in splits:
         print(table(by_seed, split), end="\n\n")
     for seed, results in by_seed.items():
         chances = results["tap"]["decisions"]

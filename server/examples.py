@@ -149,6 +149,8 @@ UPLOAD: Example = {
     "complete": False,
 }
 
+BUNDLE: Example = {"sha256": [_SHA]}
+
 ROUND: Example = {
     "number": 2,
     "state": "published",

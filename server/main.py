@@ -24,6 +24,7 @@ from server.outbox import Dispatcher
 from server.reports import endpoints as reports
 from server.rounds import endpoints as rounds
 from server.settings import ServerSettings, load
+from server.updates import artifacts
 from server.updates import endpoints as updates
 from server.versions import endpoints as versions
 from shared.views import Problem
@@ -73,7 +74,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.context = context
-    for part in (jobs, rounds, versions, reports, clients, assignments, updates, health):
+    for part in (jobs, rounds, versions, reports, clients, assignments, updates, artifacts, health):
         app.include_router(part.router)
     errors.install(app)
     _describe_problems(app)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from shared.artifacts import CHUNK_BYTES
 from shared.job_spec import JobSpec
 from shared.messages import (
+    ArtifactBundle,
     AssignmentResult,
     Catalogue,
     Claim,
@@ -201,20 +202,32 @@ class ApiClient:
 
         return _read(UploadView, self._repeat(send))
 
-    def download(self, sha256: str, target: Path) -> None:
-        """Write an artifact's bytes to `target`."""
+    def download(
+        self, sizes: Mapping[str, int], keep: Callable[[str, Iterator[bytes]], None]
+    ) -> None:
+        """Give the bytes of each artifact (sha256 -> its length) to `keep`, in one stream.
+
+        After a break it goes on with the artifact that was under way.
+        """
+        missing = dict(sizes)
 
         def stream() -> httpx.Response:
-            with self._http.stream("GET", f"/v1/artifacts/{sha256}") as response:
-                if response.is_success:
-                    with target.open("wb") as file:
-                        for chunk in response.iter_bytes(CHUNK_BYTES):
-                            file.write(chunk)
-                else:
+            body = ArtifactBundle(sha256=tuple(missing)).model_dump_json().encode()
+            headers = {"Content-Type": "application/json"}
+            with self._http.stream(
+                "POST", "/v1/artifacts:bundle", content=body, headers=headers
+            ) as response:
+                if not response.is_success:
                     response.read()
+                    return response
+                chunks = _Chunks(response.iter_bytes())
+                for sha256, n_bytes in list(missing.items()):
+                    keep(sha256, chunks.take(n_bytes))
+                    del missing[sha256]
                 return response
 
-        self._repeat(stream)
+        if missing:
+            self._repeat(stream)
 
     # how
 
@@ -278,6 +291,21 @@ def _chunks(paths: Iterable[Path], offset: int) -> Iterator[bytes]:
                 while chunk := file.read(CHUNK_BYTES):
                     yield chunk
         offset = max(offset - size, 0)
+
+
+class _Chunks:
+    """A stream of bytes, taken file by file."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def take(self, n_bytes: int) -> Iterator[bytes]:
+        """The next `n_bytes`; fewer where the stream ends before."""
+        while n_bytes and (chunk := self._rest or next(self._chunks, b"")):
+            taken, self._rest = chunk[:n_bytes], chunk[n_bytes:]
+            n_bytes -= len(taken)
+            yield taken
 
 
 def _read(kind: type[B], response: httpx.Response) -> B:

@@ -6,7 +6,7 @@ The server keeps versions in one, each worker its cache, and the simulation both
 import hashlib
 import os
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 CHUNK_BYTES = 1 << 20
@@ -27,8 +27,8 @@ def digest(chunks: Iterable[bytes]) -> str:
 class ArtifactStore:
     """Artifacts below one directory. Safe for any number of processes at once.
 
-    A store that is not durable, such as a cache, may hold damaged files after a power cut; `fetch`
-    notices them, for it checks each file once.
+    A store that is not durable, such as a cache, may hold damaged files after a power cut;
+    `missing` notices them, for it checks each file once.
     """
 
     def __init__(self, root: Path, *, durable: bool = True) -> None:
@@ -60,8 +60,11 @@ class ArtifactStore:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         return path
 
-    def write(self, chunks: Iterable[bytes]) -> str:
-        """Keep the bytes of `chunks`; returns their sha256. Nothing stays behind on an error."""
+    def write(self, chunks: Iterable[bytes], expected: str | None = None) -> str:
+        """Keep the bytes of `chunks`; returns their sha256, which must be the one expected.
+
+        Nothing stays behind on an error. Raises ArtifactError.
+        """
         part = self.new_part()
         try:
             sha = hashlib.sha256()
@@ -69,11 +72,13 @@ class ArtifactStore:
                 for chunk in chunks:
                     sha.update(chunk)
                     file.write(chunk)
-            self.keep(part, sha.hexdigest())
+            found = sha.hexdigest()
+            _check_name(found, expected)
+            self.keep(part, found)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-        return sha.hexdigest()
+        return found
 
     def keep(self, part: Path, sha256: str) -> None:
         """Make a written part durable under its hash; the caller vouches for the hash.
@@ -92,27 +97,24 @@ class ArtifactStore:
             part.unlink(missing_ok=True)
             raise
 
-    def fetch(self, sha256: str, download: Callable[[Path], None]) -> Path:
-        """The artifact's file, downloaded first if it is not here. Raises ArtifactError."""
-        if not self._has_whole(sha256):
-            part = self.new_part()
-            try:
-                download(part)
-                found = file_digest(part)
-                if found != sha256:
-                    raise ArtifactError(f"bytes of {sha256} arrived as {found}: try again")
-                self.keep(part, sha256)
-            finally:
-                part.unlink(missing_ok=True)
-        return self.path(sha256)
+    def missing(self, wanted: Iterable[str]) -> list[str]:
+        """Those that are not here whole; in a store that is not durable each file is checked once.
+
+        A damaged file is removed.
+        """
+        return [sha256 for sha256 in dict.fromkeys(wanted) if not self._has_whole(sha256)]
 
     def _has_whole(self, sha256: str) -> bool:
-        """Whether the artifact is here and, in a store that is not durable, undamaged."""
         if not self._durable and sha256 not in self._checked and self.has(sha256):
             if file_digest(self.path(sha256)) != sha256:
                 self.path(sha256).unlink()
             self._checked.add(sha256)
         return self.has(sha256)
+
+
+def _check_name(found: str, expected: str | None) -> None:
+    if expected not in {None, found}:
+        raise ArtifactError(f"bytes of {expected} arrived as {found}: try again")
 
 
 def file_digest(path: Path) -> str:

@@ -285,3 +285,9 @@ class UploadView(Message):
     offset: NonNegativeInt
     n_bytes: NonNegativeInt
     complete: bool
+
+
+class ArtifactBundle(Message):
+    """Asks for artifacts in one stream."""
+
+    sha256: Annotated[tuple[Sha256, ...], Field(min_length=1, max_length=10_000)]

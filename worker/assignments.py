@@ -81,7 +81,7 @@ def _work(claim: Claim, place: Workplace, hold: Hold) -> Work:
     store = place.personal_store(claim.job_id)
     specs = network_specs(trainer.network, claim.components)
     personal = store.load(claim.state_digest, specs)
-    server = load_state(hold.pull(claim.manifest), specs)
+    server = load_state(hold.pull(claim.manifest, specs), specs)
     return Work(claim, hold, trainer, place.cache, store, server, personal)
 
 

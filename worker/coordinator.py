@@ -11,12 +11,14 @@ from shared.artifacts import ArtifactStore
 from shared.messages import (
     Catalogue,
     Claim,
+    ComponentSpec,
     Heartbeat,
     Instruction,
     Traffic,
     UploadCreate,
     UploadWish,
 )
+from shared.tensor_file import component_layout
 
 _GONE = frozenset({403, 404, 409})
 
@@ -59,16 +61,18 @@ class Hold:
         if self._withdrawn:
             raise WithdrawnError(self._withdrawn)
 
-    def pull(self, manifest: Mapping[str, str]) -> dict[str, Path]:
+    def pull(
+        self, manifest: Mapping[str, str], specs: Mapping[str, ComponentSpec]
+    ) -> dict[str, Path]:
         """Files of the components of a manifest; fetches only what the cache lacks."""
-        return {component: self._fetch(sha) for component, sha in manifest.items()}
+        sizes = {sha: component_layout(specs[name]).n_bytes for name, sha in manifest.items()}
+        missing = self._cache.missing(sizes)
+        self._api.download({sha: sizes[sha] for sha in missing}, self._keep)
+        return {name: self._cache.open_path(sha) for name, sha in manifest.items()}
 
-    def _fetch(self, sha256: str) -> Path:
-        return self._cache.fetch(sha256, lambda part: self._download(sha256, part))
-
-    def _download(self, sha256: str, part: Path) -> None:
-        self._api.download(sha256, part)
-        self._bytes_down += part.stat().st_size
+    def _keep(self, sha256: str, chunks: Iterator[bytes]) -> None:
+        self._cache.write(chunks, sha256)
+        self._bytes_down += self._cache.path(sha256).stat().st_size
 
     def describe(self, catalogue: Catalogue) -> None:
         """Say what the components of the job are."""

@@ -1,30 +1,24 @@
-"""Routes of workers about uploads and artifacts."""
+"""Routes of workers about uploads."""
 
-import re
-from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Header, Request
-from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
-from server.auth import Reader, Worker
-from server.columns import Scope
+from server.auth import Worker
 from server.context import App, Context
 from server.documentation import example, problems
-from server.errors import ProblemError, not_found
+from server.errors import ProblemError
 from server.examples import UPLOAD, UPLOAD_CREATE
 from server.storage import append, exclusive_part, part_path
 from server.tables import Upload
-from server.updates import repository, service
-from shared.job_spec import Sha256
+from server.updates import service
 from shared.messages import UploadCreate, UploadView
 
 router = APIRouter(prefix="/v1", tags=["uploads and artifacts"])
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
-_RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?")
 _LONGEST = 2**63 - 1
 
 
@@ -116,59 +110,3 @@ def _check_size(request: Request, view: UploadView, offset: int) -> int:
 
 def _too_long(n_bytes: int) -> ProblemError:
     return ProblemError(413, "too_large", f"The upload has {n_bytes} bytes: send no more.")
-
-
-@router.head(
-    "/artifacts/{sha256}",
-    summary="Measure an artifact",
-    operation_id="measure_artifact",
-    response_class=FileResponse,
-    responses={200: {"description": "The headers of the bytes."}, **problems(404, 416)},
-)
-@router.get(
-    "/artifacts/{sha256}",
-    summary="Download an artifact",
-    response_class=FileResponse,
-    responses={
-        200: {"description": "The bytes.", "content": {"application/octet-stream": _BYTES}},
-        206: {"description": "A range.", "content": {"application/octet-stream": _BYTES}},
-        **problems(404, 416),
-    },
-)
-def download(
-    sha256: Sha256,
-    app: App,
-    principal: Reader,
-    byte_range: Annotated[
-        str | None, Header(alias="Range", description="One range.", examples=["bytes=0-1023"])
-    ] = None,
-) -> FileResponse:
-    """Download an artifact that one of the caller's assignments starts from."""
-    if principal.scope is Scope.CLIENT:
-        with app.sessions.begin() as session:
-            if not repository.may_read(session, principal.client or "", sha256):
-                raise not_found("artifact")
-    if not app.store.has(sha256):
-        raise not_found("artifact")
-    path = app.store.path(sha256)
-    _check_range(byte_range, path)
-    headers = {"Cache-Control": "private, max-age=31536000, immutable", "ETag": f'"{sha256}"'}
-    return FileResponse(path, media_type="application/octet-stream", headers=headers)
-
-
-def _check_range(byte_range: str | None, path: Path) -> None:
-    """Raises ProblemError (416) for anything but one range inside the file."""
-    if byte_range is None:
-        return
-    size = path.stat().st_size
-    match = _RANGE.fullmatch(byte_range)
-    first, last = match.groups() if match else (None, None)
-    inside = int(first) < size if first else bool(last) and int(last or 0) > 0
-    ordered = not (first and last) or int(first) <= int(last)
-    if match is None or not inside or not ordered:
-        raise ProblemError(
-            416,
-            "wrong_range",
-            f"Ask for one range inside the {size} bytes, such as bytes=0-{size - 1}.",
-            headers={"Content-Range": f"bytes */{size}"},
-        )

@@ -1,5 +1,6 @@
 """Queries about uploads and artifacts."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -72,19 +73,19 @@ def add_components(session: Session, row: Upload) -> None:
         session.execute(insert(UploadedComponent).values(arrived).on_conflict_do_nothing())
 
 
-def may_read(session: Session, client: str, sha256: str) -> bool:
-    """Whether the artifact is in the manifest of one of the client's assignments."""
+def readable(session: Session, client: str, wanted: Sequence[str]) -> set[str]:
+    """Those of the artifacts that are in the manifest of one of the client's assignments."""
     query = (
-        select(Assignment.id)
+        select(VersionComponent.sha256)
         .join(
-            VersionComponent,
+            Assignment,
             and_(
                 VersionComponent.job_id == Assignment.job_id,
                 VersionComponent.version == Assignment.version,
                 VersionComponent.component == func.any(Assignment.components),
             ),
         )
-        .where(Assignment.client_id == client, VersionComponent.sha256 == sha256)
-        .limit(1)
+        .where(Assignment.client_id == client, VersionComponent.sha256.in_(wanted))
+        .distinct()
     )
-    return session.scalars(query).first() is not None
+    return set(session.scalars(query))

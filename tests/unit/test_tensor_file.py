@@ -50,7 +50,7 @@ def test_another_shape_is_refused(tmp_path: Path) -> None:
 def test_bytes_that_are_not_what_their_name_says_are_not_kept(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     with pytest.raises(ArtifactError, match="arrived as"):
-        store.fetch("0" * 64, lambda part: _write(part, b"other"))
+        store.write([b"other"], "0" * 64)
     assert not store.has("0" * 64)
     assert not list((tmp_path / "parts").iterdir())
 
@@ -59,8 +59,10 @@ def test_a_cache_notices_a_file_that_a_power_cut_has_damaged(tmp_path: Path) -> 
     sha = ArtifactStore(tmp_path, durable=False).write([b"whole"])
     cache = ArtifactStore(tmp_path, durable=False)
     cache.path(sha).write_bytes(b"wh")
-    cache.fetch(sha, lambda part: _write(part, b"whole"))
-    assert cache.path(sha).read_bytes() == b"whole"
+    assert cache.missing([sha, sha]) == [sha]
+    assert not cache.has(sha)
+    cache.write([b"whole"], sha)
+    assert cache.missing([sha]) == []
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:

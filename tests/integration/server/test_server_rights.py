@@ -46,6 +46,7 @@ RIGHTS = {
     "PATCH /v1/uploads/{upload_id}": WORKERS,
     "GET /v1/artifacts/{sha256}": OPERATORS | {"client"},
     "HEAD /v1/artifacts/{sha256}": OPERATORS | {"client"},
+    "POST /v1/artifacts:bundle": OPERATORS | {"client"},
 }
 
 

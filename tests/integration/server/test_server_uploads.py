@@ -198,20 +198,6 @@ def test_parts_of_ended_assignments_are_swept(pair: World, claim: Json) -> None:
     assert pair.clients["c1"]("GET", f"/v1/uploads/{upload}").status_code == 404
 
 
-def test_artifacts_come_whole_or_in_ranges(pair: World, claim: Json) -> None:
-    caller = pair.clients["c1"]
-    path = f"/v1/artifacts/{claim['manifest']['proj']}"
-    whole = caller("GET", path)
-    assert sha(whole.content) == claim["manifest"]["proj"]
-    assert "immutable" in whole.headers["Cache-Control"]
-    assert int(caller("HEAD", path).headers["Content-Length"]) == len(whole.content)
-    part = caller("GET", path, headers={"Range": "bytes=8-15"})
-    assert (part.status_code, part.content) == (206, whole.content[8:16])
-    for bad in ("bytes=9999-", "lines=1-2", "bytes=5-2", "bytes=-", "bytes=0-1,3-4"):
-        answer = caller("GET", path, headers={"Range": bad})
-        assert (answer.status_code, answer.json()["code"]) == (416, "wrong_range"), bad
-
-
 def test_a_client_sees_only_its_own(pair: World, claim: Json) -> None:
     upload = announce(pair, claim)["id"]
     pair.clients["c1"].send(upload, GOOD, 0)
@@ -228,6 +214,8 @@ def test_a_client_sees_only_its_own(pair: World, claim: Json) -> None:
         assert caller("POST", "/v1/uploads", json=wanted).status_code == 404
     assert stranger("GET", f"/v1/artifacts/{claim['manifest']['proj']}").status_code == 404
     assert pair.clients["c2"]("GET", f"/v1/artifacts/{sha(GOOD)}").status_code == 404
+    bundle = {"sha256": [claim["manifest"]["proj"], sha(GOOD)]}
+    assert pair.clients["c2"]("POST", "/v1/artifacts:bundle", json=bundle).status_code == 404
     own = pair.clients["c1"]("GET", f"/v1/artifacts/{claim['manifest']['proj']}")
     assert own.status_code == 200
     assert pair.planner("PUT", f"/v1/assignments/{name}/catalogue", json={}).status_code == 422
