@@ -40,7 +40,7 @@ bench: environment ## the server's memory while it aggregates
 
 bench-demo: environment ## the demo's federation with more rounds and three seeds (up to an hour)
 	@$(RUN) examples/demo/prepare.py --out .tapestry/bench-demo --cache .tapestry/cache
-	@$(RUN) bench/demo_federation.py .tapestry/bench-demo --out .tapestry/bench-demo.json
+	@$(RUN) bench/demo_federation.py .tapestry/bench-demo --test --out .tapestry/bench-demo.json
 
 clean: ## remove all that make has made, the environment included
 	@rm -rf .venv .tapestry build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -32,18 +32,18 @@ N_TRAIN = {
     ("c01", "shapes-vqa"): 160,
     ("c02", "shapes"): 120,
     ("c02", "shapes-vqa"): 160,
-    ("c03", "headlines"): 120,
     ("c03", "shapes-vqa"): 160,
-    ("c04", "pictures"): 80,
     ("c04", "shapes"): 120,
     ("c05", "digits"): 80,
     ("c05", "pictures"): 80,
     ("c06", "digits"): 80,
-    ("c06", "sentiment"): 120,
-    ("c07", "headlines"): 120,
+    ("c06", "pictures"): 80,
     ("c07", "topics"): 120,
-    ("c08", "sentiment"): 120,
     ("c08", "topics"): 120,
+    ("c09", "headlines"): 120,
+    ("c10", "headlines"): 120,
+    ("c11", "sentiment"): 120,
+    ("c12", "sentiment"): 120,
 }
 
 
