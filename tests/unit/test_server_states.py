@@ -129,6 +129,7 @@ EXAMPLES: dict[str, Any] = {
     "CATALOGUE": messages.Catalogue,
     "UPLOAD_CREATE": messages.UploadCreate,
     "UPLOAD": messages.UploadView,
+    "BUNDLE": messages.ArtifactBundle,
     "ROUND": views.RoundView,
     "ROUNDS": views.RoundList,
     "VERSION": views.VersionView,
