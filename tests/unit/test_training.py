@@ -1,6 +1,8 @@
 """Batches, the loop, scores, and what stays on a client's disk."""
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -17,9 +19,10 @@ from worker.artifacts import network_specs
 from worker.state import PersonalStore, StateError
 from worker.training import seeds
 from worker.training.batches import batches, shares
+from worker.training.checkpoints import FileCheckpoints
 from worker.training.evaluation import evaluate, token_f1, unigram_nll
 from worker.training.loop import DivergedError
-from worker.training.trainer import Trainer
+from worker.training.trainer import Trained, Trainer
 
 pytestmark = pytest.mark.unit
 
@@ -116,6 +119,62 @@ def test_the_work_can_be_stopped_at_a_step() -> None:
     at = Trainer("c01", job, small.network(job, ["digits"]), small.data(job, ["digits"]), stop)
     with pytest.raises(KeyboardInterrupt):
         at.local_steps(at.network.state(), 1, "engaged")
+
+
+class Killed(BaseException):
+    """Stands for a kill within a step."""
+
+
+STEPS = {**small.SPEC["training"], "local_steps": 6, "accumulation": 2}
+
+
+@pytest.mark.parametrize("at_step", [1, 4, 6])
+def test_a_killed_training_ends_with_the_same_bits(at_step: int, tmp_path: Path) -> None:
+    """With dropout, clipping, accumulation and two tasks, from the last of several snapshots."""
+    whole = trainer(training=STEPS)
+    start = whole.network.state()
+    expected = whole.local_steps(start, 1, "engaged")
+
+    def kill(done: int) -> None:
+        if done == at_step:
+            raise Killed
+
+    def again(on_step: Callable[[int], None]) -> Trainer:
+        checkpoints = FileCheckpoints(tmp_path / "assignment", every_s=0)
+        return replace(trainer(training=STEPS), on_step=on_step, checkpoints=checkpoints)
+
+    with pytest.raises(Killed):
+        again(kill).local_steps(start, 1, "engaged")
+    steps: list[int] = []
+    found = again(steps.append).local_steps(start, 1, "engaged")
+    assert steps == list(range(at_step, STEPS["local_steps"] + 1))
+    assert_equal(found, expected)
+    never: list[int] = []
+    assert_equal(again(never.append).local_steps(start, 1, "engaged"), expected)
+    assert never == [], "what is finished is not done again"
+
+
+def assert_equal(found: Trained, expected: Trained) -> None:
+    (state, losses), (wanted, wanted_losses) = found, expected
+    assert losses == wanted_losses
+    assert all(torch.equal(state[n][t], wanted[n][t]) for n in wanted for t in wanted[n])
+
+
+def test_a_damaged_checkpoint_is_as_good_as_none(tmp_path: Path) -> None:
+    expected = trainer().local_steps(trainer().network.state(), 1, "engaged")
+    checkpoints = FileCheckpoints(tmp_path, every_s=0)
+    for name in ("engaged.part", "engaged.done"):
+        (tmp_path / name).write_bytes(b"PK\x03\x04 half a file")
+    at = replace(trainer(), checkpoints=checkpoints)
+    assert_equal(at.local_steps(at.network.state(), 1, "engaged"), expected)
+    checkpoints.drop()
+    assert not tmp_path.exists()
+
+
+def test_snapshots_come_at_intervals(tmp_path: Path) -> None:
+    at = replace(trainer(), checkpoints=FileCheckpoints(tmp_path / "a", every_s=3600))
+    at._steps(at.network.state(), 1, "engaged", 2, 1e-3, at._plain())
+    assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize("task", sorted(JOB.tasks))

@@ -2,14 +2,17 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
 import torch
 from torch import Tensor
 
 from worker.models.network import Batch, Network
 from worker.training.batches import MicroBatch
+from worker.training.checkpoints import Randomness, Snapshot
 
 SampleLoss = Callable[[str, Batch], tuple[Tensor, Tensor]]
 """Of a task and its batch: what to minimize, and the plain task loss, of each sample. (B,) both"""
@@ -30,26 +33,41 @@ class Budget:
     clip_norm: float
 
 
+@dataclass(frozen=True)
+class Keeping:
+    """How a training goes on from a snapshot, and offers new ones."""
+
+    latest: Snapshot | None = None
+    offer: Callable[[Callable[[], Snapshot]], None] = lambda _: None
+
+
 def train(
     network: Network,
     batches: Iterator[MicroBatch],
     loss: SampleLoss,
     budget: Budget,
     on_step: Callable[[int], None],
+    keeping: Keeping = Keeping(),
 ) -> dict[str, float]:
     """Train all tensors of the network's components in place, with AdamW.
 
     The loss of a micro-batch is the mean over all its samples. Returns the mean plain loss per
     sample of each task over the whole training, h[o]. `on_step` hears how many steps are done and
-    may raise to end the training. Raises DivergedError.
+    may raise to end the training. From a snapshot on, the result is the same, bit for bit. Raises
+    DivergedError.
     """
     parameters = [p for name in network.components for p in network.tensors(name).values()]
     optimizer = torch.optim.AdamW(
         parameters, lr=budget.learning_rate, weight_decay=budget.weight_decay, fused=True
     )
     totals: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0])
+    done = 0
+    if keeping.latest is not None:
+        done = _restore(keeping.latest, parameters, optimizer, totals)
+        seen = done * budget.accumulation
+        next(islice(batches, seen, seen), None)
     network.train()
-    for step in range(budget.steps):
+    for step in range(done, budget.steps):
         optimizer.zero_grad()
         for _ in range(budget.accumulation):
             value = _backward(next(batches), loss, budget.accumulation, totals, network.device)
@@ -60,7 +78,34 @@ def train(
         torch.nn.utils.clip_grad_norm_(parameters, budget.clip_norm)
         optimizer.step()
         on_step(step + 1)
+        keeping.offer(partial(_snapshot, step + 1, parameters, optimizer, totals))
     return {task: total / count for task, (total, count) in totals.items()}
+
+
+def _snapshot(
+    done: int,
+    parameters: Sequence[Tensor],
+    optimizer: torch.optim.Optimizer,
+    totals: Mapping[str, list[float]],
+) -> Snapshot:
+    values = [p.detach().cpu() for p in parameters]
+    return Snapshot(done, values, optimizer.state_dict(), Randomness.now(), dict(totals))
+
+
+def _restore(
+    snapshot: Snapshot,
+    parameters: Sequence[Tensor],
+    optimizer: torch.optim.Optimizer,
+    totals: dict[str, list[float]],
+) -> int:
+    """Set everything as it was; returns the steps that are done."""
+    with torch.no_grad():
+        for parameter, value in zip(parameters, snapshot.parameters, strict=True):
+            parameter.copy_(value)
+    optimizer.load_state_dict(snapshot.optimizer)
+    snapshot.random.restore()
+    totals.update(snapshot.totals)
+    return snapshot.step
 
 
 def _backward(

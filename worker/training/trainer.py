@@ -1,7 +1,8 @@
 """Training of one client's models: binds network, data, spec and seeds, and hides the loop."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,7 +15,8 @@ from worker.data.loader import TaskData
 from worker.models.network import Batch, Network, State
 from worker.training import seeds
 from worker.training.batches import batches
-from worker.training.loop import Budget, SampleLoss, train
+from worker.training.checkpoints import Checkpoints, Finished, NoCheckpoints
+from worker.training.loop import Budget, Keeping, SampleLoss, train
 
 Progress = Callable[[int], None]
 Trained = tuple[State, dict[str, float]]  # the new state, and the mean loss of each task
@@ -29,6 +31,7 @@ class Trainer:
     network: Network
     data: Mapping[str, TaskData]
     on_step: Progress = lambda _: None
+    checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
 
     @property
     def component_sets(self) -> dict[str, frozenset[str]]:
@@ -57,6 +60,16 @@ class Trainer:
     def _train(
         self, start: State, number: int, purpose: str, steps: int, rate: float, loss: SampleLoss
     ) -> Trained:
+        done = self.checkpoints.finished(purpose)
+        if done is None:
+            losses = self._steps(start, number, purpose, steps, rate, loss)
+            done = Finished(self.network.state(), losses)
+            self.checkpoints.finish(purpose, done)
+        return done.state, dict(done.losses)
+
+    def _steps(
+        self, start: State, number: int, purpose: str, steps: int, rate: float, loss: SampleLoss
+    ) -> dict[str, float]:
         training = self.spec.training
         budget = Budget(
             steps, training.accumulation, rate, training.weight_decay, training.clip_norm
@@ -65,9 +78,10 @@ class Trainer:
         self.network.load(start)
         splits = {task: data.train for task, data in self.data.items()}
         stream = batches(splits, training.batch_size, seeds.generator(*names, "batches"))
+        kept = self.checkpoints
+        keeping = Keeping(kept.latest(purpose), partial(kept.offer, purpose))
         with seeds.scope(*names, "dropout"):
-            losses = train(self.network, stream, loss, budget, self.on_step)
-        return self.network.state(), losses
+            return train(self.network, stream, loss, budget, self.on_step, keeping)
 
     def _task_loss(self, task: str, batch: Batch, output: Tensor) -> Tensor:
         pad = self.network.base.tokenizer.pad_id

@@ -1,0 +1,154 @@
+"""Going on after a kill: what training keeps on the way, so that its end is the same, bit for bit.
+
+An assignment trains once or twice; each training has its purpose as name. Its snapshots hold all
+that the rest of it depends on, except the batches, which are drawn again from their seed.
+"""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from worker.models.network import State
+
+log = logging.getLogger("tapestry.worker")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Randomness:
+    """The states of torch's own generators."""
+
+    cpu: Tensor
+    cuda: list[Tensor]
+
+    @classmethod
+    def now(cls) -> "Randomness":
+        """As they stand."""
+        there = torch.cuda.is_initialized()
+        return cls(torch.get_rng_state(), torch.cuda.get_rng_state_all() if there else [])
+
+    def restore(self) -> None:
+        """Set them again."""
+        torch.set_rng_state(self.cpu)
+        if self.cuda:
+            torch.cuda.set_rng_state_all(self.cuda)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A training after `step` optimizer steps."""
+
+    step: int
+    parameters: list[Tensor]
+    optimizer: dict[str, Any]
+    random: Randomness
+    totals: dict[str, list[float]]  # task -> sum of its losses, number of its samples
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A training that is done: the state, and the mean loss of each task."""
+
+    state: State
+    losses: Mapping[str, float]
+
+
+class Checkpoints(Protocol):
+    """Where trainings are kept while their assignment lasts."""
+
+    def finished(self, purpose: str) -> Finished | None:
+        """The training of that purpose, if it was done."""
+
+    def finish(self, purpose: str, done: Finished) -> None:
+        """Keep a training that is done; its snapshots are not needed any more."""
+
+    def latest(self, purpose: str) -> Snapshot | None:
+        """The last snapshot of that purpose."""
+
+    def offer(self, purpose: str, make: Callable[[], Snapshot]) -> None:
+        """Keep a snapshot if it is time for one."""
+
+
+class NoCheckpoints:
+    """Keeps nothing."""
+
+    def finished(self, _: str) -> None:
+        """Nothing."""
+
+    def finish(self, _: str, __: Finished) -> None:
+        """Forget it."""
+
+    def latest(self, _: str) -> None:
+        """Nothing."""
+
+    def offer(self, _: str, __: Callable[[], Snapshot]) -> None:
+        """Forget it."""
+
+
+class FileCheckpoints:
+    """Keeps trainings in one assignment's directory, a snapshot every `every_s` seconds.
+
+    A file that cannot be read is as good as none: training then does that part again.
+    """
+
+    def __init__(self, directory: Path, every_s: float) -> None:
+        self._directory = directory
+        self._every_s = every_s
+        self._last = time.monotonic()
+
+    def finished(self, purpose: str) -> Finished | None:
+        """The training of that purpose, if it was done."""
+        return self._read(f"{purpose}.done", lambda content: Finished(**content))
+
+    def finish(self, purpose: str, done: Finished) -> None:
+        """Keep a training that is done; its snapshots are not needed any more."""
+        self._write(f"{purpose}.done", {"state": dict(done.state), "losses": dict(done.losses)})
+        (self._directory / f"{purpose}.part").unlink(missing_ok=True)
+
+    def latest(self, purpose: str) -> Snapshot | None:
+        """The last snapshot of that purpose."""
+        return self._read(f"{purpose}.part", _snapshot)
+
+    def offer(self, purpose: str, make: Callable[[], Snapshot]) -> None:
+        """Keep a snapshot if it is time for one."""
+        if time.monotonic() - self._last >= self._every_s:
+            snapshot = make()
+            content = {**vars(snapshot), "random": vars(snapshot.random)}
+            self._write(f"{purpose}.part", content)
+            self._last = time.monotonic()
+
+    def drop(self) -> None:
+        """Forget the assignment."""
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        part = self._directory / f"{name}.new"
+        with part.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self._directory / name)
+
+    def _read(self, name: str, make: Callable[[dict[str, Any]], T]) -> T | None:
+        path = self._directory / name
+        if not path.is_file():
+            return None
+        try:
+            return make(torch.load(path, map_location="cpu", weights_only=True))
+        except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
+            log.warning("checkpoint %s cannot be read (%s): its part is done again", path, error)
+            return None
+
+
+def _snapshot(content: dict[str, Any]) -> Snapshot:
+    return Snapshot(**{**content, "random": Randomness(**content["random"])})
