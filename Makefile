@@ -38,7 +38,7 @@ format: environment ## let the formatter and the linter mend what they can
 bench: environment ## the server's memory while it aggregates
 	@$(RUN) bench/aggregation_memory.py
 
-bench-demo: environment ## the demo's federation with more rounds and three seeds (up to an hour)
+bench-demo: environment ## the demo's federation with more rounds and three seeds (10 to 25 minutes)
 	@$(RUN) examples/demo/prepare.py --out .tapestry/bench-demo --cache .tapestry/cache
 	@$(RUN) bench/demo_federation.py .tapestry/bench-demo --test --out .tapestry/bench-demo.json
 
