@@ -90,6 +90,10 @@ class RoundView(Message):
     opened_at: datetime
     deadline_at: datetime
     closed_at: datetime | None
+    quorum: int = Field(default=1, description="Accepted clients without which the round fails.")
+    target: int = Field(default=1, description="Accepted clients with which the round closes.")
+    quorum_at: datetime | None = Field(default=None, description="When the quorum was there.")
+    extensions: int = Field(default=0, description="How often the round got another deadline.")
     version: int | None = Field(description="The version that the round published.")
     bytes_down: int
     bytes_up: int

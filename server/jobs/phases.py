@@ -50,7 +50,8 @@ def after(session: Session, job: Job, row: Round) -> None:
 
 
 def _open_training(session: Session, job: Job, spec: JobSpec, number: int) -> None:
-    clients = sample(spec.seed, number, spec.clients, spec.clients_per_round)
+    n = spec.asked_for(spec.clients_per_round)
+    clients = sample(spec.seed, number, spec.clients, n)
     open_round(session, job, AssignmentKind.TRAIN, clients, number)
     job.round_number = number
     job.updated_at = func.now()

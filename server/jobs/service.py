@@ -36,7 +36,13 @@ def _store(session: Session, spec: JobSpec) -> UUID:
         raise ProblemError(
             422, reasons[0].code, f"The job cannot run: {sentences[0]}.", errors=sentences
         )
-    job = Job(id=uuid4(), name=spec.name, spec=to_json(spec), state=JobState.SUBMITTED)
+    job = Job(
+        id=uuid4(),
+        name=spec.name,
+        spec=to_json(spec),
+        state=JobState.SUBMITTED,
+        priority=spec.priority,
+    )
     created(session, job, clients=len(spec.clients), rounds=spec.rounds.count)
     _freeze(session, job, offers)
     ask_advance(session, job)
