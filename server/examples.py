@@ -37,6 +37,7 @@ JOB: Example = {
     "updated_at": _AT,
     "failure": None,
 }
+PAUSED_JOB: Example = {**JOB, "state": "paused"}
 JOB_DETAIL: Example = {**JOB, "spec": JOB_SPEC}
 JOBS: Example = {"items": [JOB], "next": None}
 EVENTS: Example = {

@@ -26,6 +26,8 @@ RIGHTS = {
     "GET /v1/jobs": VIEWERS,
     "GET /v1/jobs/{job_id}": VIEWERS,
     "POST /v1/jobs/{job_id}/cancel": OPERATORS,
+    "POST /v1/jobs/{job_id}/pause": OPERATORS,
+    "POST /v1/jobs/{job_id}/resume": OPERATORS,
     "GET /v1/jobs/{job_id}/events": VIEWERS,
     "GET /v1/jobs/{job_id}/rounds": VIEWERS,
     "GET /v1/jobs/{job_id}/rounds/{number}": VIEWERS,
