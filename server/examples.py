@@ -224,5 +224,18 @@ REPORT: Example = {
         }
     ],
     "replacements": [{"client": "c01", "round": 1, "decision": _DECISION}],
+    "attendance": [
+        {
+            "round": 1,
+            "state": "published",
+            "asked": ["c01", "c02"],
+            "accepted": ["c01"],
+            "missing": [
+                {"client": "c02", "state": "superseded", "reason": "the round closed without it"}
+            ],
+            "contributors": {"head.digits": ["c01"]},
+            "carried_over": ["proj"],
+        }
+    ],
     "optimizer_steps": {"rounds": 80, "post_training": 13, "total": 93},
 }

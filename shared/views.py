@@ -169,6 +169,31 @@ class ReplacementRow(Message):
     decision: Decision
 
 
+class AbsenceRow(Message):
+    """A client that was asked and did not deliver."""
+
+    client: Name
+    state: AssignmentState
+    reason: str
+
+
+class AttendanceRow(Message):
+    """Who was asked in one training round, who delivered, and who was missing."""
+
+    round: int
+    state: RoundState
+    asked: tuple[Name, ...]
+    accepted: tuple[Name, ...]
+    missing: tuple[AbsenceRow, ...]
+    contributors: dict[ComponentName, tuple[Name, ...]] = Field(
+        description="Clients that delivered each component."
+    )
+    carried_over: tuple[ComponentName, ...] = Field(
+        description="Components that somebody was asked for and nobody delivered: the next version "
+        "has them as they were."
+    )
+
+
 class ReportView(Message):
     """What federation gave, per client and task."""
 
@@ -185,6 +210,9 @@ class ReportView(Message):
     final_manifest: dict[ComponentName, Sha256]
     scores: tuple[ReportRow, ...]
     replacements: tuple[ReplacementRow, ...]
+    attendance: tuple[AttendanceRow, ...] = Field(
+        default=(), description="The training rounds, oldest first."
+    )
     optimizer_steps: dict[str, int] = Field(
         description="Budget per client and model: rounds, post-training, total."
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.scripted import Json, World, offer
+from tests.support.scripted import Json, World, offer, train_result
 
 pytestmark = pytest.mark.integration
 
@@ -146,3 +146,48 @@ def test_more_failures_than_the_budget_fail_the_job(five: World) -> None:
     assert failure["code"] == "failure_budget"
     assert "2 assignments failed and rounds.failure_budget is 1" in failure["message"]
     assert "c3: diverged (NaN)" in failure["message"]
+
+
+def test_the_report_says_who_was_missing_and_what_nobody_delivered(five: World) -> None:
+    job = begin(five, quorum=2)
+    claim = five.train("c1", 1.0)
+    fail(five, "c3")
+    second = five.clients["c2"].claim()
+    assert second is not None
+    five.clients["c2"].report(second, "result", **train_result({}))
+    pass_time(five, job)
+    assert five.operator.ok("POST", f"/v1/jobs/{job}/cancel")
+    five.advance(job)
+    [row] = five.viewer.ok("GET", f"/v1/jobs/{job}/report")["attendance"]
+    assert (row["round"], row["state"]) == (1, "published")
+    assert row["asked"] == ["c1", "c2", "c3", "c4", "c5"]
+    assert row["accepted"] == ["c1", "c2"]
+    assert row["missing"] == [
+        {"client": "c3", "state": "failed", "reason": "diverged: NaN"},
+        {"client": "c4", "state": "superseded", "reason": "the round closed without it"},
+        {"client": "c5", "state": "superseded", "reason": "the round closed without it"},
+    ]
+    assert row["contributors"] == {name: ["c1"] for name in claim["components"]}
+    assert row["carried_over"] == []
+
+
+def test_the_report_of_a_failed_round_names_what_is_missing(five: World) -> None:
+    job = begin(five, extensions=0)
+    five.train("c1", 1.0)
+    pass_time(five, job)
+    [row] = five.viewer.ok("GET", f"/v1/jobs/{job}/report")["attendance"]
+    assert row["state"] == "failed"
+    assert {absence["reason"] for absence in row["missing"]} == {"the round failed"}
+
+
+def test_what_nobody_delivered_is_carried_over(five: World) -> None:
+    job = begin(five, quorum=1)
+    claim = five.clients["c1"].claim()
+    assert claim is not None
+    five.clients["c1"].report(claim, "result", **train_result({}))
+    pass_time(five, job)
+    five.operator.ok("POST", f"/v1/jobs/{job}/cancel")
+    five.advance(job)
+    [row] = five.viewer.ok("GET", f"/v1/jobs/{job}/report")["attendance"]
+    assert row["contributors"] == {}
+    assert row["carried_over"] == claim["components"]
