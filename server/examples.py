@@ -5,6 +5,7 @@ from typing import Any
 Example = dict[str, Any]
 
 _JOB_ID = "4e0c1b5e-3a36-4f0b-9d6e-0f6b2f6d7c11"
+_PARENT_ID = "7b9a2c4d-6e1f-4a3b-8c5d-9e0f1a2b3c55"
 _ASSIGNMENT_ID = "b1f6f0a2-7f0f-4f6f-8a37-3d6b1a0e9c22"
 _LEASE_ID = "5d4c3b2a-1f0e-4d9c-8b7a-6f5e4d3c2b33"
 _UPLOAD_ID = "0a1b2c3d-4e5f-4a6b-9c8d-7e6f5a4b3c44"
@@ -39,6 +40,8 @@ JOB: Example = {
 }
 PAUSED_JOB: Example = {**JOB, "state": "paused"}
 JOB_DETAIL: Example = {**JOB, "spec": JOB_SPEC}
+FORK: Example = {"round": 2, "spec": JOB_SPEC}
+FORKED_JOB: Example = {**JOB_DETAIL, "forked_from": {"job": _PARENT_ID, "round": 2}}
 JOBS: Example = {"items": [JOB], "next": None}
 EVENTS: Example = {
     "items": [

@@ -54,9 +54,26 @@ class JobView(Message):
     failure: FailureView | None = None
 
 
+class ForkView(Message):
+    """Where a fork comes from: its versions up to that round are those of the job."""
+
+    job: UUID
+    round: int
+
+
 class JobDetail(JobView):
     """A job with its spec."""
 
+    spec: JobSpec
+    forked_from: ForkView | None = None
+
+
+class JobFork(Message):
+    """Asks for a job that goes on from a version of another."""
+
+    round: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
+        description="The parent's version to begin with; round + 1 is the first of the fork."
+    )
     spec: JobSpec
 
 

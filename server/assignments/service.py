@@ -95,6 +95,7 @@ def _claim_message(
         manifest=repository.manifest(session, row),
         base_digest=job.base_digest,
         state_digest=personal.state_digest if personal else None,
+        parent_job_id=job.forked_from,
     )
 
 

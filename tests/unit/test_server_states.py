@@ -112,6 +112,8 @@ EXAMPLES: dict[str, Any] = {
     "JOB": views.JobView,
     "PAUSED_JOB": views.JobView,
     "JOB_DETAIL": views.JobDetail,
+    "FORK": views.JobFork,
+    "FORKED_JOB": views.JobDetail,
     "JOBS": views.JobList,
     "EVENTS": views.EventList,
     "OFFER": messages.ClientOffer,
