@@ -23,6 +23,7 @@ from shared import spec_files
 from shared.api_client import ApiError
 from shared.job_spec import JobSpec
 from shared.states import JobState
+from shared.views import JobFork
 
 _WIDTH_WITHOUT_TERMINAL = 140
 
@@ -144,6 +145,37 @@ def cancel(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None)
     """Cancel a job."""
     with Connection(url, key, key_file).open() as api:
         print(api.cancel(job).state)
+
+
+@app.command()
+def pause(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
+    """Pause a job: what clients work on is still taken, nothing new begins."""
+    with Connection(url, key, key_file).open() as api:
+        print(api.pause(job).state)
+
+
+@app.command()
+def resume(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
+    """Resume a paused job."""
+    with Connection(url, key, key_file).open() as api:
+        print(api.resume(job).state)
+
+
+@app.command()
+def fork(
+    job: Job,
+    number: Annotated[
+        int, typer.Option("--round", min=0, help="Version to begin with; the next round follows.")
+    ],
+    spec: Annotated[Path, typer.Option(help="The fork's job spec, YAML or JSON.")],
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+) -> None:
+    """Launch a job that goes on from a version of another, and print its id."""
+    wish = JobFork(round=number, spec=spec_files.load(JobSpec, spec))
+    with Connection(url, key, key_file).open() as api:
+        print(api.fork(job, wish, str(uuid.uuid4())).id)
 
 
 @app.command()

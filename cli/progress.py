@@ -77,7 +77,9 @@ class Watcher:
 
     def _progress(self, job: str) -> Progress:
         view = self._api.job(job)
-        return Progress(view, tuple(self._round(job, n + 1) for n in range(view.round)))
+        before = view.forked_from.round if view.forked_from else 0
+        numbers = range(before + 1, view.round + 1)
+        return Progress(view, tuple(self._round(job, number) for number in numbers))
 
     def _round(self, job: str, number: int) -> RoundView:
         known = self._closed.get((job, number))

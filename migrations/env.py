@@ -3,6 +3,7 @@
 from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 
+import server.side_tables
 import server.tables  # noqa: F401  # declares them
 from server.columns import Table
 from server.settings import DatabaseSettings, load

@@ -5,6 +5,7 @@ from typing import Any
 Example = dict[str, Any]
 
 _JOB_ID = "4e0c1b5e-3a36-4f0b-9d6e-0f6b2f6d7c11"
+_PARENT_ID = "7b9a2c4d-6e1f-4a3b-8c5d-9e0f1a2b3c55"
 _ASSIGNMENT_ID = "b1f6f0a2-7f0f-4f6f-8a37-3d6b1a0e9c22"
 _LEASE_ID = "5d4c3b2a-1f0e-4d9c-8b7a-6f5e4d3c2b33"
 _UPLOAD_ID = "0a1b2c3d-4e5f-4a6b-9c8d-7e6f5a4b3c44"
@@ -37,7 +38,10 @@ JOB: Example = {
     "updated_at": _AT,
     "failure": None,
 }
+PAUSED_JOB: Example = {**JOB, "state": "paused"}
 JOB_DETAIL: Example = {**JOB, "spec": JOB_SPEC}
+FORK: Example = {"round": 2, "spec": JOB_SPEC}
+FORKED_JOB: Example = {**JOB_DETAIL, "forked_from": {"job": _PARENT_ID, "round": 2}}
 JOBS: Example = {"items": [JOB], "next": None}
 EVENTS: Example = {
     "items": [
@@ -157,6 +161,10 @@ ROUND: Example = {
     "opened_at": _AT,
     "deadline_at": _AT,
     "closed_at": _AT,
+    "quorum": 5,
+    "target": 6,
+    "quorum_at": _AT,
+    "extensions": 0,
     "version": 2,
     "bytes_down": 8192,
     "bytes_up": 8192,
@@ -219,5 +227,18 @@ REPORT: Example = {
         }
     ],
     "replacements": [{"client": "c01", "round": 1, "decision": _DECISION}],
+    "attendance": [
+        {
+            "round": 1,
+            "state": "published",
+            "asked": ["c01", "c02"],
+            "accepted": ["c01"],
+            "missing": [
+                {"client": "c02", "state": "superseded", "reason": "the round closed without it"}
+            ],
+            "contributors": {"head.digits": ["c01"]},
+            "carried_over": ["proj"],
+        }
+    ],
     "optimizer_steps": {"rounds": 80, "post_training": 13, "total": 93},
 }

@@ -15,7 +15,9 @@ from server.errors import DATABASE_AWAY, ProblemError, database_away
 
 SMALL_BODY_BYTES = 64 << 10
 LARGE_BODY_BYTES = 1 << 20
-_LARGE = re.compile(r"/v1/jobs|/v1/uploads|/v1/assignments/[^/]+/(?:result|catalogue)")
+_LARGE = re.compile(
+    r"/v1/jobs(?:/[^/]+/fork)?|/v1/uploads|/v1/assignments/[^/]+/(?:result|catalogue)"
+)
 _STREAMED = re.compile(r"/v1/uploads/[^/]+")
 _WITH_BODY = frozenset({HTTPMethod.POST, HTTPMethod.PUT, HTTPMethod.PATCH})
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from server.auth import Principal
 from server.errors import ProblemError
-from server.tables import IdempotencyKey
+from server.side_tables import IdempotencyKey
 
 Key = Annotated[
     str | None,

@@ -16,7 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from server.database import Sessions
-from server.tables import Assignment, Job, Outbox
+from server.side_tables import Outbox
+from server.tables import Assignment, Job
 from shared.wakeups import ADVANCE, COORDINATOR_QUEUE, PLANNER_QUEUE, WAKE, client_queue
 
 Publish = Callable[[str, str, str], None]  # task, queue, argument; raises when it cannot

@@ -73,10 +73,18 @@ class Job(Table):
     created_at: Mapped[Now]
     updated_at: Mapped[Now]
     due_at: Mapped[Now]
+    priority: Mapped[Count]
+    paused_from: Mapped[str | None]  # the JobState to go back to
+    paused_at: Mapped[datetime | None]
+    forked_from: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id"))
+    forked_round: Mapped[int | None]
 
 
 class JobClient(Table):
-    """A client's offer, frozen for one job, and the digest of its personal state."""
+    """A client's offer, frozen for one job, and the digest of its personal state.
+
+    In a fork `parent_state_digest` is the one that the client had in the parent at that round.
+    """
 
     __tablename__ = "job_clients"
 
@@ -84,12 +92,14 @@ class JobClient(Table):
     client_id: Mapped[ClientRef] = mapped_column(primary_key=True)
     offer: Mapped[dict[str, Any]]
     state_digest: Mapped[str | None]
+    parent_state_digest: Mapped[str | None]
 
 
 class Round(Table):
     """One collecting step of a job; a training round aggregates and publishes a version.
 
-    `version` is the version that its assignments start from. `attempt` counts aggregations.
+    `version` is the version that its assignments start from. It needs `quorum` results, and closes
+    with `target`. `attempt` counts aggregations.
     """
 
     __tablename__ = "rounds"
@@ -109,9 +119,12 @@ class Round(Table):
     number: Mapped[int]
     state: Mapped[RoundState]
     quorum: Mapped[int]
+    target: Mapped[int]
     version: Mapped[int | None]
     opened_at: Mapped[Now]
+    quorum_at: Mapped[datetime | None]
     deadline_at: Mapped[datetime]
+    extensions: Mapped[Count]
     closed_at: Mapped[datetime | None]
     attempt: Mapped[Count]
     lease_id: Mapped[UUID] = mapped_column(server_default=func.gen_random_uuid())
@@ -262,39 +275,3 @@ class Event(Table):
     data: Mapped[dict[str, Any]]
     previous_sha256: Mapped[str | None]
     sha256: Mapped[str | None]
-
-
-class Outbox(Table):
-    """A Celery message to be sent after its transaction committed."""
-
-    __tablename__ = "outbox"
-    __table_args__ = (
-        Index(
-            "outbox_waiting",
-            "task",
-            "argument",
-            unique=True,
-            postgresql_where=text("sent_at IS NULL"),
-        ),
-    )
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    task: Mapped[str]
-    queue: Mapped[str]
-    argument: Mapped[str]
-    created_at: Mapped[Now]
-    not_before: Mapped[Now]
-    sent_at: Mapped[datetime | None]
-
-
-class IdempotencyKey(Table):
-    """What a POST with an Idempotency-Key made, so that a repetition answers the same."""
-
-    __tablename__ = "idempotency_keys"
-
-    api_key_id: Mapped[UUID] = mapped_column(ForeignKey("api_keys.id"), primary_key=True)
-    route: Mapped[str] = mapped_column(primary_key=True)
-    key: Mapped[str] = mapped_column(primary_key=True)
-    request_sha256: Mapped[str]
-    resource: Mapped[str]
-    created_at: Mapped[Now]

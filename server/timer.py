@@ -16,7 +16,7 @@ from server.jobs.advance import advance
 from server.lifecycle import transition
 from server.outbox import wake
 from server.tables import Assignment, Job
-from shared.states import ASSIGNMENT_CLAIMABLE, JOB_ACTIVE, AssignmentState
+from shared.states import ASSIGNMENT_CLAIMABLE, JOB_ACTIVE, AssignmentState, JobState
 
 Step = Callable[[], object]
 
@@ -56,24 +56,33 @@ class Loop:
 
 
 def advance_due_jobs(context: Context) -> None:
-    """Advance every job whose time has come."""
-    with context.sessions.begin() as session:
-        due = (
-            select(Job.id)
-            .where(Job.state.in_(JOB_ACTIVE), Job.due_at <= func.now())
-            .order_by(Job.due_at)
-            .limit(_BATCH)
-            .with_for_update(skip_locked=True)
-        )
-        taken = (
-            update(Job)
-            .where(Job.id.in_(due.scalar_subquery()))
-            .values(due_at=func.now() + _BUSY)
-            .returning(Job.id)
-        )
-        ids = list(session.scalars(taken))
-    for job_id in ids:
+    """Advance every job whose time has come, the most urgent first.
+
+    Looked up anew for each: one that becomes due meanwhile overtakes those of lower priority.
+    """
+    for _ in range(_BATCH):
+        with context.sessions.begin() as session:
+            job_id = _take_due(session)
+        if job_id is None:
+            return
         advance_safely(context, job_id)
+
+
+def _take_due(session: Session) -> UUID | None:
+    due = (
+        select(Job.id)
+        .where(Job.state.in_(JOB_ACTIVE), Job.due_at <= func.now())
+        .order_by(Job.priority.desc(), Job.due_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    taken = (
+        update(Job)
+        .where(Job.id == due.scalar_subquery())
+        .values(due_at=func.now() + _BUSY)
+        .returning(Job.id)
+    )
+    return session.scalar(taken)
 
 
 def advance_safely(context: Context, job_id: UUID) -> None:
@@ -113,12 +122,14 @@ def hint_again(context: Context) -> None:
 def _unheard(session: Session) -> Sequence[Assignment]:
     query = (
         select(Assignment)
+        .join(Job, Job.id == Assignment.job_id)
         .where(
             Assignment.state.in_(ASSIGNMENT_CLAIMABLE),
             Assignment.hint_at <= func.now(),
             Assignment.not_before <= func.now(),
+            Job.state != JobState.PAUSED,
         )
         .limit(_BATCH)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=Assignment)
     )
     return session.scalars(query).all()

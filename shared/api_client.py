@@ -32,6 +32,7 @@ from shared.views import (
     ClientView,
     EventList,
     JobDetail,
+    JobFork,
     JobList,
     JobView,
     Problem,
@@ -113,6 +114,19 @@ class ApiClient:
     def cancel(self, job: UUID | str) -> JobView:
         """Cancel a job."""
         return self._send(JobView, "POST", f"/v1/jobs/{job}/cancel")
+
+    def pause(self, job: UUID | str) -> JobView:
+        """Have a job begin nothing new."""
+        return self._send(JobView, "POST", f"/v1/jobs/{job}/pause")
+
+    def resume(self, job: UUID | str) -> JobView:
+        """Have a paused job go on."""
+        return self._send(JobView, "POST", f"/v1/jobs/{job}/resume")
+
+    def fork(self, job: UUID | str, fork: JobFork, idempotency_key: str) -> JobDetail:
+        """Launch a job that goes on from a version of this one; the same key launches it once."""
+        headers = {"Idempotency-Key": idempotency_key}
+        return self._send(JobDetail, "POST", f"/v1/jobs/{job}/fork", body=fork, headers=headers)
 
     def rounds(self, job: UUID | str) -> RoundList:
         """All rounds of a job."""

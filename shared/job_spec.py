@@ -1,11 +1,10 @@
 """The job spec: everything that describes one federated run, and nothing about where it runs."""
 
-from datetime import timedelta
+import math
+from decimal import Decimal
 from typing import Annotated, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     FiniteFloat,
     NonNegativeFloat,
@@ -25,6 +24,8 @@ from shared.components import (
     TaskKind,
     task_components,
 )
+from shared.rounds_spec import RoundsSpec
+from shared.spec import Spec
 
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -37,12 +38,6 @@ _NEEDED_MODALITY = {
     TaskKind.IMAGE_GENERATION: Modality.IMAGE,
     TaskKind.TEXT_CLASSIFICATION: Modality.TEXT,
 }
-
-
-class Spec(BaseModel):
-    """A frozen part of the job spec; unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class TaskSpec(Spec):
@@ -223,29 +218,6 @@ class TrainingSpec(Spec):
     clip_norm: PositiveFloat = 1.0
 
 
-class RoundsSpec(Spec):
-    """How many rounds, with whom, and how long to wait."""
-
-    count: Annotated[int, Field(ge=1, le=100_000)]
-    clients_per_round: PositiveInt | None = Field(default=None, description="Default: all.")
-    quorum: PositiveInt | None = Field(
-        default=None,
-        description="Accepted clients without which a round fails; default: all of the round.",
-    )
-    deadline: timedelta = Field(
-        default=timedelta(hours=1), description="How long a round waits for its clients."
-    )
-    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
-
-    @model_validator(mode="after")
-    def _reachable(self) -> Self:
-        if self.deadline < timedelta(seconds=1):
-            raise ValueError("deadline must be at least one second")
-        if self.clients_per_round and self.quorum and self.quorum > self.clients_per_round:
-            raise ValueError("quorum is larger than clients_per_round: lower it")
-        return self
-
-
 class PostSpec(Spec):
     """Stage two: local training of the last server model, then distillation."""
 
@@ -265,6 +237,11 @@ class JobSpec(Spec):
     post: PostSpec = PostSpec()
     tasks: Annotated[dict[Name, TaskSpec], Field(min_length=1)]
     clients: Annotated[tuple[Name, ...], Field(min_length=1)]
+    priority: Annotated[int, Field(ge=-100, le=100)] = Field(
+        default=0,
+        description="Of several jobs, workers and coordinator serve the highest first, and equal "
+        "ones in turn.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -283,8 +260,13 @@ class JobSpec(Spec):
 
     @property
     def clients_per_round(self) -> int:
-        """Clients that are asked in each round."""
+        """Clients whose work a round uses."""
         return self.rounds.clients_per_round or len(self.clients)
+
+    def asked_for(self, wanted: int) -> int:
+        """How many clients are asked so that `wanted` of them deliver; all of the job at most."""
+        exact = wanted * Decimal(str(self.rounds.over_selection))
+        return min(math.ceil(exact), len(self.clients))
 
     @property
     def quorum(self) -> int:

@@ -113,6 +113,9 @@ class Claim(Message):
     state_digest: Sha256 | None = Field(
         default=None, description="Personal state after the last accepted assignment, if any."
     )
+    parent_job_id: UUID | None = Field(
+        default=None, description="The job that this one was forked from, if any."
+    )
 
 
 class HeldLease(Message):

@@ -54,9 +54,26 @@ class JobView(Message):
     failure: FailureView | None = None
 
 
+class ForkView(Message):
+    """Where a fork comes from: its versions up to that round are those of the job."""
+
+    job: UUID
+    round: int
+
+
 class JobDetail(JobView):
     """A job with its spec."""
 
+    spec: JobSpec
+    forked_from: ForkView | None = None
+
+
+class JobFork(Message):
+    """Asks for a job that goes on from a version of another."""
+
+    round: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
+        description="The parent's version to begin with; round + 1 is the first of the fork."
+    )
     spec: JobSpec
 
 
@@ -90,6 +107,10 @@ class RoundView(Message):
     opened_at: datetime
     deadline_at: datetime
     closed_at: datetime | None
+    quorum: int = Field(default=1, description="Accepted clients without which the round fails.")
+    target: int = Field(default=1, description="Accepted clients with which the round closes.")
+    quorum_at: datetime | None = Field(default=None, description="When the quorum was there.")
+    extensions: int = Field(default=0, description="How often the round got another deadline.")
     version: int | None = Field(description="The version that the round published.")
     bytes_down: int
     bytes_up: int
@@ -165,6 +186,31 @@ class ReplacementRow(Message):
     decision: Decision
 
 
+class AbsenceRow(Message):
+    """A client that was asked and did not deliver."""
+
+    client: Name
+    state: AssignmentState
+    reason: str
+
+
+class AttendanceRow(Message):
+    """Who was asked in one training round, who delivered, and who was missing."""
+
+    round: int
+    state: RoundState
+    asked: tuple[Name, ...]
+    accepted: tuple[Name, ...]
+    missing: tuple[AbsenceRow, ...]
+    contributors: dict[ComponentName, tuple[Name, ...]] = Field(
+        description="Clients that delivered each component."
+    )
+    carried_over: tuple[ComponentName, ...] = Field(
+        description="Components that somebody was asked for and nobody delivered: the next version "
+        "has them as they were."
+    )
+
+
 class ReportView(Message):
     """What federation gave, per client and task."""
 
@@ -181,6 +227,9 @@ class ReportView(Message):
     final_manifest: dict[ComponentName, Sha256]
     scores: tuple[ReportRow, ...]
     replacements: tuple[ReplacementRow, ...]
+    attendance: tuple[AttendanceRow, ...] = Field(
+        default=(), description="The training rounds, oldest first."
+    )
     optimizer_steps: dict[str, int] = Field(
         description="Budget per client and model: rounds, post-training, total."
     )

@@ -11,12 +11,14 @@ from server.errors import not_found
 from server.tables import Assignment, Client, Job, UploadedComponent, VersionComponent
 from shared.states import ASSIGNMENT_CLAIMABLE, JOB_TERMINAL, AssignmentState, JobState
 
-_WORKING = set(JobState) - JOB_TERMINAL - {JobState.CANCELLING, JobState.PAUSED}
+WORKING = set(JobState) - JOB_TERMINAL - {JobState.CANCELLING, JobState.PAUSED}
 
 
 def claimable(session: Session, principal: Principal) -> list[tuple[UUID, UUID]]:
-    """(job, assignment) ids that the caller may claim now; suspect ones first, then the oldest.
+    """(job, assignment) ids that the caller may claim now, the most urgent first.
 
+    By the jobs' priority, then suspect ones, then the oldest: a job has one at a time for a client,
+    so that jobs of the same priority take turns.
     Not locked: the caller locks the job, then the client, then looks again.
     """
     query = (
@@ -26,9 +28,11 @@ def claimable(session: Session, principal: Principal) -> list[tuple[UUID, UUID]]
             Assignment.client_id.is_not_distinct_from(principal.client),
             Assignment.state.in_(ASSIGNMENT_CLAIMABLE),
             Assignment.not_before <= func.now(),
-            Job.state.in_(_WORKING),
+            Job.state.in_(WORKING),
         )
-        .order_by(Assignment.state != AssignmentState.SUSPECT, Assignment.created_at)
+        .order_by(
+            Job.priority.desc(), Assignment.state != AssignmentState.SUSPECT, Assignment.created_at
+        )
         .limit(10)
     )
     return [(job_id, assignment_id) for job_id, assignment_id in session.execute(query)]

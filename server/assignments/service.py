@@ -47,7 +47,9 @@ def _claim_one(
 ) -> Claim | None:
     job = lock_job(session, job_id)
     repository.lock_client(session, principal)
-    if job is None or job.state in _ENDED or repository.holds_lease(session, principal.client):
+    if job is None or job.state not in repository.WORKING:
+        return None
+    if repository.holds_lease(session, principal.client):
         return None
     row = repository.lock_claimable(session, assignment_id)
     if row is None:
@@ -93,6 +95,7 @@ def _claim_message(
         manifest=repository.manifest(session, row),
         base_digest=job.base_digest,
         state_digest=personal.state_digest if personal else None,
+        parent_job_id=job.forked_from,
     )
 
 

@@ -16,10 +16,12 @@ from server.database import lock_job
 from server.jobs import publishing
 from server.jobs.phases import after, begin, fail_job
 from server.lifecycle import transition
-from server.rounds.collecting import Verdict, decide
-from server.rounds.repository import assignments, database_now, live_round
-from server.rounds.service import end_assignments, missing_quorum
+from server.rounds.collecting import Verdict
+from server.rounds.repository import database_now, failed_assignments, live_round
+from server.rounds.service import end_assignments, extend_round, missing_quorum, over_budget
+from server.rounds.standing import is_late, judge, waits_until
 from server.tables import Job, Round
+from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind
 from shared.states import AssignmentState, JobState, RoundState
 
@@ -82,12 +84,18 @@ def _round_step(context: Context, session: Session, job: Job) -> bool | publishi
         raise RuntimeError(f"job {job.id} is {job.state} and has no live round")
     if row.state is RoundState.AGGREGATING:
         return _aggregating_step(context, session, job, row)
-    late = row.deadline_at <= database_now(session)
-    states = [a.state for a in assignments(session, row.id)]
-    match decide(states, row.quorum, late=late):
+    spec = JobSpec.model_validate(job.spec)
+    failed, budget = failed_assignments(session, job.id), spec.rounds.failure_budget
+    if budget is not None and len(failed) > budget:
+        fail_job(session, job, "failure_budget", over_budget(failed, budget))
+        return WAIT
+    match judge(session, row, spec):
         case Verdict.WAIT:
-            job.due_at = func.least(row.deadline_at, func.now() + _LOOK_AGAIN)
+            job.due_at = func.least(waits_until(row, spec), func.now() + _LOOK_AGAIN)
             return WAIT
+        case Verdict.EXTEND:
+            extend_round(session, job, row, late=is_late(session, row))
+            return GO_ON
         case Verdict.FAIL:
             code = "planning_failed" if row.phase is AssignmentKind.PLAN else "quorum_missed"
             fail_job(session, job, code, missing_quorum(session, row))

@@ -3,16 +3,25 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Body, Query
 
 from server.auth import Operator, Viewer
 from server.context import App
 from server.documentation import example, problems
-from server.examples import EVENTS, JOB, JOB_DETAIL, JOB_SPEC, JOBS
+from server.examples import (
+    EVENTS,
+    FORK,
+    FORKED_JOB,
+    JOB,
+    JOB_DETAIL,
+    JOB_SPEC,
+    JOBS,
+    PAUSED_JOB,
+)
 from server.idempotency import Key
-from server.jobs import repository, service
+from server.jobs import forking, pausing, repository, service
 from shared.job_spec import JobSpec
-from shared.views import EventList, JobDetail, JobList, JobView
+from shared.views import EventList, JobDetail, JobFork, JobList, JobView
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -75,6 +84,49 @@ def cancel_job(job_id: UUID, app: App, _: Operator) -> JobView:
     """End a job that has not ended; its workers stop at their next heartbeat."""
     with app.sessions.begin() as session:
         return service.cancel(session, job_id)
+
+
+@router.post(
+    "/{job_id}/pause",
+    summary="Pause a job",
+    responses={**example(PAUSED_JOB, "The job is paused."), **problems(404, 409)},
+)
+def pause_job(job_id: UUID, app: App, _: Operator) -> JobView:
+    """Begin nothing new for the job until it is resumed; what clients work on is still taken."""
+    with app.sessions.begin() as session:
+        return pausing.pause(session, job_id)
+
+
+@router.post(
+    "/{job_id}/resume",
+    summary="Resume a job",
+    responses={**example(JOB, "The job goes on."), **problems(404, 409)},
+)
+def resume_job(job_id: UUID, app: App, _: Operator) -> JobView:
+    """Go on with a paused job; its round's deadline moves on by the time of the pause."""
+    with app.sessions.begin() as session:
+        return pausing.resume(session, job_id)
+
+
+@router.post(
+    "/{job_id}/fork",
+    status_code=201,
+    summary="Fork a job",
+    responses={
+        **example(FORKED_JOB, "The fork is stored and will start.", 201),
+        **problems(404, 409, 411, 413, 415),
+    },
+)
+def fork_job(
+    job_id: UUID,
+    wish: Annotated[JobFork, Body(examples=[FORK])],
+    app: App,
+    principal: Operator,
+    key: Key = None,
+) -> JobDetail:
+    """Launch a job that begins with a version of this one and goes on by a spec of its own."""
+    with app.sessions.begin() as session:
+        return forking.fork(session, principal, job_id, wish, key)
 
 
 @router.get(

@@ -3,6 +3,7 @@
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
+from server.jobs.lineage import inherit
 from server.lifecycle import transition
 from server.rounds.repository import accepted, live_round
 from server.rounds.sampling import sample
@@ -19,10 +20,13 @@ def personalizes(spec: JobSpec) -> bool:
 
 
 def begin(session: Session, job: Job) -> None:
-    """Submitted -> planning."""
+    """Submitted -> planning; a fork has what planning makes, and goes on at once."""
     transition(session, job, JobState.PLANNING)
-    open_planning(session, job)
-    job.due_at = func.now()
+    if job.forked_from is None:
+        open_planning(session, job)
+        job.due_at = func.now()
+    else:
+        after(session, job, inherit(session, job))
 
 
 def after(session: Session, job: Job, row: Round) -> None:
@@ -31,15 +35,9 @@ def after(session: Session, job: Job, row: Round) -> None:
     match row.phase:
         case AssignmentKind.PLAN:
             transition(session, job, JobState.RUNNING)
-            _open_training(session, job, spec, 1)
-        case AssignmentKind.TRAIN if row.number < spec.rounds.count:
-            _open_training(session, job, spec, row.number + 1)
-        case AssignmentKind.TRAIN if personalizes(spec):
-            transition(session, job, JobState.PERSONALIZING)
-            open_round(session, job, AssignmentKind.PERSONALIZE, spec.clients, row.number)
+            _behind_version(session, job, spec, row.number)
         case AssignmentKind.TRAIN:
-            transition(session, job, JobState.EVALUATING)
-            open_round(session, job, AssignmentKind.EVALUATE, spec.clients, row.number)
+            _behind_version(session, job, spec, row.number)
         case AssignmentKind.PERSONALIZE:
             transition(session, job, JobState.EVALUATING)
             clients = [a.client_id for a in accepted(session, row.id) if a.client_id]
@@ -49,8 +47,21 @@ def after(session: Session, job: Job, row: Round) -> None:
     job.due_at = func.now()
 
 
+def _behind_version(session: Session, job: Job, spec: JobSpec, number: int) -> None:
+    """What follows version `number`: the next round, or stage two, or evaluation."""
+    if number < spec.rounds.count:
+        _open_training(session, job, spec, number + 1)
+    elif personalizes(spec):
+        transition(session, job, JobState.PERSONALIZING)
+        open_round(session, job, AssignmentKind.PERSONALIZE, spec.clients, number)
+    else:
+        transition(session, job, JobState.EVALUATING)
+        open_round(session, job, AssignmentKind.EVALUATE, spec.clients, number)
+
+
 def _open_training(session: Session, job: Job, spec: JobSpec, number: int) -> None:
-    clients = sample(spec.seed, number, spec.clients, spec.clients_per_round)
+    n = spec.asked_for(spec.clients_per_round)
+    clients = sample(spec.seed, number, spec.clients, n)
     open_round(session, job, AssignmentKind.TRAIN, clients, number)
     job.round_number = number
     job.updated_at = func.now()

@@ -24,7 +24,7 @@ from server.tables import (
     VersionComponent,
 )
 from shared.messages import Catalogue, PlanResult
-from shared.states import RoundState
+from shared.states import JobState, RoundState
 from shared.tensor_file import component_layout
 
 MAX_ATTEMPTS = 5
@@ -103,15 +103,28 @@ def give_back(session: Session, order: Order, error: Exception) -> None:
 
 
 def publish(session: Session, order: Order, made: Made) -> None:
-    """Make the version and open what follows, if the round is still this aggregator's."""
+    """Make the version and open what follows, if the round is still this aggregator's.
+
+    Where the job was paused meanwhile, the lease goes back: the same is made again on resuming.
+    """
     job = lock_job(session, order.job_id)
     row = _held(session, order)
     if job is None or row is None:
+        return
+    if job.state is not JobState.RUNNING:
+        _put_back(row)
         return
     manifest = _following(session, row, made)
     _store_version(session, row, manifest, order.catalogue)
     transition(session, row, RoundState.PUBLISHED, version=row.number, changed=len(made))
     after(session, job, row)
+
+
+def _put_back(row: Round) -> None:
+    """End the lease of an attempt that did not fail, and does not count."""
+    row.lease_id = uuid4()
+    row.lease_until = func.now()
+    row.attempt -= 1
 
 
 def _held(session: Session, order: Order) -> Round | None:

@@ -1,6 +1,6 @@
 """Submitting and cancelling jobs."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session
@@ -9,15 +9,14 @@ from server.auth import Principal
 from server.database import lock_job, to_json
 from server.errors import ProblemError, not_found
 from server.idempotency import once
-from server.jobs.admission import refusals
+from server.jobs.admission import Offers, Reason, refusals
 from server.jobs.repository import get_job, offers_of
 from server.lifecycle import created, transition
 from server.outbox import ask_advance
 from server.tables import Event, Job, JobClient
 from shared.job_spec import JobSpec
-from shared.messages import ClientOffer
 from shared.states import JOB_TERMINAL, JobState
-from shared.views import EventView, FailureView, JobDetail, JobView
+from shared.views import EventView, FailureView, ForkView, JobDetail, JobView
 
 
 def submit(session: Session, principal: Principal, spec: JobSpec, key: str | None) -> JobDetail:
@@ -30,24 +29,36 @@ def submit(session: Session, principal: Principal, spec: JobSpec, key: str | Non
 
 def _store(session: Session, spec: JobSpec) -> UUID:
     offers = offers_of(session, spec.clients)
-    reasons = refusals(spec, offers)
+    refuse(refusals(spec, offers))
+    job = Job(
+        id=uuid4(),
+        name=spec.name,
+        spec=to_json(spec),
+        state=JobState.SUBMITTED,
+        priority=spec.priority,
+    )
+    add_job(session, job, spec, offers)
+    return job.id
+
+
+def refuse(reasons: Sequence[Reason]) -> None:
+    """Raises ProblemError (422) with every reason, if there is one."""
     if reasons:
         sentences = [reason.sentence for reason in reasons]
         raise ProblemError(
             422, reasons[0].code, f"The job cannot run: {sentences[0]}.", errors=sentences
         )
-    job = Job(id=uuid4(), name=spec.name, spec=to_json(spec), state=JobState.SUBMITTED)
-    created(session, job, clients=len(spec.clients), rounds=spec.rounds.count)
-    _freeze(session, job, offers)
-    ask_advance(session, job)
-    session.flush()
-    return job.id
 
 
-def _freeze(session: Session, job: Job, offers: Mapping[str, ClientOffer | None]) -> None:
+def add_job(session: Session, job: Job, spec: JobSpec, offers: Offers) -> None:
+    """Add the new job with its clients' offers, frozen, and have it started."""
+    parent = str(job.forked_from) if job.forked_from else None
+    created(session, job, clients=len(spec.clients), rounds=spec.rounds.count, forked_from=parent)
     for client, offer in offers.items():
         if offer is not None:
             session.add(JobClient(job_id=job.id, client_id=client, offer=to_json(offer)))
+    ask_advance(session, job)
+    session.flush()
 
 
 def cancel(session: Session, job_id: UUID) -> JobView:
@@ -70,7 +81,7 @@ def cancel(session: Session, job_id: UUID) -> JobView:
 def job_view(job: Job) -> JobView:
     """The job as operators read it in a list."""
     detail = job_detail(job)
-    return JobView.model_validate(detail.model_dump(exclude={"spec"}))
+    return JobView.model_validate(detail.model_dump(exclude={"spec", "forked_from"}))
 
 
 def job_detail(job: Job) -> JobDetail:
@@ -88,7 +99,14 @@ def job_detail(job: Job) -> JobDetail:
         updated_at=job.updated_at,
         failure=failure_view(job.failure_code, job.failure_message),
         spec=spec,
+        forked_from=_fork_view(job),
     )
+
+
+def _fork_view(job: Job) -> ForkView | None:
+    if job.forked_from is None or job.forked_round is None:
+        return None
+    return ForkView(job=job.forked_from, round=job.forked_round)
 
 
 def failure_view(code: str | None, message: str | None) -> FailureView | None:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from server.errors import ProblemError
 from server.jobs.phases import personalizes
 from server.jobs.repository import get_job
+from server.reports.attendance import attendance
 from server.rounds.repository import job_assignments
 from server.rounds.repository import training_rounds as rounds_of
 from server.rounds.views import bytes_down, bytes_up, component_sizes, full_state_bytes
@@ -30,7 +31,8 @@ def report(session: Session, job_id: UUID) -> ReportView:
     members = [a for a in job_assignments(session, job_id) if a.client_id]
     final = newest_version(session, job_id)
     manifest = entries(session, job_id, final) if final is not None else []
-    published = [r for r in rounds_of(session, job_id) if r.state is RoundState.PUBLISHED]
+    rounds = rounds_of(session, job_id)
+    published = [r for r in rounds if r.state is RoundState.PUBLISHED]
     return ReportView(
         job_id=job.id,
         name=job.name,
@@ -45,6 +47,7 @@ def report(session: Session, job_id: UUID) -> ReportView:
         final_manifest={e.component: e.sha256 for e in manifest},
         scores=_scores(members),
         replacements=_replacements(members, {r.id: r.number for r in published}),
+        attendance=attendance(session, rounds, members),
         optimizer_steps=optimizer_steps(spec),
     )
 

@@ -71,6 +71,16 @@ def uploaded_bytes(session: Session, assignment_ids: Sequence[UUID]) -> dict[UUI
     return {assignment: int(total) for assignment, total in session.execute(query)}
 
 
+def failed_assignments(session: Session, job_id: UUID) -> list[Assignment]:
+    """The clients' assignments of the job that failed, newest first."""
+    query = select(Assignment).where(
+        Assignment.job_id == job_id,
+        Assignment.client_id.is_not(None),
+        Assignment.state == AssignmentState.FAILED,
+    )
+    return list(session.scalars(query.order_by(Assignment.created_at.desc(), Assignment.id)))
+
+
 def published_version(session: Session, round_id: UUID) -> int | None:
     """The version that a round published."""
     return session.scalar(select(Version.number).where(Version.round_id == round_id))

@@ -12,7 +12,12 @@ def sample(seed: int, number: int, clients: Sequence[str], n: int) -> tuple[str,
     """
     if not 1 <= n <= len(clients):
         raise ValueError(f"cannot choose {n} of {len(clients)} clients: correct clients_per_round")
-    return tuple(sorted(sorted(clients, key=lambda client: _draw(seed, number, client))[:n]))
+    return tuple(sorted(draw(seed, number, clients)[:n]))
+
+
+def draw(seed: int, number: int, clients: Sequence[str]) -> list[str]:
+    """All clients in the order in which round `number` would ask them."""
+    return sorted(clients, key=lambda client: _draw(seed, number, client))
 
 
 def _draw(seed: int, number: int, client: str) -> bytes:

@@ -8,14 +8,17 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from server.aggregation import client_components
-from server.lifecycle import created, transition
+from server.lifecycle import Scalar, created, record, transition
 from server.outbox import wake
+from server.rounds.collecting import missing
 from server.rounds.repository import active_assignments, assignments
+from server.rounds.sampling import draw
 from server.tables import Assignment, Job, JobClient, Round
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, ClientOffer
 from shared.states import AssignmentState, RoundState
 
+_MOST_NAMED = 5
 FIRST_HINT = timedelta(seconds=5)  # a wake-up goes out at once; the timer repeats it
 
 
@@ -34,7 +37,8 @@ def open_planning(session: Session, job: Job) -> Round:
     """The round in which the planner makes version 0."""
     spec = JobSpec.model_validate(job.spec)
     names = component_names(spec, list(frozen_offers(session, job.id).values()))
-    row = _open(session, job, AssignmentKind.PLAN, 0, None)
+    row = Round(phase=AssignmentKind.PLAN, number=0, state=RoundState.OPEN, quorum=1, target=1)
+    _open(session, job, row)
     _assign(session, row, None, names)
     return row
 
@@ -45,29 +49,59 @@ def open_round(
     """A round in which `clients` work from the version that the last training round made."""
     spec = JobSpec.model_validate(job.spec)
     offers = frozen_offers(session, job.id)
-    version = number - 1 if phase is AssignmentKind.TRAIN else number
-    row = _open(session, job, phase, number, version)
+    trains = phase is AssignmentKind.TRAIN
+    row = Round(
+        phase=phase,
+        number=number,
+        state=RoundState.OPEN,
+        quorum=spec.quorum if trains else 1,
+        target=spec.clients_per_round if trains else len(clients),
+        version=number - 1 if trains else number,
+    )
+    _open(session, job, row)
     for client in sorted(clients):
         _assign(session, row, client, component_names(spec, [offers[client]]))
     return row
 
 
-def _open(
-    session: Session, job: Job, phase: AssignmentKind, number: int, version: int | None
-) -> Round:
-    spec = JobSpec.model_validate(job.spec)
-    row = Round(
-        job_id=job.id,
-        phase=phase,
-        number=number,
-        state=RoundState.OPEN,
-        quorum=spec.quorum if phase is AssignmentKind.TRAIN else 1,
-        version=version,
-        deadline_at=func.now() + spec.rounds.deadline,
-    )
-    created(session, row, quorum=row.quorum, deadline_s=spec.rounds.deadline.total_seconds())
+def _open(session: Session, job: Job, row: Round) -> None:
+    """Add the job's new round with its deadline."""
+    deadline = JobSpec.model_validate(job.spec).rounds.deadline
+    row.job_id = job.id
+    row.deadline_at = func.now() + deadline
+    created(session, row, quorum=row.quorum, deadline_s=deadline.total_seconds())
     session.refresh(row)
-    return row
+
+
+def unasked(session: Session, row: Round, spec: JobSpec) -> list[str]:
+    """The clients that could replace missing ones, in the order of the round's draw."""
+    if row.phase is not AssignmentKind.TRAIN:
+        return []
+    members = {a.client_id for a in assignments(session, row.id)}
+    return [c for c in draw(spec.seed, row.number, spec.clients) if c not in members]
+
+
+def extend_round(session: Session, job: Job, row: Round, *, late: bool) -> None:
+    """Another deadline, and the next clients of the draw in place of those who are missing."""
+    spec = JobSpec.model_validate(job.spec)
+    offers = frozen_offers(session, job.id)
+    states = [a.state for a in assignments(session, row.id)]
+    n = spec.asked_for(missing(states, row.target, late=late))
+    replacements = unasked(session, row, spec)[:n]
+    row.extensions += 1
+    row.deadline_at = func.now() + spec.rounds.deadline
+    data: dict[str, Scalar] = {
+        "phase": row.phase,
+        "round": row.number,
+        "extension": row.extensions,
+        "reason": "the deadline passed" if late else "too many clients failed",
+        "asked": ", ".join(replacements) or None,
+        "deadline_s": spec.rounds.deadline.total_seconds(),
+    }
+    record(session, "round.extended", job.id, data)
+    for client in replacements:
+        _assign(session, row, client, component_names(spec, [offers[client]]))
+    session.flush()
 
 
 def _assign(session: Session, row: Round, client: str | None, components: list[str]) -> None:
@@ -91,6 +125,17 @@ def end_assignments(session: Session, job_id: UUID, target: AssignmentState, why
         transition(session, assignment, target, reason=why)
 
 
+def over_budget(failed: Sequence[Assignment], budget: int) -> str:
+    """The sentence that says which of the job's assignments failed, newest first."""
+    named = "; ".join(
+        f"{a.client_id}: {a.failure_code} ({a.failure_message})" for a in failed[:_MOST_NAMED]
+    )
+    return (
+        f"{len(failed)} assignments failed and rounds.failure_budget is {budget}; the newest are "
+        f"{named}: see to these workers, or raise rounds.failure_budget, and submit again."
+    )
+
+
 def missing_quorum(session: Session, row: Round) -> str:
     """The sentence that says who was missing."""
     members = assignments(session, row.id)
@@ -101,8 +146,9 @@ def missing_quorum(session: Session, row: Round) -> str:
         for a in members
         if a.state != AssignmentState.ACCEPTED
     )
+    waited = f" after {row.extensions} extensions" if row.extensions else ""
     return (
-        f"Round {row.number} ({row.phase}) got {here} of {len(members)} results and needs "
+        f"Round {row.number} ({row.phase}) got {here} of {len(members)} results{waited} and needs "
         f"{row.quorum}; missing are {absent}: see to these workers, or lower rounds.quorum or "
         "raise rounds.deadline, and submit again."
     )

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import false, func, or_, select
 from sqlalchemy.orm import Session
 
-from server.tables import Artifact, Contribution, Version, VersionComponent
+from server.tables import Artifact, Contribution, Job, Version, VersionComponent
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +86,25 @@ def contributions(
     session: Session, job_id: UUID, versions: set[int]
 ) -> list[tuple[int, Contribution]]:
     """(version, contribution) of everything that was averaged into these versions."""
+    made = [
+        (Version.job_id == owner) & Version.number.in_(numbers)
+        for owner, numbers in _owners(session, job_id, versions).items()
+    ]
     query = (
         select(Version.number, Contribution)
         .join(Contribution, Contribution.round_id == Version.round_id)
-        .where(Version.job_id == job_id, Version.number.in_(versions))
+        .where(or_(false(), *made))
         .order_by(Version.number, Contribution.component, Contribution.client_id)
     )
     return [(number, row) for number, row in session.execute(query)]
+
+
+def _owners(session: Session, job_id: UUID, versions: set[int]) -> dict[UUID, set[int]]:
+    """Which job made each version: the job itself, or one that it was forked from."""
+    owners: dict[UUID, set[int]] = {}
+    while versions:
+        job = session.get_one(Job, job_id)
+        inherited = {n for n in versions if job.forked_round is not None and n <= job.forked_round}
+        owners[job.id] = versions - inherited
+        job_id, versions = job.forked_from or job.id, inherited
+    return owners

@@ -107,9 +107,10 @@ def test_sizes_are_for_people(n_bytes: float, text: str) -> None:
 class ScriptedApi(ApiClient):
     """Answers from two lists and counts the questions."""
 
-    def __init__(self) -> None:
+    def __init__(self, forked_round: int | None = None) -> None:
         super().__init__("http://127.0.0.1:1", "none")
         self.asked: list[int] = []
+        self.origin = forked_round and {"job": uuid.UUID(int=1), "round": forked_round}
 
     def job(self, job: uuid.UUID | str) -> JobDetail:
         spec = {
@@ -120,7 +121,12 @@ class ScriptedApi(ApiClient):
             "clients": ["a"],
         }
         return JobDetail.model_validate(
-            {**made_job().model_dump(), "id": uuid.UUID(int=int(job)), "spec": spec}
+            {
+                **made_job().model_dump(),
+                "id": uuid.UUID(int=int(job)),
+                "spec": spec,
+                "forked_from": self.origin,
+            }
         )
 
     def round(self, job: uuid.UUID | str, number: int) -> RoundView:  # noqa: ARG002 - one job
@@ -136,3 +142,10 @@ def test_a_closed_round_is_asked_for_once() -> None:
             (found,) = watcher.look()
             assert [each.number for each in found.rounds] == [1, 2]
         assert api.asked == [1, 2, 2, 2]
+
+
+def test_only_a_forks_own_rounds_are_asked_for() -> None:
+    for forked_round, asked in ((1, [2]), (2, [])):
+        with ScriptedApi(forked_round) as api:
+            Watcher(api, ["7"]).look()
+            assert api.asked == asked

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from server.jobs.admission import refusals
 from server.jobs.phases import personalizes
 from server.reports.service import optimizer_steps
-from server.rounds.collecting import Verdict, decide
-from server.rounds.sampling import sample
+from server.rounds.collecting import Terms, Verdict, decide, missing
+from server.rounds.sampling import draw, sample
 from shared.job_spec import JobSpec
 from shared.messages import ClientOffer
 from shared.states import ASSIGNMENT_TERMINAL, AssignmentState
@@ -48,6 +48,21 @@ def test_sampling_refuses_impossible_numbers(n: int) -> None:
         sample(1, 1, CLIENTS, n)
 
 
+def test_replacements_are_the_next_of_the_draw() -> None:
+    order = draw(41, 1, CLIENTS)
+    assert sorted(order) == CLIENTS
+    for n in (1, 3, 30):
+        assert sample(41, 1, CLIENTS, n) == tuple(sorted(order[:n]))
+
+
+@pytest.mark.parametrize(
+    ("over", "wanted", "asked"), [(1.0, 10, 10), (1.1, 10, 11), (1.3, 3, 4), (1e9, 3, 30)]
+)
+def test_more_clients_are_asked_than_are_wanted(over: float, wanted: int, asked: int) -> None:
+    rounds = {"count": 1, "over_selection": over}
+    assert JobSpec.model_validate(job_spec(CLIENTS, rounds=rounds)).asked_for(wanted) == asked
+
+
 @pytest.mark.parametrize(
     ("states", "quorum", "late", "verdict"),
     [
@@ -61,17 +76,63 @@ def test_sampling_refuses_impossible_numbers(n: int) -> None:
         ([A.FAILED], 1, False, Verdict.FAIL),
     ],
 )
-def test_rounds_close(
+def test_rounds_without_extensions_close(
     states: list[AssignmentState], quorum: int, late: bool, verdict: Verdict
 ) -> None:
-    assert decide(states, quorum, late=late) is verdict
+    assert decide(states, Terms(quorum, len(states)), late=late) is verdict
 
 
-@given(st.lists(st.sampled_from(AssignmentState), min_size=1), st.integers(1, 10))
-def test_no_round_waits_for_nobody(states: list[AssignmentState], quorum: int) -> None:
-    assert decide(states, quorum, late=True) is not Verdict.WAIT
-    if all(state in ASSIGNMENT_TERMINAL for state in states):
-        assert decide(states, quorum, late=False) is not Verdict.WAIT
+@pytest.mark.parametrize(
+    ("states", "terms", "late", "grace_over", "verdict"),
+    [
+        ([A.ACCEPTED, A.LEASED], Terms(1, 1), False, False, Verdict.CLOSE),
+        ([A.ACCEPTED, A.LEASED, A.LEASED], Terms(1, 2), False, False, Verdict.WAIT),
+        ([A.ACCEPTED, A.LEASED, A.LEASED], Terms(1, 2), False, True, Verdict.CLOSE),
+        ([A.LEASED, A.LEASED], Terms(1, 2), False, True, Verdict.WAIT),
+        ([A.LEASED, A.QUEUED], Terms(1, 2, extensions_left=1), True, True, Verdict.EXTEND),
+        ([A.LEASED, A.FAILED], Terms(2, 2, 1, 1), False, False, Verdict.EXTEND),
+        ([A.LEASED, A.FAILED], Terms(2, 2, 1, 0), False, False, Verdict.FAIL),
+        ([A.LEASED, A.FAILED], Terms(2, 2, 0, 1), False, False, Verdict.FAIL),
+        ([A.FAILED, A.FAILED], Terms(1, 2, 0, 9), True, False, Verdict.FAIL),
+    ],
+)
+def test_rounds_with_policies(
+    states: list[AssignmentState], terms: Terms, late: bool, grace_over: bool, verdict: Verdict
+) -> None:
+    assert decide(states, terms, late=late, grace_over=grace_over) is verdict
+
+
+@st.composite
+def stands(draw: st.DrawFn) -> tuple[list[AssignmentState], Terms]:
+    states = draw(st.lists(st.sampled_from(AssignmentState), min_size=1, max_size=8))
+    target = draw(st.integers(1, 8))
+    quorum = draw(st.integers(1, target))
+    return states, Terms(quorum, target, draw(st.integers(0, 3)), draw(st.integers(0, 3)))
+
+
+@given(stands(), st.booleans(), st.booleans())
+def test_what_every_decision_keeps(
+    stand: tuple[list[AssignmentState], Terms], late: bool, grace_over: bool
+) -> None:
+    states, terms = stand
+    verdict = decide(states, terms, late=late, grace_over=grace_over)
+    accepted = states.count(A.ACCEPTED)
+    active = sum(state not in ASSIGNMENT_TERMINAL for state in states)
+    if accepted >= terms.target:
+        assert verdict is Verdict.CLOSE
+    if accepted >= terms.quorum:
+        assert verdict in {Verdict.CLOSE, Verdict.WAIT}, "with its quorum no round fails"
+    else:
+        assert verdict is not Verdict.CLOSE, "without its quorum no round closes"
+    if late or active == 0:
+        assert verdict is not Verdict.WAIT, "no round waits for nobody, or behind its deadline"
+    if not terms.extensions_left:
+        assert verdict is not Verdict.EXTEND, "so the last deadline is the last"
+    if verdict is Verdict.EXTEND:
+        assert accepted + active + terms.spare >= terms.quorum, "only where it can help"
+        n = missing(states, terms.quorum, late=late)
+        assert n > 0
+        assert late or accepted + active + n == terms.quorum
 
 
 def codes(spec: dict[str, Any], offers: dict[str, Any]) -> list[str]:

@@ -110,7 +110,10 @@ def test_a_route_without_a_scope_is_refused() -> None:
 EXAMPLES: dict[str, Any] = {
     "JOB_SPEC": JobSpec,
     "JOB": views.JobView,
+    "PAUSED_JOB": views.JobView,
     "JOB_DETAIL": views.JobDetail,
+    "FORK": views.JobFork,
+    "FORKED_JOB": views.JobDetail,
     "JOBS": views.JobList,
     "EVENTS": views.EventList,
     "OFFER": messages.ClientOffer,

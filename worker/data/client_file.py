@@ -8,8 +8,9 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from shared import spec_files
 from shared.components import Modality, TaskKind
-from shared.job_spec import GENERAL, Name, Spec, TaskSpec, Title
+from shared.job_spec import GENERAL, Name, TaskSpec, Title
 from shared.messages import ClientOffer, TaskOffer
+from shared.spec import Spec
 from worker.data.rows import DataError, Needs, Row, read_rows
 
 SplitName = Literal["train", "validation", "test"]

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def job(pair: World) -> str:
-    """A job in its first round."""
-    job = pair.launch()
+    """A job in its first round, which is not extended."""
+    job = pair.launch(rounds={"count": 2, "extensions": 0})
     pair.plan(job)
     return job
 

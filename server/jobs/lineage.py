@@ -1,0 +1,83 @@
+"""What a fork has from its parent: a version to begin with, and its clients' personal states."""
+
+from uuid import UUID
+
+from sqlalchemy import func, insert, literal, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session
+
+from server.lifecycle import created, transition
+from server.tables import Assignment, Job, JobClient, Round, Version, VersionComponent
+from shared.messages import AssignmentKind
+from shared.states import AssignmentState, RoundState
+
+
+def inherit(session: Session, job: Job) -> Round:
+    """Make the parent's version the fork's first one; returns the closed round that stands for it.
+
+    Only rows are written: the artifacts are the same, and so is the version that made each.
+    """
+    row = Round(
+        job_id=job.id,
+        phase=AssignmentKind.PLAN,
+        number=job.forked_round,
+        state=RoundState.OPEN,
+        quorum=0,
+        target=0,
+        deadline_at=func.now(),
+    )
+    created(session, row, forked_from=str(job.forked_from))
+    transition(session, row, RoundState.AGGREGATING)
+    session.add(Version(job_id=job.id, number=row.number, round_id=row.id))
+    session.flush()
+    _copy_manifest(session, job)
+    transition(session, row, RoundState.PUBLISHED, version=row.number)
+    return row
+
+
+def _copy_manifest(session: Session, job: Job) -> None:
+    its = VersionComponent
+    columns = (its.version, its.component, its.sha256, its.made_in)
+    manifest = select(literal(job.id), *columns).where(
+        its.job_id == job.forked_from, its.version == job.forked_round
+    )
+    session.execute(insert(its).from_select([its.job_id, *columns], manifest))
+
+
+def note_personal_states(session: Session, job: Job) -> None:
+    """Keep in the fork which personal state each client had in the parent at that round."""
+    parent, number = job.forked_from, job.forked_round
+    if parent is None or number is None:
+        return
+    states = {**_inherited_states(session, parent), **_accepted_states(session, parent, number)}
+    for client in session.scalars(select(JobClient).where(JobClient.job_id == job.id)):
+        client.parent_state_digest = states.get(client.client_id)
+    session.flush()
+
+
+def _inherited_states(session: Session, job_id: UUID) -> dict[str, str]:
+    """What the clients of a fork had before its own rounds."""
+    query = select(JobClient.client_id, JobClient.parent_state_digest).where(
+        JobClient.job_id == job_id, JobClient.parent_state_digest.is_not(None)
+    )
+    return {client: state for client, state in session.execute(query) if state}
+
+
+def _accepted_states(session: Session, job_id: UUID, number: int) -> dict[str, str]:
+    """The state that each client reported last, in published rounds up to `number`."""
+    state = Assignment.result["state_digest"].as_string()
+    query = (
+        select(Assignment.client_id, state)
+        .join(Round, Round.id == Assignment.round_id)
+        .where(
+            Assignment.job_id == job_id,
+            Assignment.kind == AssignmentKind.TRAIN,
+            Assignment.state == AssignmentState.ACCEPTED,
+            Round.state == RoundState.PUBLISHED,
+            Round.number <= number,
+            state.is_not(None),
+        )
+        .ext(distinct_on(Assignment.client_id))
+        .order_by(Assignment.client_id, Round.number.desc())
+    )
+    return {client: found for client, found in session.execute(query) if client}

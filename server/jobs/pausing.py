@@ -1,0 +1,79 @@
+"""Pausing a job, and letting it go on from where it stood."""
+
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlalchemy.orm import Session
+
+from server.database import lock_job
+from server.errors import ProblemError, not_found
+from server.jobs.service import job_view
+from server.lifecycle import transition
+from server.outbox import ask_advance, wake
+from server.rounds.repository import active_assignments, database_now, live_round
+from server.tables import Job
+from shared.states import ASSIGNMENT_CLAIMABLE, JOB_TERMINAL, JobState
+from shared.views import JobView
+
+_ENDING = JOB_TERMINAL | {JobState.CANCELLING}
+
+
+def pause(session: Session, job_id: UUID) -> JobView:
+    """Have nothing new begin; again is no error. Raises ProblemError (404, 409)."""
+    job = _going(session, job_id, "pause")
+    if job.state is not JobState.PAUSED:
+        before = job.state
+        transition(session, job, JobState.PAUSED, paused_from=before)
+        job.paused_from = before
+        job.paused_at = func.now()
+    return _view(session, job)
+
+
+def resume(session: Session, job_id: UUID) -> JobView:
+    """Have a paused job go on; again is no error. Raises ProblemError (404, 409)."""
+    job = _going(session, job_id, "resume")
+    if job.state is JobState.PAUSED and job.paused_from and job.paused_at:
+        _restore_times(session, job)
+        transition(session, job, JobState(job.paused_from))
+        job.paused_from = job.paused_at = None
+        _wake_all(session, job)
+        ask_advance(session, job)
+    return _view(session, job)
+
+
+def _going(session: Session, job_id: UUID, what: str) -> Job:
+    """The job, locked, if it is not at its end. Raises ProblemError (404, 409)."""
+    job = lock_job(session, job_id)
+    if job is None:
+        raise not_found("job")
+    if job.state in _ENDING:
+        raise ProblemError(
+            409,
+            "job_ended",
+            f"The job is {job.state}: there is nothing to {what}; launch it anew or fork it.",
+        )
+    return job
+
+
+def _restore_times(session: Session, job: Job) -> None:
+    """Move the live round's times on by the pause: the job's clients lose no time by it."""
+    row = live_round(session, job.id)
+    if row is None or job.paused_at is None:
+        return
+    paused = database_now(session) - job.paused_at
+    row.deadline_at += paused
+    if row.quorum_at is not None:
+        row.quorum_at += paused
+    session.flush()
+
+
+def _wake_all(session: Session, job: Job) -> None:
+    for assignment in active_assignments(session, job.id):
+        if assignment.state in ASSIGNMENT_CLAIMABLE:
+            wake(session, assignment)
+
+
+def _view(session: Session, job: Job) -> JobView:
+    session.flush()
+    session.refresh(job)
+    return job_view(job)

@@ -1,0 +1,133 @@
+"""Forks: the parent's version, the parent's artifacts, rounds of their own."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.scripted import SHA, Json, World, component_bytes, job_spec, offer, sha
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def parent(pair: World) -> str:
+    """A job whose two rounds are done: all components became 1, then 2."""
+    job = pair.launch()
+    pair.plan(job)
+    for value in (1.0, 2.0):
+        pair.train("c1", value)
+        pair.train("c2", value)
+        pair.advance(job)
+    assert pair.job(job)["state"] == "personalizing"
+    pair.operator.ok("POST", f"/v1/jobs/{job}/cancel")
+    pair.advance(job)
+    return job
+
+
+def wish(number: int, **changes: Any) -> Json:
+    return {"round": number, "spec": job_spec(["c1", "c2"], **changes)}
+
+
+def fork(world: World, parent: str, number: int, **changes: Any) -> str:
+    made = world.operator.ok("POST", f"/v1/jobs/{parent}/fork", json=wish(number, **changes))
+    assert made["forked_from"] == {"job": parent, "round": number}
+    world.advance(made["id"])
+    return str(made["id"])
+
+
+def manifest(world: World, job: str, number: int) -> Json:
+    found: Json = world.viewer.ok("GET", f"/v1/jobs/{job}/versions/{number}")["manifest"]
+    return found
+
+
+def test_a_fork_continues_behind_the_parents_version(pair: World, parent: str) -> None:
+    files = pair.value("SELECT count(*) FROM artifacts")
+    job = fork(pair, parent, 1, rounds={"count": 3})
+    view = pair.job(job)
+    assert (view["state"], view["round"]) == ("running", 2)
+    assert manifest(pair, job, 1) == manifest(pair, parent, 1)
+    assert pair.value("SELECT count(*) FROM artifacts") == files, "nothing is copied"
+    assert pair.planner.claim() is None
+    claim = pair.train("c1", 7.0)
+    assert (claim["round"], claim["version"]) == (2, 1)
+    assert claim["manifest"]["proj"] == sha(component_bytes(1, 1, 1))
+    assert claim["base_digest"] == SHA
+    assert (claim["parent_job_id"], claim["state_digest"]) == (parent, None)
+    pair.train("c2", 7.0)
+    pair.advance(job)
+    numbers = [v["number"] for v in pair.viewer.ok("GET", f"/v1/jobs/{job}/versions")["items"]]
+    assert numbers == [1, 2]
+    assert manifest(pair, job, 2)["proj"]["sha256"] == sha(component_bytes(7, 7, 7))
+    assert manifest(pair, parent, 2)["proj"]["sha256"] == sha(component_bytes(2, 2, 2))
+
+
+def test_a_fork_of_a_fork_knows_who_made_its_components(pair: World, parent: str) -> None:
+    job = fork(pair, fork(pair, parent, 1), 1)
+    assert manifest(pair, job, 1) == manifest(pair, parent, 1)
+    shares = manifest(pair, job, 1)["proj"]["contributions"]
+    assert [share["client"] for share in shares] == ["c1", "c2"]
+
+
+def test_personal_states_are_noted_as_they_were(pair: World, parent: str) -> None:
+    states = (
+        "SELECT string_agg(coalesce(parent_state_digest, '-'), ' ') FROM job_clients "
+        "WHERE job_id = :id"
+    )
+    assert pair.value(states, id=fork(pair, parent, 0)) == "- -"
+    job = fork(pair, parent, 1)
+    assert pair.value(states, id=job) == f"{SHA} {SHA}"
+    assert pair.value(states, id=fork(pair, job, 1)) == f"{SHA} {SHA}"
+
+
+def test_a_fork_behind_the_last_round_goes_to_stage_two(pair: World, parent: str) -> None:
+    job = fork(pair, parent, 2)
+    assert pair.job(job)["state"] == "personalizing"
+    plain = {"name": "fedavg", "post_training": False}
+    assert pair.job(fork(pair, parent, 2, algorithm=plain))["state"] == "evaluating"
+    claim = pair.clients["c1"].claim()
+    assert claim is not None
+    assert (claim["kind"], claim["version"], claim["round"]) == ("personalize", 2, 2)
+
+
+def test_an_idempotency_key_makes_one_fork(pair: World, parent: str) -> None:
+    path, headers = f"/v1/jobs/{parent}/fork", {"Idempotency-Key": "once"}
+    first = pair.operator.ok("POST", path, json=wish(1), headers=headers)
+    assert pair.operator.ok("POST", path, json=wish(1), headers=headers)["id"] == first["id"]
+    other = pair.operator("POST", path, json=wish(2), headers=headers)
+    assert other.json()["code"] == "idempotency_key_reused"
+
+
+def test_a_version_that_is_not_there_cannot_be_forked(pair: World, parent: str) -> None:
+    answer = pair.operator("POST", f"/v1/jobs/{parent}/fork", json=wish(3))
+    assert answer.status_code == 409
+    assert answer.json()["detail"] == "The job has no version 3: choose one of 0 to 2."
+    job = fork(pair, parent, 2)
+    answer = pair.operator("POST", f"/v1/jobs/{job}/fork", json=wish(1))
+    assert answer.json()["detail"] == "The job has no version 1: choose one of 2 to 2."
+    new = pair.operator("POST", f"/v1/jobs/{pair.launch()}/fork", json=wish(0))
+    assert new.json()["detail"] == "The job has no version 0: wait until it is planned."
+
+
+def test_what_cannot_continue_is_refused_with_every_reason(pair: World, parent: str) -> None:
+    changes = {"rounds": {"count": 1}, "model": {"domain_rank": 5}}
+    answer = pair.operator("POST", f"/v1/jobs/{parent}/fork", json=wish(2, **changes))
+    assert answer.status_code == 422
+    problem = answer.json()
+    assert problem["code"] == "no_rounds_left"
+    assert len(problem["errors"]) == 2
+    other = {"tasks": {"birds": offer()["tasks"]["digits"]}}
+    pair.clients["c1"].ok("PUT", "/v1/clients/c1/offer", json=other)
+    answer = pair.operator("POST", f"/v1/jobs/{parent}/fork", json=wish(1))
+    assert "c1 does not offer digits any more" in " ".join(answer.json()["errors"])
+
+
+def test_a_fork_runs_to_its_report(pair: World, parent: str) -> None:
+    job = fork(pair, parent, 1)
+    pair.train("c1", 3.0)
+    pair.train("c2", 3.0)
+    pair.advance(job)
+    pair.operator.ok("POST", f"/v1/jobs/{job}/cancel")
+    pair.advance(job)
+    report = pair.viewer.ok("GET", f"/v1/jobs/{job}/report")
+    assert (report["rounds"], report["final_version"]) == (1, 2)
+    assert [row["round"] for row in report["attendance"]] == [2]

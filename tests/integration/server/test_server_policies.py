@@ -1,0 +1,193 @@
+"""Rounds whose clients are missing: over-selection, grace, extensions, the failure budget."""
+
+import pytest
+
+from tests.support.scripted import Json, World, offer, train_result
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def five(world: World) -> World:
+    """The app with five clients."""
+    for n in range(1, 6):
+        world.add_client(f"c{n}", offer())
+    return world
+
+
+def begin(world: World, **rounds: object) -> str:
+    """A job in its first round."""
+    job = world.launch(rounds={"count": 1, **rounds})
+    world.plan(job)
+    return job
+
+
+def members(world: World, job: str) -> dict[str, str]:
+    """The state of each client of the first round."""
+    assignments = world.viewer.ok("GET", f"/v1/jobs/{job}/rounds/1")["assignments"]
+    return {a["client"]: a["state"] for a in assignments}
+
+
+def fail(world: World, client: str) -> None:
+    claim = world.clients[client].claim()
+    assert claim is not None
+    answer = world.clients[client].report(claim, "failure", code="diverged", message="NaN")
+    assert answer.json()["state"] == "failed"
+
+
+def pass_time(world: World, job: str, column: str = "deadline_at", seconds: int = 0) -> None:
+    statement = f"UPDATE rounds SET {column} = now() - :s * interval '1 s' WHERE closed_at IS NULL"  # noqa: S608  # above
+    world.execute(statement, s=seconds)
+    world.advance(job)
+
+
+def events(world: World, job: str, kind: str) -> list[Json]:
+    items = world.viewer.ok("GET", f"/v1/jobs/{job}/events")["items"]
+    return [event["data"] for event in items if event["kind"] == kind]
+
+
+def test_a_round_closes_with_the_clients_that_it_wants(five: World) -> None:
+    job = begin(five, clients_per_round=2, over_selection=1.5)
+    asked = sorted(members(five, job))
+    assert len(asked) == 3
+    five.train(asked[0], 1.0)
+    five.advance(job)
+    assert five.job(job)["state"] == "running"
+    five.train(asked[1], 3.0)
+    five.advance(job)
+    assert five.job(job)["state"] == "personalizing"
+    assert members(five, job)[asked[2]] == "superseded"
+    manifest = five.viewer.ok("GET", f"/v1/jobs/{job}/versions/1")["manifest"]
+    assert [c["client"] for c in manifest["proj"]["contributions"]] == asked[:2]
+
+
+def test_a_round_with_its_quorum_waits_for_its_grace(five: World) -> None:
+    job = begin(five, quorum=2, grace="PT10M")
+    five.train("c1", 1.0)
+    five.advance(job)
+    assert five.value("SELECT quorum_at FROM rounds WHERE phase = 'train'") is None
+    five.train("c2", 1.0)
+    five.advance(job)
+    assert five.job(job)["state"] == "running"
+    due = "SELECT due_at <= now() + interval '10 s' FROM jobs"
+    assert five.value(due), "the coordinator looks again in time"
+    pass_time(five, job, "quorum_at", 600)
+    assert five.job(job)["state"] == "personalizing"
+    assert sorted(members(five, job).values()) == ["accepted"] * 2 + ["superseded"] * 3
+
+
+def test_a_late_round_asks_others_and_still_takes_the_late(five: World) -> None:
+    job = begin(five, clients_per_round=2)
+    first = sorted(members(five, job))
+    five.train(first[0], 1.0)
+    pass_time(five, job)
+    assert five.job(job)["state"] == "running"
+    [extended] = events(five, job, "round.extended")
+    [replacement] = set(members(five, job)) - set(first)
+    assert extended["asked"] == replacement
+    assert (extended["extension"], extended["reason"]) == (1, "the deadline passed")
+    assert five.value("SELECT deadline_at > now() FROM rounds WHERE closed_at IS NULL")
+    five.train(first[1], 3.0)
+    five.advance(job)
+    assert five.job(job)["state"] == "personalizing"
+    assert members(five, job)[replacement] == "superseded"
+    view = five.viewer.ok("GET", f"/v1/jobs/{job}/rounds/1")
+    assert (view["quorum"], view["target"], view["extensions"]) == (2, 2, 1)
+
+
+def test_failed_clients_are_replaced_at_once_while_there_are_others(five: World) -> None:
+    job = begin(five, clients_per_round=2, extensions=10)
+    for n in (1, 2, 3):
+        active = sorted(c for c, state in members(five, job).items() if state == "queued")
+        fail(five, active[0])
+        five.advance(job)
+        assert len(members(five, job)) == 2 + n
+        assert five.job(job)["state"] == "running"
+    assert [e["extension"] for e in events(five, job, "round.extended")] == [1, 2, 3]
+    assert len(events(five, job, "assignment.failed")) == 3
+    fail(five, next(c for c, state in members(five, job).items() if state == "queued"))
+    five.advance(job)
+    failure = five.job(job)["failure"]
+    assert failure["code"] == "quorum_missed", "nobody is left to be asked"
+    assert "got 0 of 5 results after 3 extensions and needs 2" in failure["message"]
+
+
+def test_a_round_ends_after_its_last_extension(five: World) -> None:
+    job = begin(five, extensions=2)
+    for _ in range(2):
+        pass_time(five, job)
+        assert five.job(job)["state"] == "running"
+    pass_time(five, job)
+    assert five.job(job)["failure"]["code"] == "quorum_missed"
+    assert len(events(five, job, "round.extended")) == 2
+
+
+def test_stage_two_gets_time_but_no_replacements(five: World) -> None:
+    job = begin(five, clients_per_round=1)
+    [client] = members(five, job)
+    five.train(client, 1.0)
+    five.advance(job)
+    assert five.job(job)["state"] == "personalizing"
+    pass_time(five, job)
+    assert five.job(job)["state"] == "personalizing"
+    [extended] = events(five, job, "round.extended")
+    assert (extended["phase"], extended["asked"]) == ("personalize", None)
+
+
+def test_more_failures_than_the_budget_fail_the_job(five: World) -> None:
+    job = begin(five, quorum=1, failure_budget=1)
+    fail(five, "c1")
+    five.advance(job)
+    assert five.job(job)["state"] == "running"
+    five.train("c2", 1.0)
+    fail(five, "c3")
+    five.advance(job)
+    failure = five.job(job)["failure"]
+    assert failure["code"] == "failure_budget"
+    assert "2 assignments failed and rounds.failure_budget is 1" in failure["message"]
+    assert "c3: diverged (NaN)" in failure["message"]
+
+
+def test_the_report_says_who_was_missing_and_what_nobody_delivered(five: World) -> None:
+    job = begin(five, quorum=2)
+    claim = five.train("c1", 1.0)
+    fail(five, "c3")
+    second = five.clients["c2"].claim()
+    assert second is not None
+    five.clients["c2"].report(second, "result", **train_result({}))
+    pass_time(five, job)
+    assert five.operator.ok("POST", f"/v1/jobs/{job}/cancel")
+    five.advance(job)
+    [row] = five.viewer.ok("GET", f"/v1/jobs/{job}/report")["attendance"]
+    assert (row["round"], row["state"]) == (1, "published")
+    assert row["asked"] == ["c1", "c2", "c3", "c4", "c5"]
+    assert row["accepted"] == ["c1", "c2"]
+    assert row["missing"] == [
+        {"client": "c3", "state": "failed", "reason": "diverged: NaN"},
+        {"client": "c4", "state": "superseded", "reason": "the round closed without it"},
+        {"client": "c5", "state": "superseded", "reason": "the round closed without it"},
+    ]
+    assert row["contributors"] == {name: ["c1"] for name in claim["components"]}
+    assert row["carried_over"] == []
+
+
+def test_the_report_of_a_failed_round_names_what_is_missing(five: World) -> None:
+    job = begin(five, extensions=0)
+    five.train("c1", 1.0)
+    pass_time(five, job)
+    [row] = five.viewer.ok("GET", f"/v1/jobs/{job}/report")["attendance"]
+    assert row["state"] == "failed"
+    assert {absence["reason"] for absence in row["missing"]} == {"the round failed"}
+
+
+def test_what_nobody_delivered_is_carried_over(five: World) -> None:
+    job = begin(five, quorum=1)
+    claim = five.clients["c1"].claim()
+    assert claim is not None
+    five.clients["c1"].report(claim, "result", **train_result({}))
+    pass_time(five, job)
+    five.operator.ok("POST", f"/v1/jobs/{job}/cancel")
+    five.advance(job)
+    [row] = five.viewer.ok("GET", f"/v1/jobs/{job}/report")["attendance"]
+    assert row["contributors"] == {}
+    assert row["carried_over"] == claim["components"]

@@ -1,0 +1,65 @@
+"""The commands of operators: what they ask the API, and what they print."""
+
+import json
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from cli.connection import Connection
+from cli.main import app
+from server import examples
+from shared.api_client import ApiClient
+
+pytestmark = pytest.mark.unit
+
+JOB = UUID(int=7)
+ANSWERS = {
+    f"/v1/jobs/{JOB}/pause": (200, examples.PAUSED_JOB),
+    f"/v1/jobs/{JOB}/resume": (200, examples.JOB),
+    f"/v1/jobs/{JOB}/fork": (201, examples.FORKED_JOB),
+}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
+    """The requests of the command, which are answered with examples."""
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        status, body = ANSWERS[request.url.path]
+        return httpx.Response(status, json=body)
+
+    def connect(_: Connection) -> ApiClient:
+        api = ApiClient("http://127.0.0.1:1", "key")
+        api._http.close()
+        api._http = httpx.Client(base_url=api.url, transport=httpx.MockTransport(answer))
+        return api
+
+    monkeypatch.setattr(Connection, "open", connect)
+    return requests
+
+
+def said(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == 0, result.output
+    return result.stdout.strip()
+
+
+def test_jobs_are_paused_and_resumed(asked: list[httpx.Request]) -> None:
+    assert said("pause", str(JOB)) == "paused"
+    assert said("resume", str(JOB)) == "running"
+    assert [request.method for request in asked] == ["POST", "POST"]
+
+
+def test_a_fork_is_launched_from_a_file(asked: list[httpx.Request], tmp_path: Path) -> None:
+    spec = tmp_path / "job.json"
+    spec.write_text(json.dumps(examples.JOB_SPEC))
+    assert said("fork", str(JOB), "--round", "2", "--spec", str(spec)) == examples.JOB["id"]
+    [request] = asked
+    body = json.loads(request.content)
+    assert (body["round"], body["spec"]["name"]) == (2, examples.JOB_SPEC["name"])
+    assert request.headers["Idempotency-Key"]
