@@ -17,10 +17,13 @@ from shared.messages import (
     AssignmentResult,
     Catalogue,
     Claim,
+    ClaimRequest,
     ClientOffer,
     Failure,
     Heartbeat,
     HeartbeatReply,
+    HeldAssignment,
+    HeldLease,
     UploadCreate,
     UploadView,
 )
@@ -157,9 +160,13 @@ class ApiClient:
         """Say what a client has."""
         return self._send(ClientView, "PUT", f"/v1/clients/{client}/offer", body=offer)
 
-    def claim(self) -> Claim | None:
-        """Claim the next assignment of the key's client or planner; None if there is none."""
-        response = self._request("POST", "/v1/assignments:claim")
+    def claim(self, held: HeldAssignment | None = None) -> Claim | None:
+        """Claim the next assignment of the key's client or planner; None if there is none.
+
+        The attempt that is still held comes again, if the lease is still the current one.
+        """
+        request = None if held is None else ClaimRequest(held=held)
+        response = self._request("POST", "/v1/assignments:claim", body=request)
         return None if response.status_code == httpx.codes.NO_CONTENT else _read(Claim, response)
 
     def heartbeat(self, assignment: UUID, beat: Heartbeat) -> HeartbeatReply:
@@ -178,6 +185,12 @@ class ApiClient:
         """Report that an assignment could not be done."""
         return self._send(
             AssignmentView, "POST", f"/v1/assignments/{assignment}/failure", body=failure
+        )
+
+    def release(self, assignment: UUID, lease: HeldLease) -> AssignmentView:
+        """Give an assignment back undone; the attempt does not count."""
+        return self._send(
+            AssignmentView, "POST", f"/v1/assignments/{assignment}/release", body=lease
         )
 
     def catalogue(self, assignment: UUID, catalogue: Catalogue) -> None:
