@@ -11,6 +11,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from shared.artifacts import CHUNK_BYTES
+from shared.crash_points import crash_point
 from shared.job_spec import JobSpec
 from shared.messages import (
     ArtifactBundle,
@@ -187,11 +188,11 @@ class ApiClient:
             AssignmentView, "POST", f"/v1/assignments/{assignment}/failure", body=failure
         )
 
-    def release(self, assignment: UUID, lease: HeldLease) -> AssignmentView:
+    def release(self, held: HeldAssignment) -> AssignmentView:
         """Give an assignment back undone; the attempt does not count."""
-        return self._send(
-            AssignmentView, "POST", f"/v1/assignments/{assignment}/release", body=lease
-        )
+        path = f"/v1/assignments/{held.assignment_id}/release"
+        lease = HeldLease(lease_id=held.lease_id, attempt=held.attempt)
+        return self._send(AssignmentView, "POST", path, body=lease)
 
     def catalogue(self, assignment: UUID, catalogue: Catalogue) -> None:
         """Say what every component of the job is; the planner, before it uploads."""
@@ -303,6 +304,7 @@ def _chunks(paths: Iterable[Path], offset: int) -> Iterator[bytes]:
                 file.seek(offset)
                 while chunk := file.read(CHUNK_BYTES):
                     yield chunk
+                    crash_point("worker.uploading")
         offset = max(offset - size, 0)
 
 
