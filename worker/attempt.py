@@ -26,7 +26,7 @@ from worker.workplace import Workplace
 
 log = logging.getLogger("tapestry.worker")
 
-_MOST_STARTS = 2  # under one lease: an assignment that always kills its worker must end
+_MOST_STARTS = 3  # under one lease: an assignment that always kills its worker must end
 _UNAUTHORIZED = 401  # a key that is renewed may still deliver
 
 
