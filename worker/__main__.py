@@ -46,7 +46,10 @@ def _listen(app: Celery, host: Host, poll_s: float) -> None:
     poller = threading.Thread(target=host.poll, args=(poll_s,), name="poll", daemon=True)
     poller.start()
     try:
-        app.worker_main(["worker", "--loglevel=INFO", *WORKER_ARGUMENTS])
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: sys.exit())  # until Celery's own handlers are there
+        if not host.stopping.is_set():
+            app.worker_main(["worker", "--loglevel=INFO", *WORKER_ARGUMENTS])
     finally:
         host.stopping.set()
         poller.join()

@@ -13,7 +13,7 @@ from cli.stack.settings import StackSettings
 from shared.api_client import ApiClient
 from shared.crash_points import WORKER_POINTS
 from shared.job_spec import JobSpec
-from shared.states import JOB_TERMINAL, JobState
+from shared.states import JOB_TERMINAL, AssignmentState, JobState
 from tests.support import federation, small
 from tests.support.unattended import Unattended
 
@@ -100,3 +100,47 @@ def test_a_worker_killed_twice_at_a_point_ends_with_the_same_bits(
         worker = stack.start_worker()
         assert outcome(api, job) == undisturbed
     end(worker)
+
+
+def test_a_planner_killed_at_every_point_in_turn_plans_the_same(
+    stack: Unattended, undisturbed: Any
+) -> None:
+    stack.stop_planner()
+    try:
+        with stack.client() as api:
+            job = api.submit(spec("planner"), "planner").id
+            for point in PLANNER_POINTS:
+                planner = stack.start_worker("planner", f"{point}:1")
+                planner.join(60)
+                assert planner.exitcode == KILLED, point
+    finally:
+        stack.start_planner()
+    worker = stack.start_worker()
+    with stack.client() as api:
+        assert outcome(api, job) == undisturbed
+    end(worker)
+
+
+@pytest.mark.parametrize("broker", [False, True])
+def test_a_worker_that_is_told_to_stop_gives_its_assignment_back(
+    stack: Unattended, *, broker: bool
+) -> None:
+    training = {**small.SPEC["training"], "local_steps": 100_000}
+    worker = stack.start_worker(broker=broker)
+    with stack.client() as api:
+        job = api.submit(spec("endless", training=training), f"endless-{broker}").id
+
+        def kinds() -> list[str]:
+            return [event.kind for event in api.events(job).items]
+
+        if broker:
+            log = stack.settings.logs / "clients.log"
+            wait_for(lambda: " ready." in log.read_text())  # Celery listens
+        wait_for(lambda: any(a.progress > 0 for r in api.rounds(job).items for a in r.assignments))
+        end(worker)
+        (training_round,) = api.rounds(job).items
+        assert {a.state for a in training_round.assignments} == {AssignmentState.QUEUED}
+        assert {a.attempt for a in training_round.assignments} == {0, 1}
+        assert kinds()[-1] == "assignment.queued"
+        api.cancel(job)
+        wait_for(lambda: api.job(job).state in JOB_TERMINAL)
