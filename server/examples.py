@@ -73,6 +73,7 @@ CLIENT_CREATED: Example = {**CLIENT, "seen_at": None, "offer": None, "key": "tap
 CLIENTS: Example = {"items": [CLIENT]}
 
 HELD: Example = {"lease_id": _LEASE_ID, "attempt": 1}
+CLAIM_REQUEST: Example = {"held": {**HELD, "assignment_id": _ASSIGNMENT_ID}}
 CLAIM: Example = {
     "assignment_id": _ASSIGNMENT_ID,
     "kind": "train",
@@ -131,6 +132,7 @@ FAILED_ASSIGNMENT: Example = {
     "traffic": None,
     "failure": {"code": FAILURE["code"], "message": FAILURE["message"]},
 }
+RELEASED_ASSIGNMENT: Example = {**FAILED_ASSIGNMENT, "progress": 0.0, "failure": None}
 CATALOGUE: Example = {
     "base_digest": _SHA,
     "components": {

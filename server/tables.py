@@ -164,6 +164,7 @@ class Assignment(Table):
     version: Mapped[int | None]
     created_at: Mapped[Now]
     attempt: Mapped[Count]
+    released: Mapped[Count]  # attempts that were given back, which do not count
     lease_id: Mapped[UUID] = mapped_column(server_default=func.gen_random_uuid())
     lease_until: Mapped[datetime] = mapped_column(server_default=NEVER)
     not_before: Mapped[Now]

@@ -11,16 +11,20 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from shared.artifacts import CHUNK_BYTES
+from shared.crash_points import crash_point
 from shared.job_spec import JobSpec
 from shared.messages import (
     ArtifactBundle,
     AssignmentResult,
     Catalogue,
     Claim,
+    ClaimRequest,
     ClientOffer,
     Failure,
     Heartbeat,
     HeartbeatReply,
+    HeldAssignment,
+    HeldLease,
     UploadCreate,
     UploadView,
 )
@@ -171,9 +175,13 @@ class ApiClient:
         """Say what a client has."""
         return self._send(ClientView, "PUT", f"/v1/clients/{client}/offer", body=offer)
 
-    def claim(self) -> Claim | None:
-        """Claim the next assignment of the key's client or planner; None if there is none."""
-        response = self._request("POST", "/v1/assignments:claim")
+    def claim(self, held: HeldAssignment | None = None) -> Claim | None:
+        """Claim the next assignment of the key's client or planner; None if there is none.
+
+        The attempt that is still held comes again, if the lease is still the current one.
+        """
+        request = None if held is None else ClaimRequest(held=held)
+        response = self._request("POST", "/v1/assignments:claim", body=request)
         return None if response.status_code == httpx.codes.NO_CONTENT else _read(Claim, response)
 
     def heartbeat(self, assignment: UUID, beat: Heartbeat) -> HeartbeatReply:
@@ -193,6 +201,12 @@ class ApiClient:
         return self._send(
             AssignmentView, "POST", f"/v1/assignments/{assignment}/failure", body=failure
         )
+
+    def release(self, held: HeldAssignment) -> AssignmentView:
+        """Give an assignment back undone; the attempt does not count."""
+        path = f"/v1/assignments/{held.assignment_id}/release"
+        lease = HeldLease(lease_id=held.lease_id, attempt=held.attempt)
+        return self._send(AssignmentView, "POST", path, body=lease)
 
     def catalogue(self, assignment: UUID, catalogue: Catalogue) -> None:
         """Say what every component of the job is; the planner, before it uploads."""
@@ -304,6 +318,7 @@ def _chunks(paths: Iterable[Path], offset: int) -> Iterator[bytes]:
                 file.seek(offset)
                 while chunk := file.read(CHUNK_BYTES):
                     yield chunk
+                    crash_point("worker.uploading")
         offset = max(offset - size, 0)
 
 

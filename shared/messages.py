@@ -125,6 +125,18 @@ class HeldLease(Message):
     attempt: PositiveInt
 
 
+class HeldAssignment(HeldLease):
+    """Which assignment a worker holds, and under which lease."""
+
+    assignment_id: UUID
+
+
+class ClaimRequest(Message):
+    """What a worker that was interrupted still has in hand: it may go on with it."""
+
+    held: HeldAssignment | None = None
+
+
 class Heartbeat(HeldLease):
     """A worker lives and works on its assignment."""
 
@@ -270,10 +282,9 @@ class UploadWish(Message):
     n_bytes: PositiveInt
 
 
-class UploadCreate(HeldLease):
+class UploadCreate(HeldAssignment):
     """Announces components' bytes for an assignment: one upload for all of them."""
 
-    assignment_id: UUID
     components: Annotated[dict[ComponentName, UploadWish], Field(min_length=1)]
 
 

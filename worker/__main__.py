@@ -4,9 +4,9 @@ import logging
 import signal
 import sys
 import threading
-import time
 
 import torch
+from celery import Celery
 from pydantic import ValidationError
 
 from shared.api_client import ApiClient, ApiError
@@ -31,15 +31,28 @@ def main(role: str) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     torch.set_num_threads(settings.threads)
     host = Host(_planner(settings) if role == PLANNER else _clients(settings))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: host.stopping.set())
     _offer_when_ready(host)
-    poller = threading.Thread(target=host.poll, args=(settings.poll_s,), name="poll", daemon=True)
-    poller.start()
     if settings.redis_url is None:
-        signal.signal(signal.SIGTERM, lambda *_: host.stopping.set())
-        poller.join()
+        host.poll(settings.poll_s)
     else:
         app = make_app(settings.redis_url, host, planner=role == PLANNER)
-        app.worker_main(["worker", "--loglevel=INFO", *WORKER_ARGUMENTS])
+        _listen(app, host, settings.poll_s)
+
+
+def _listen(app: Celery, host: Host, poll_s: float) -> None:
+    """Work when woken, and now and then unasked; what is in hand at the end is given back."""
+    poller = threading.Thread(target=host.poll, args=(poll_s,), name="poll", daemon=True)
+    poller.start()
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: sys.exit())  # until Celery's own handlers are there
+        if not host.stopping.is_set():
+            app.worker_main(["worker", "--loglevel=INFO", *WORKER_ARGUMENTS])
+    finally:
+        host.stopping.set()
+        poller.join()
 
 
 def _planner(settings: WorkerSettings) -> dict[str, Member]:
@@ -77,14 +90,16 @@ def _device(settings: WorkerSettings) -> torch.device:
 
 def _offer_when_ready(host: Host) -> None:
     """Offer the clients' data; wait for the API as long as it is away."""
-    while True:
+    while not host.stopping.is_set():
         try:
-            return host.offer()
+            host.offer()
         except ApiError as error:
             if error.problem.status not in {0, 503}:
                 raise
             logging.getLogger("tapestry.worker").warning("waiting for the API: %s", error)
-            time.sleep(_RETRY_S)
+            host.stopping.wait(_RETRY_S)
+        else:
+            return
 
 
 if __name__ == "__main__":

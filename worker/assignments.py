@@ -8,13 +8,14 @@ from uuid import UUID
 
 from shared.artifacts import ArtifactStore
 from shared.components import parse
+from shared.crash_points import crash_point
 from shared.job_spec import JobSpec
 from shared.messages import (
     AssignmentKind,
+    AssignmentResult,
     Claim,
     EvaluateResult,
     PersonalizeResult,
-    PlanResult,
     TaskScore,
     TrainResult,
     Variant,
@@ -30,8 +31,6 @@ from worker.state import PersonalStore
 from worker.training.evaluation import evaluate
 from worker.training.trainer import Trainer
 from worker.workplace import Workplace
-
-Result = PlanResult | TrainResult | PersonalizeResult | EvaluateResult
 
 
 class Held(TypedDict):
@@ -59,21 +58,21 @@ class Work:
         return Held(lease_id=self.claim.lease.id, attempt=self.claim.lease.attempt)
 
 
-def perform(claim: Claim, place: Workplace, hold: Hold) -> tuple[Result, PersonalStore | None]:
-    """Do an assignment; the store, if any, is to promote the result's state once acknowledged.
+def perform(claim: Claim, place: Workplace, hold: Hold) -> AssignmentResult:
+    """Do an assignment. The files of the result are in the cache, its personal state is saved.
 
     Raises BaseError, DataError, StateError, DivergedError, ArtifactError, ApiError, WithdrawnError.
     """
     if claim.kind is AssignmentKind.PLAN:
-        return plan(claim, place.cache, hold), None
+        return plan(claim, place.cache, hold)
     work = _work(claim, place, hold)
     match claim.kind:
         case AssignmentKind.TRAIN:
-            return _train(work), work.store
+            return _train(work)
         case AssignmentKind.PERSONALIZE:
-            return _personalize(work), work.store
+            return _personalize(work)
         case AssignmentKind.EVALUATE:
-            return _evaluate(work), work.store
+            return _evaluate(work)
 
 
 def _work(claim: Claim, place: Workplace, hold: Hold) -> Work:
@@ -87,10 +86,10 @@ def _work(claim: Claim, place: Workplace, hold: Hold) -> Work:
 
 def _train(work: Work) -> TrainResult:
     outcome = client_round(work.trainer, work.server, work.personal, work.claim.round)
-    changed = _push_changes(work, outcome.engaged)
+    manifest = {} if outcome.engaged is None else save_state(work.cache, outcome.engaged)
     return TrainResult(
         **work.held,
-        components=changed,
+        components={n: sha for n, sha in manifest.items() if sha != work.claim.manifest[n]},
         losses=dict(outcome.losses),
         decisions=outcome.decisions,
         state_digest=work.store.save(outcome.personal),
@@ -124,20 +123,13 @@ def _scores(
     return {v: evaluate(trainer.network, m, trainer.data, split) for v, m in models.items()}
 
 
-def _push_changes(work: Work, engaged: State | None) -> dict[str, str]:
-    """Upload the components that training changed; returns their artifacts."""
-    manifest = {} if engaged is None else save_state(work.cache, engaged)
-    changed = {name: sha for name, sha in manifest.items() if sha != work.claim.manifest[name]}
-    work.hold.push(changed)
-    return changed
-
-
 def _trainer(claim: Claim, place: Workplace, hold: Hold) -> Trainer:
     base = load_base(claim.spec.model.model_copy(update={"digest": claim.base_digest}))
     network = _network(claim.spec.model_dump_json(), claim.components).to(place.device)
     steps = claim.spec.training.local_steps
 
     def on_step(done: int) -> None:
+        crash_point("worker.training")
         hold.check(min(done / steps, 1.0))
 
     return Trainer(place.name, claim.spec, network, place.data(claim.spec, base), on_step)

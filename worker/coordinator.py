@@ -30,7 +30,7 @@ class WithdrawnError(Exception):
 class Hold:
     """A held assignment: its lease is renewed in the background while work goes on.
 
-    Counts what travels. `check` raises WithdrawnError as soon as the work is in vain.
+    Counts what it fetches. `check` raises WithdrawnError as soon as the work is in vain.
     """
 
     def __init__(
@@ -45,13 +45,12 @@ class Hold:
         self._withdrawn: str | None = None
         self._started = time.monotonic()
         self._bytes_down = 0
-        self._bytes_up = 0
 
     @property
     def traffic(self) -> Traffic:
-        """What travelled so far, and how long it took."""
+        """What was fetched so far, and how long all took."""
         seconds = time.monotonic() - self._started
-        return Traffic(bytes_down=self._bytes_down, bytes_up=self._bytes_up, seconds=seconds)
+        return Traffic(bytes_down=self._bytes_down, seconds=seconds)
 
     def check(self, progress: float) -> None:
         """Note the progress (0 to 1). Raises WithdrawnError when there is no reason to go on."""
@@ -78,10 +77,13 @@ class Hold:
         """Say what the components of the job are."""
         self._api.catalogue(self.claim.assignment_id, catalogue)
 
-    def push(self, components: Mapping[str, str]) -> None:
-        """Upload the named artifacts of the cache as components of this assignment."""
+    def push(self, components: Mapping[str, str]) -> int:
+        """Upload the named artifacts of the cache as components of this assignment.
+
+        Returns their bytes, whether they are sent now or were before an interruption.
+        """
         if not components:
-            return
+            return 0
         paths = {name: self._cache.open_path(sha) for name, sha in components.items()}
         wishes = {
             name: UploadWish(sha256=components[name], n_bytes=path.stat().st_size)
@@ -96,7 +98,7 @@ class Hold:
         )
         view = self._api.announce(create)
         self._api.upload(view, [paths[name] for name in view.components])
-        self._bytes_up += view.n_bytes - view.offset
+        return view.n_bytes
 
     @contextmanager
     def renewed(self) -> Iterator[None]:

@@ -1,35 +1,18 @@
-"""Serving one or several clients (or the planner) from one process: claim, do, report."""
+"""Serving one or several clients (or the planner) from one process: claim, do, claim again."""
 
 import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
-
 from shared.api_client import ApiClient, ApiError
-from shared.artifacts import ArtifactError
-from shared.messages import Claim, Failure, FailureCode
-from worker.assignments import perform
-from worker.coordinator import Hold, WithdrawnError
+from shared.crash_points import crash_point
+from worker.attempt import Attempt
 from worker.data.client_file import offer
-from worker.data.rows import DataError
-from worker.models.base import BaseError
-from worker.state import StateError
-from worker.training.loop import DivergedError
+from worker.journal import Entry, Stage, held_by
 from worker.workplace import Workplace
 
 log = logging.getLogger("tapestry.worker")
-
-_FAILURES: Mapping[type[Exception], FailureCode] = {
-    DivergedError: FailureCode.DIVERGED,
-    DataError: FailureCode.BAD_DATA,
-    BaseError: FailureCode.BASE_MISMATCH,
-    StateError: FailureCode.STATE_MISMATCH,
-    ArtifactError: FailureCode.REFUSED,
-    MemoryError: FailureCode.OUT_OF_MEMORY,
-    torch.OutOfMemoryError: FailureCode.OUT_OF_MEMORY,
-}
 
 
 @dataclass(frozen=True)
@@ -56,73 +39,50 @@ class Host:
                 log.info("%s is offered", name)
 
     def work(self, name: str) -> None:
-        """Do all that there is to do for one member."""
+        """Do all that there is to do for one member, what was interrupted first."""
         with self._busy:
-            while not self.stopping.is_set() and self._work_once(name):
+            while not self.stopping.is_set() and self._work_once(self.members[name]):
                 pass
 
     def poll(self, interval_s: float) -> None:
-        """Ask for all members' work now and then, until the host stops."""
-        while not self.stopping.wait(interval_s):
+        """Ask for all members' work at once and then now and then, until the host stops."""
+        while not self.stopping.is_set():
             for name in self.members:
-                self.work(name)
+                try:
+                    self.work(name)
+                except Exception:
+                    log.exception("%s: cannot work now", name)
+            self.stopping.wait(interval_s)
 
-    def _work_once(self, name: str) -> bool:
-        """Whether there was an assignment, done or not."""
-        member = self.members[name]
+    def _work_once(self, member: Member) -> bool:
+        """Whether an assignment came to an end, so that there may be another."""
+        entry = member.place.journal.read()
+        if entry is not None and entry.stage in {Stage.UPLOADED, Stage.ACCEPTED}:
+            return Attempt(member.api, member.place, entry, None, self.stopping).run()
         try:
-            claim = member.api.claim()
+            claim = member.api.claim(None if entry is None else entry.held)
         except ApiError as error:
-            log.warning("%s cannot claim: %s", name, error)
+            log.warning("%s cannot claim: %s", member.place.name, error)
             return False
+        if entry is not None and (claim is None or held_by(claim) != entry.held):
+            log.warning("%s: what was in hand is no longer wanted", member.place.name)
+            member.place.journal.clear()
+            entry = None
         if claim is None:
             return False
-        self._do(claim, member)
-        return True
-
-    def _do(self, claim: Claim, member: Member) -> None:
-        place = member.place
-        label = f"{place.name} {claim.kind} job {claim.job_id} round {claim.round}"
-        log.info("%s: begins, attempt %d", label, claim.lease.attempt)
-        hold = Hold(member.api, claim, place.cache, self.stopping)
-        try:
-            with hold.renewed():
-                result, store = perform(claim, place, hold)
-                member.api.result(claim.assignment_id, result)
-            digest = getattr(result, "state_digest", None)
-            if store is not None and digest is not None:
-                store.promote(digest)
-            log.info("%s: done in %.1f s", label, hold.traffic.seconds)
-        except WithdrawnError as error:
-            log.warning("%s: given up: %s", label, error)
-        except ApiError as error:
-            log.warning("%s: not reported: %s", label, error)
-            if 400 <= error.problem.status < 500:
-                self._fail(claim, member, FailureCode.REFUSED, str(error))
-        except Exception as error:
-            log.exception("%s: failed", label)
-            self._fail(claim, member, _code(error), _sentence(error))
-
-    def _fail(self, claim: Claim, member: Member, code: FailureCode, message: str) -> None:
-        lease = claim.lease
-        failure = Failure(
-            lease_id=lease.id, attempt=lease.attempt, code=code, message=message[:2000]
-        )
-        try:
-            member.api.failure(claim.assignment_id, failure)
-        except ApiError as error:
-            log.warning("the failure was not reported: %s", error)
+        crash_point("worker.answered")
+        begun = Entry.of(claim) if entry is None else _resumed(entry, member.place)
+        return Attempt(member.api, member.place, begun, claim, self.stopping).run()
 
 
-def _code(error: Exception) -> FailureCode:
-    for kind, code in _FAILURES.items():
-        if isinstance(error, kind):
-            return code
-    return FailureCode.INTERNAL
+def _resumed(entry: Entry, place: Workplace) -> Entry:
+    """Where to go on: with what is computed, if all of it is still there."""
+    return (
+        entry if entry.stage is Stage.TRAINED and _is_whole(entry, place) else entry.begun_again()
+    )
 
 
-def _sentence(error: Exception) -> str:
-    """What the coordinator hears; unexpected errors may quote data and stay in the worker's log."""
-    if _code(error) is FailureCode.INTERNAL:
-        return f"unexpected {type(error).__name__}: see this worker's log"
-    return str(error) or type(error).__name__
+def _is_whole(entry: Entry, place: Workplace) -> bool:
+    state = entry.state_digest
+    here = state is None or place.personal_store(entry.job_id).holds(state)
+    return here and not place.cache.missing(entry.uploads.values())

@@ -10,16 +10,15 @@ from worker.models.network import Network
 
 
 def plan(claim: Claim, cache: ArtifactStore, hold: Hold) -> PlanResult:
-    """Build all components of the job from its seed, say what they are, upload them.
+    """Build all components of the job from its seed, say what they are, keep them.
 
-    Raises BaseError, ApiError, WithdrawnError.
+    Raises BaseError, ApiError.
     """
     network = Network(
         claim.spec, load_base(claim.spec.model), [parse(name) for name in claim.components]
     )
     hold.describe(catalogue(network))
     manifest = initial_version(network, cache)
-    hold.push(manifest)
     lease = claim.lease
     return PlanResult(
         lease_id=lease.id, attempt=lease.attempt, components=manifest, traffic=hold.traffic

@@ -63,6 +63,13 @@ class PersonalStore:
         sha = digest([text])
         return sha if self._store.has(sha) else self._store.write([text])
 
+    def holds(self, sha256: str) -> bool:
+        """Whether a saved state is here with all its components."""
+        if not self._store.has(sha256):
+            return False
+        parts = self._manifest(sha256).models.values()
+        return not self._store.missing(sha for each in parts for sha in each.values())
+
     def promote(self, sha256: str) -> None:
         """Make a saved state the current one and drop what it does not hold."""
         if self._pointer.is_file() and self._pointer.read_text() == sha256:

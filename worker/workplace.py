@@ -11,6 +11,7 @@ from shared.artifacts import ArtifactStore
 from shared.job_spec import JobSpec
 from worker.data.client_file import ClientFile
 from worker.data.loader import TaskData, load_task
+from worker.journal import Journal
 from worker.models.base import Base
 from worker.state import PersonalStore
 
@@ -29,6 +30,11 @@ class Workplace:
     def personal_store(self, job: UUID) -> PersonalStore:
         """The personal states of this client in one job."""
         return PersonalStore(self.root / "personal" / self.name / str(job))
+
+    @property
+    def journal(self) -> Journal:
+        """What this principal has in hand."""
+        return Journal(self.root / "journals" / f"{self.name}.json")
 
     def data(self, spec: JobSpec, base: Base) -> Mapping[str, TaskData]:
         """The client's data for its tasks of the job, decoded once. Raises DataError."""

@@ -13,10 +13,13 @@ from server.examples import (
     ASSIGNMENT,
     CATALOGUE,
     CLAIM,
+    CLAIM_REQUEST,
     FAILED_ASSIGNMENT,
     FAILURE,
     HEARTBEAT,
     HEARTBEAT_REPLY,
+    HELD,
+    RELEASED_ASSIGNMENT,
     RESULT,
 )
 from server.updates.catalogue import put_catalogue
@@ -24,18 +27,15 @@ from shared.messages import (
     AssignmentResult,
     Catalogue,
     Claim,
+    ClaimRequest,
     Failure,
     Heartbeat,
     HeartbeatReply,
-    Message,
+    HeldLease,
 )
 from shared.views import AssignmentView
 
 router = APIRouter(prefix="/v1", tags=["assignments"])
-
-
-class ClaimRequest(Message):
-    """Nothing: the key says who claims."""
 
 
 @router.post(
@@ -51,10 +51,20 @@ class ClaimRequest(Message):
 def claim(
     app: App,
     principal: Worker,
-    _: Annotated[ClaimRequest | None, Body(description="Nothing.", examples=[{}])] = None,
+    request: Annotated[
+        ClaimRequest | None,
+        Body(
+            description="What the worker still has in hand, if anything.", examples=[CLAIM_REQUEST]
+        ),
+    ] = None,
 ) -> Claim | Response:
-    """Lease the caller's most urgent assignment, with all that it takes to do it."""
-    return service.claim(app, principal) or Response(status_code=204)
+    """Lease the caller's most urgent assignment, with all that it takes to do it.
+
+    A worker that was interrupted shows the lease that it held. If that is still the current one,
+    it is renewed and the answer is the same attempt again; if not, this is a claim like any other.
+    """
+    held = None if request is None else request.held
+    return service.claim(app, principal, held) or Response(status_code=204)
 
 
 @router.post(
@@ -106,6 +116,25 @@ def failure(
     """Report that the assignment could not be done, and why."""
     with app.sessions.begin() as session:
         return results.fail(session, principal, assignment_id, reason, app.settings.retry_delay)
+
+
+@router.post(
+    "/assignments/{assignment_id}/release",
+    summary="Give an assignment back",
+    responses={
+        **example(RELEASED_ASSIGNMENT, "It waits to be claimed again."),
+        **problems(404, 409),
+    },
+)
+def release(
+    assignment_id: UUID,
+    lease: Annotated[HeldLease, Body(examples=[HELD])],
+    app: App,
+    principal: Worker,
+) -> AssignmentView:
+    """Give an assignment back undone, as a worker does that stops: the attempt does not count."""
+    with app.sessions.begin() as session:
+        return results.release(session, principal, assignment_id, lease)
 
 
 @router.put(

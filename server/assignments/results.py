@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from server.aggregation import component_weight
 from server.assignments.repository import own_locked, uploaded
-from server.assignments.service import assignment_view, held_locked, is_current
+from server.assignments.service import assignment_view, held_locked, is_current, tries
 from server.auth import Principal
 from server.database import to_json
 from server.errors import ProblemError, stale_lease
@@ -24,6 +24,7 @@ from shared.messages import (
     ClientOffer,
     EvaluateResult,
     Failure,
+    HeldLease,
     PersonalizeResult,
     PlanResult,
     TrainResult,
@@ -148,18 +149,39 @@ def fail(
     """
     job, row = held_locked(session, principal, assignment_id, failure)
     spec = JobSpec.model_validate(job.spec)
-    again = failure.code in RETRYABLE and row.attempt < spec.rounds.max_attempts
+    again = failure.code in RETRYABLE and tries(row) < spec.rounds.max_attempts
     target = AssignmentState.QUEUED if again else AssignmentState.FAILED
     transition(session, row, target, code=failure.code, reason=failure.message)
     row.failure_code = failure.code
     row.failure_message = failure.message
     row.lease_id = uuid4()
     if again:
-        row.not_before = func.now() + min(first_delay * 2 ** (row.attempt - 1), _LONGEST_DELAY)
-        row.hint_at = row.not_before
-        row.hints = 0
-        wake(session, row)
+        _offer_again(session, row, min(first_delay * 2 ** (tries(row) - 1), _LONGEST_DELAY))
     else:
         ask_advance(session, job)
     session.flush()
     return assignment_view(row)
+
+
+def release(
+    session: Session, principal: Principal, assignment_id: UUID, held: HeldLease
+) -> AssignmentView:
+    """Queue an assignment again whose worker stops before it is done: the attempt does not count.
+
+    Raises ProblemError (404, 409).
+    """
+    _, row = held_locked(session, principal, assignment_id, held)
+    transition(session, row, AssignmentState.QUEUED, released=True)
+    row.released += 1
+    row.lease_id = uuid4()
+    row.progress = 0.0
+    _offer_again(session, row, timedelta(0))
+    session.flush()
+    return assignment_view(row)
+
+
+def _offer_again(session: Session, row: Assignment, delay: timedelta) -> None:
+    row.not_before = func.now() + delay
+    row.hint_at = row.not_before
+    row.hints = 0
+    wake(session, row)

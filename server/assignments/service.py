@@ -10,7 +10,7 @@ from server.assignments import repository
 from server.auth import Principal
 from server.context import Context
 from server.database import lock_job
-from server.errors import stale_lease
+from server.errors import ProblemError, stale_lease
 from server.jobs.service import failure_view
 from server.lifecycle import transition
 from server.outbox import ask_advance
@@ -20,6 +20,7 @@ from shared.messages import (
     Claim,
     Heartbeat,
     HeartbeatReply,
+    HeldAssignment,
     HeldLease,
     Instruction,
     Lease,
@@ -30,8 +31,18 @@ from shared.views import AssignmentView
 _ENDED = JOB_TERMINAL | {JobState.CANCELLING}
 
 
-def claim(context: Context, principal: Principal) -> Claim | None:
-    """Lease the caller's most urgent assignment; None when there is nothing to do."""
+def claim(
+    context: Context, principal: Principal, held: HeldAssignment | None = None
+) -> Claim | None:
+    """Lease the caller's most urgent assignment; None when there is nothing to do.
+
+    The attempt that the caller still holds comes first.
+    """
+    if held is not None:
+        with context.sessions.begin() as session:
+            taken_over = _take_over(session, principal, held, context.settings.lease)
+        if taken_over is not None:
+            return taken_over
     with context.sessions.begin() as session:
         candidates = repository.claimable(session, principal)
     for job_id, assignment_id in candidates:
@@ -40,6 +51,31 @@ def claim(context: Context, principal: Principal) -> Claim | None:
         if claimed is not None:
             return claimed
     return None
+
+
+def _take_over(
+    session: Session, principal: Principal, held: HeldAssignment, lease: timedelta
+) -> Claim | None:
+    """The same attempt for a worker that was interrupted; None when it is no longer its own."""
+    try:
+        job, row = repository.own_locked(session, principal, held.assignment_id)
+    except ProblemError:
+        return None
+    if job.state in _ENDED or not _renew(session, row, held, lease):
+        return None
+    return _claim_message(session, job, row, JobSpec.model_validate(job.spec), lease)
+
+
+def _renew(session: Session, row: Assignment, held: HeldLease, lease: timedelta) -> bool:
+    """Extend the locked assignment's lease, if it is current and the client has no other."""
+    if not is_current(row, held):
+        return False
+    if row.state is AssignmentState.SUSPECT:
+        if repository.holds_lease(session, row.client_id):
+            return False
+        transition(session, row, AssignmentState.LEASED, resumed=True)
+    row.lease_until = func.now() + lease
+    return True
 
 
 def _claim_one(
@@ -55,7 +91,7 @@ def _claim_one(
     if row is None:
         return None
     spec = JobSpec.model_validate(job.spec)
-    if row.attempt >= spec.rounds.max_attempts:
+    if tries(row) >= spec.rounds.max_attempts:
         _exhausted(session, job, row)
         return None
     transition(session, row, AssignmentState.LEASED, attempt=row.attempt + 1)
@@ -66,8 +102,13 @@ def _claim_one(
 def _exhausted(session: Session, job: Job, row: Assignment) -> None:
     transition(session, row, AssignmentState.FAILED, code="attempts_exhausted")
     row.failure_code = "attempts_exhausted"
-    row.failure_message = f"{row.attempt} attempts ended without a result: look at the worker's log"
+    row.failure_message = f"{tries(row)} attempts ended without a result: look at the worker's log"
     ask_advance(session, job)
+
+
+def tries(row: Assignment) -> int:
+    """How many attempts count: those that no worker gave back."""
+    return row.attempt - row.released
 
 
 def _lease(session: Session, row: Assignment, lease: timedelta) -> None:
@@ -122,12 +163,8 @@ def heartbeat(
     job, row = repository.own_locked(session, principal, assignment_id)
     if job.state in _ENDED or row.state is AssignmentState.CANCELLED:
         return HeartbeatReply(instruction=Instruction.CANCEL, lease_seconds=0)
-    resumes = row.state is AssignmentState.SUSPECT
-    if not is_current(row, beat) or (resumes and repository.holds_lease(session, row.client_id)):
+    if not _renew(session, row, beat, lease):
         return HeartbeatReply(instruction=Instruction.STALE, lease_seconds=0)
-    if resumes:
-        transition(session, row, AssignmentState.LEASED, resumed=True)
-    row.lease_until = func.now() + lease
     row.progress = beat.progress
     return HeartbeatReply(instruction=Instruction.CONTINUE, lease_seconds=lease.total_seconds())
 

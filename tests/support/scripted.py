@@ -89,9 +89,10 @@ class Caller:
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
-    def claim(self) -> Json | None:
-        """The next assignment, if there is one."""
-        claimed: Json | None = self.ok("POST", "/v1/assignments:claim")
+    def claim(self, shown: Json | None = None) -> Json | None:
+        """The next assignment, if there is one; the one of the claim that is shown comes first."""
+        more = {} if shown is None else {"json": {"held": held_assignment(shown)}}
+        claimed: Json | None = self.ok("POST", "/v1/assignments:claim", **more)
         return claimed
 
     def upload(self, claim: Json, files: Mapping[str, bytes]) -> Response:
@@ -116,11 +117,15 @@ def held(claim: Json) -> Json:
     return {"lease_id": claim["lease"]["id"], "attempt": claim["lease"]["attempt"]}
 
 
+def held_assignment(claim: Json) -> Json:
+    """The assignment and the lease of a claim."""
+    return {**held(claim), "assignment_id": claim["assignment_id"]}
+
+
 def wish(claim: Json, files: Mapping[str, bytes]) -> Json:
     """The announcement of an upload."""
     return {
-        **held(claim),
-        "assignment_id": claim["assignment_id"],
+        **held_assignment(claim),
         "components": {n: {"sha256": sha(data), "n_bytes": len(data)} for n, data in files.items()},
     }
 

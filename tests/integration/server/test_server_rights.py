@@ -43,6 +43,7 @@ RIGHTS = {
     "POST /v1/assignments/{assignment_id}/heartbeat": WORKERS,
     "POST /v1/assignments/{assignment_id}/result": WORKERS,
     "POST /v1/assignments/{assignment_id}/failure": WORKERS,
+    "POST /v1/assignments/{assignment_id}/release": WORKERS,
     "PUT /v1/assignments/{assignment_id}/catalogue": {"planner"},
     "POST /v1/uploads": WORKERS,
     "GET /v1/uploads/{upload_id}": WORKERS,

@@ -1,0 +1,146 @@
+"""A worker that is killed at any point, twice, or told to stop, changes nothing of the outcome."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from cli.stack.processes import Processes
+from cli.stack.settings import StackSettings
+from shared.api_client import ApiClient
+from shared.crash_points import WORKER_POINTS
+from shared.job_spec import JobSpec
+from shared.states import JOB_TERMINAL, AssignmentState, JobState
+from tests.support import federation, small
+from tests.support.unattended import Unattended
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+
+KILLED = -9
+CLIENTS = ["c01", "c02"]
+# The planner trains nothing and has no personal state.
+PLANNER_POINTS = [name for name in WORKER_POINTS if name != "worker.training"]
+
+
+@pytest.fixture(scope="module")
+def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Unattended]:
+    settings = StackSettings(
+        state=server_directory / "unattended",
+        logs=server_directory / "unattended-logs",
+        client_files=tuple(client_files[:2]),
+        durable=False,
+    )
+    with Processes() as own, Unattended(own, settings) as running:
+        worker = running.start_worker()  # the clients must have made an offer
+        running.wait_for_offers()
+        end(worker)
+        yield running
+
+
+def wait_for(condition: Callable[[], bool], within_s: float = 60) -> None:
+    end = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def end(worker: Any) -> None:
+    """Tell a worker to stop: it does so soon and in peace."""
+    worker.terminate()
+    worker.join(10)
+    assert worker.exitcode == 0
+
+
+def spec(name: str, **changes: Any) -> JobSpec:
+    tasks = {task: small.SPEC["tasks"][task] for c in CLIENTS for task in federation.CLIENTS[c]}
+    return small.spec(name=name, clients=CLIENTS, tasks=tasks, **changes)
+
+
+def outcome(api: ApiClient, job: UUID) -> Any:
+    """What must not depend on any kill: all versions, all decisions, all scores."""
+    wait_for(lambda: api.job(job).state in JOB_TERMINAL)
+    assert api.job(job).state is JobState.SUCCEEDED, api.job(job).failure
+    report = api.report(job)
+    versions = [api.version(job, v.number).manifest for v in api.versions(job).items]
+    hashes = [{name: entry.sha256 for name, entry in each.items()} for each in versions]
+    return hashes, report.replacements, report.scores
+
+
+@pytest.fixture(scope="module")
+def undisturbed(stack: Unattended) -> Any:
+    """The outcome when a worker is started as a user does, polls, and is left in peace."""
+    worker = stack.start_command()
+    with stack.client() as api:
+        result = outcome(api, api.submit(spec("undisturbed"), "undisturbed").id)
+    worker.process.terminate()
+    assert worker.process.wait(10) == 0
+    stack.processes.stop(worker)
+    return result
+
+
+def test_a_job_needs_no_broker(undisturbed: Any) -> None:
+    versions, _, scores = undisturbed
+    assert len(versions) == 3
+    assert scores
+
+
+@pytest.mark.parametrize("point", WORKER_POINTS)
+def test_a_worker_killed_twice_at_a_point_ends_with_the_same_bits(
+    stack: Unattended, undisturbed: Any, point: str
+) -> None:
+    with stack.client() as api:
+        job = api.submit(spec(point), point).id
+        for hit in (1, 2):
+            worker = stack.start_worker(crash=f"{point}:{hit}")
+            worker.join(60)
+            assert worker.exitcode == KILLED
+        worker = stack.start_worker()
+        assert outcome(api, job) == undisturbed
+    end(worker)
+
+
+def test_a_planner_killed_at_every_point_in_turn_plans_the_same(
+    stack: Unattended, undisturbed: Any
+) -> None:
+    stack.stop_planner()
+    try:
+        with stack.client() as api:
+            job = api.submit(spec("planner"), "planner").id
+            for point in PLANNER_POINTS:
+                planner = stack.start_worker("planner", f"{point}:1")
+                planner.join(60)
+                assert planner.exitcode == KILLED, point
+    finally:
+        stack.start_planner()
+    worker = stack.start_worker()
+    with stack.client() as api:
+        assert outcome(api, job) == undisturbed
+    end(worker)
+
+
+@pytest.mark.parametrize("broker", [False, True])
+def test_a_worker_that_is_told_to_stop_gives_its_assignment_back(
+    stack: Unattended, *, broker: bool
+) -> None:
+    training = {**small.SPEC["training"], "local_steps": 100_000}
+    worker = stack.start_worker(broker=broker)
+    with stack.client() as api:
+        job = api.submit(spec("endless", training=training), f"endless-{broker}").id
+
+        def kinds() -> list[str]:
+            return [event.kind for event in api.events(job).items]
+
+        if broker:
+            log = stack.settings.logs / "clients.log"
+            wait_for(lambda: " ready." in log.read_text())  # Celery listens
+        wait_for(lambda: any(a.progress > 0 for r in api.rounds(job).items for a in r.assignments))
+        end(worker)
+        (training_round,) = api.rounds(job).items
+        assert {a.state for a in training_round.assignments} == {AssignmentState.QUEUED}
+        assert {a.attempt for a in training_round.assignments} == {0, 1}
+        assert kinds()[-1] == "assignment.queued"
+        api.cancel(job)
+        wait_for(lambda: api.job(job).state in JOB_TERMINAL)

@@ -1,0 +1,85 @@
+"""A stack whose workers a test starts, kills and starts again by itself, fast and without a broker.
+
+The workers are processes of their own that run `worker.__main__.main`, forked from a process that
+has imported it already: a start takes no seconds for torch.
+"""
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from cli.stack.processes import Child
+from cli.stack.stack import Stack
+from shared.crash_points import VARIABLE
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["worker.__main__"])
+_BROKER = "TAPESTRY_REDIS_URL"
+
+
+class Unattended(Stack):
+    """Postgres, API, coordinator and a planner that polls; leases are short."""
+
+    def start_worker(
+        self, role: str = "clients", crash: str = "", *, broker: bool = False
+    ) -> ForkServerProcess:
+        """Start a worker that is to die at a crash point, if one is named."""
+        env = self._worker_env("planner" if role == "planner" else "worker", self.settings.clients)
+        if broker:
+            env[_BROKER] = self._server_env[_BROKER]
+        if crash:
+            env[VARIABLE] = crash
+        log = self.settings.logs / f"{role}.log"
+        process = _FORKS.Process(target=_work, args=(role, env, log), daemon=True)
+        process.start()
+        return process
+
+    def start_command(self) -> Child:
+        """Start `python -m worker clients`."""
+        env = self._worker_env("worker", self.settings.clients)
+        command = self._command("worker", ["worker", "clients"], env)
+        return self.processes.start(command, self.settings.logs / "worker.log")
+
+    def stop_planner(self) -> None:
+        """End the stack's own planner."""
+        (planner,) = (c for c in self._children if c.command.name == "process planner")
+        self._children.remove(planner)
+        self.processes.stop(planner)
+
+    def start_planner(self) -> None:
+        """Start the stack's own planner."""
+        self._spawn("planner", ["worker", "planner"], self._worker_env("planner", {}))
+
+    def _start_servers(self) -> None:
+        super()._start_servers()
+        self._server_env |= {"TAPESTRY_LEASE": "PT3S", "TAPESTRY_RETRY_DELAY": "PT0S"}
+
+    def _start_workers(self) -> None:
+        """A test does."""
+
+    def _worker_env(self, name: str, clients: Mapping[str, Path]) -> dict[str, str]:
+        env = super()._worker_env(name, clients)
+        del env[_BROKER]
+        return {**env, "TAPESTRY_POLL_S": "0.1"}
+
+
+def _work(role: str, env: Mapping[str, str], log: Path) -> None:
+    from worker.__main__ import main  # noqa: PLC0415  # the process that forks has imported it
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.update(env)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    main(role)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,153 @@
+"""What becomes of a computed assignment when the worker stops, or the server is away or refuses."""
+
+import threading
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from shared.api_client import ApiClient, ApiError
+from shared.artifacts import ArtifactStore
+from shared.messages import (
+    AssignmentKind,
+    Claim,
+    EvaluateResult,
+    HeldAssignment,
+    Lease,
+    TrainResult,
+    UploadView,
+)
+from shared.views import Problem
+from tests.support import small
+from worker.attempt import Attempt
+from worker.host import Host, Member
+from worker.journal import Entry, Stage
+from worker.workplace import Workplace
+
+pytestmark = pytest.mark.unit
+
+LEASE = Lease(id=UUID(int=1), attempt=1, seconds=60)
+HELD = HeldAssignment(assignment_id=UUID(int=2), lease_id=LEASE.id, attempt=LEASE.attempt)
+CLAIM = Claim(
+    assignment_id=HELD.assignment_id,
+    kind=AssignmentKind.TRAIN,
+    job_id=UUID(int=3),
+    spec=small.spec(),
+    lease=LEASE,
+    round=1,
+    components=("proj",),
+)
+
+
+class Server:
+    """Stands for the API: notes what it is asked, and refuses one thing with a status."""
+
+    def __init__(self, refused: str = "", status: int = 0) -> None:
+        self.asked: list[str] = []
+        self.claimed: Claim | None = None
+        self._refused = refused
+        self._status = status
+
+    def __getattr__(self, name: str) -> Any:
+        def answer(*_: object) -> Any:
+            self.asked.append(name)
+            if name == self._refused:
+                raise ApiError(problem(self._status))
+            if name == "claim":
+                claimed, self.claimed = self.claimed, None
+                return claimed
+            return UploadView(id=uuid4(), components=("proj",), offset=0, n_bytes=3, complete=False)
+
+        return answer
+
+
+def problem(status: int) -> Problem:
+    return Problem(type="urn:x", title="x", status=status, code="x", detail="no", errors=())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    return Workplace("c01", ArtifactStore(tmp_path / "cache", durable=False), tmp_path)
+
+
+def trained(place: Workplace) -> Entry:
+    lease = {"lease_id": LEASE.id, "attempt": LEASE.attempt}
+    result = TrainResult(**lease, components={"proj": place.cache.write([b"abc"])}, losses={})
+    return Entry(held=HELD, job_id=CLAIM.job_id, stage=Stage.TRAINED, result=result)
+
+
+def run(server: Any, place: Workplace, entry: Entry, *, stopping: bool = False) -> bool:
+    stop = threading.Event()
+    if stopping:
+        stop.set()
+    return Attempt(server, place, entry, CLAIM, stop).run()
+
+
+def resume(server: Server, place: Workplace) -> None:
+    api: ApiClient = server  # type: ignore[assignment]  # it stands for it
+    Host({"c01": Member(api, place)}).work("c01")
+
+
+def test_what_is_computed_is_delivered_even_when_the_worker_stops(place: Workplace) -> None:
+    server = Server()
+    assert run(server, place, trained(place), stopping=True)
+    assert server.asked == ["announce", "upload", "result"]
+    assert place.journal.read() is None
+
+
+def test_what_is_not_computed_is_given_back_when_the_worker_stops(place: Workplace) -> None:
+    server = Server()
+    assert run(server, place, Entry.of(CLAIM), stopping=True)
+    assert server.asked == ["release"]
+    assert place.journal.read() is None
+
+
+@pytest.mark.parametrize(
+    ("refused", "stage"), [("announce", Stage.TRAINED), ("result", Stage.UPLOADED)]
+)
+@pytest.mark.parametrize("status", [0, 401, 500, 503])
+def test_what_cannot_be_delivered_now_waits_in_the_journal(
+    place: Workplace, refused: str, stage: Stage, status: int
+) -> None:
+    assert not run(Server(refused, status), place, trained(place))
+    entry = place.journal.read()
+    assert entry is not None
+    assert entry.stage is stage
+    server = Server()
+    server.claimed = CLAIM if stage is Stage.TRAINED else None
+    resume(server, place)
+    assert "result" in server.asked
+    assert place.journal.read() is None
+
+
+@pytest.mark.parametrize("refused", ["announce", "result"])
+def test_what_the_server_refuses_is_dropped(place: Workplace, refused: str) -> None:
+    server = Server(refused, 409)
+    assert run(server, place, trained(place))
+    assert server.asked[-1] == "failure"
+    assert place.journal.read() is None
+
+
+def test_an_assignment_that_never_ends_is_a_failure_in_the_end(place: Workplace) -> None:
+    entry = Entry.of(CLAIM).begun_again().begun_again().begun_again()
+    server = Server()
+    assert run(server, place, entry)
+    assert server.asked == ["failure"]
+
+
+def test_what_is_no_longer_wanted_is_dropped(place: Workplace) -> None:
+    place.journal.write(trained(place))
+    server = Server()
+    resume(server, place)
+    assert server.asked == ["claim"]
+    assert place.journal.read() is None
+
+
+def test_what_was_accepted_unheard_is_only_reported_again(place: Workplace) -> None:
+    lease = {"lease_id": LEASE.id, "attempt": LEASE.attempt}
+    result = EvaluateResult(**lease, scores={})
+    place.journal.write(Entry(held=HELD, job_id=CLAIM.job_id, stage=Stage.UPLOADED, result=result))
+    server = Server()
+    resume(server, place)
+    assert server.asked == ["result", "claim"]

@@ -1,0 +1,134 @@
+"""What a principal has in hand, written down so that a kill at any moment costs little.
+
+One small file for each client (or the planner). A worker that starts again reads it, shows the
+lease to the server, and goes on where the file says.
+"""
+
+import logging
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+from uuid import UUID
+
+from pydantic import PositiveInt, ValidationError, model_validator
+
+from shared.job_spec import Sha256
+from shared.messages import (
+    AssignmentResult,
+    Claim,
+    HeldAssignment,
+    Message,
+    PlanResult,
+    TrainResult,
+)
+
+log = logging.getLogger("tapestry.worker")
+
+
+class Stage(StrEnum):
+    """The last step of an assignment that is done."""
+
+    CLAIMED = "claimed"
+    TRAINED = "trained"  # the result and all its files are on this disk
+    UPLOADED = "uploaded"
+    ACCEPTED = "accepted"
+
+
+class Entry(Message):
+    """An assignment in hand, and how far it has come."""
+
+    held: HeldAssignment
+    job_id: UUID
+    stage: Stage = Stage.CLAIMED
+    starts: PositiveInt = 1  # times that its computation was begun under this lease
+    result: AssignmentResult | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.stage is Stage.CLAIMED) != (self.result is None):
+            raise ValueError(f"stage {self.stage} does not fit the result")
+        return self
+
+    @classmethod
+    def of(cls, claim: Claim) -> Self:
+        """The entry of a claim that is just made."""
+        return cls(held=held_by(claim), job_id=claim.job_id)
+
+    @property
+    def outcome(self) -> AssignmentResult:
+        """The result. Raises ValueError before there is one."""
+        if self.result is None:
+            raise ValueError("nothing is computed yet")
+        return self.result
+
+    @property
+    def uploads(self) -> dict[str, Sha256]:
+        """Component -> artifact in the worker's cache, of what the result needs at the server."""
+        match self.outcome:
+            case PlanResult(components=components) | TrainResult(components=components):
+                return components
+            case _:
+                return {}
+
+    @property
+    def state_digest(self) -> Sha256 | None:
+        """The personal state to promote in the end, if any."""
+        digest: Sha256 | None = getattr(self.outcome, "state_digest", None)
+        return digest
+
+    def begun_again(self) -> "Entry":
+        """The same lease, with the computation ahead once more."""
+        return Entry(held=self.held, job_id=self.job_id, starts=self.starts + 1)
+
+
+def held_by(claim: Claim) -> HeldAssignment:
+    """Which assignment a claim holds, and under which lease."""
+    return HeldAssignment(
+        assignment_id=claim.assignment_id, lease_id=claim.lease.id, attempt=claim.lease.attempt
+    )
+
+
+class Journal:
+    """The file of one principal: the assignment in hand, or none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> Entry | None:
+        """What is in hand. A file that cannot be read counts as none."""
+        try:
+            return Entry.model_validate_json(self._path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            log.warning(
+                "the journal %s cannot be read (%s): what was in hand is claimed anew",
+                self._path,
+                type(error).__name__,
+            )
+            return None
+
+    def write(self, entry: Entry) -> None:
+        """Replace what is in hand, durably: after a crash it is the old entry or the new one."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        part = self._path.with_suffix(".part")
+        with part.open("wb") as file:
+            file.write(entry.model_dump_json().encode())
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(self._path)
+        self._sync_directory()
+
+    def clear(self) -> None:
+        """Nothing is in hand any more."""
+        if self._path.exists():
+            self._path.unlink()
+            self._sync_directory()
+
+    def _sync_directory(self) -> None:
+        directory = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
