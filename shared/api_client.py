@@ -41,6 +41,7 @@ from shared.views import (
     VersionList,
     VersionView,
 )
+from shared.waiting import WaitingList
 
 B = TypeVar("B", bound=BaseModel)
 _RESULT: TypeAdapter[Any] = TypeAdapter(AssignmentResult)
@@ -113,6 +114,10 @@ class ApiClient:
     def cancel(self, job: UUID | str) -> JobView:
         """Cancel a job."""
         return self._send(JobView, "POST", f"/v1/jobs/{job}/cancel")
+
+    def waiting(self, job: UUID | str) -> WaitingList:
+        """Why a job, its round and its assignments wait."""
+        return self._send(WaitingList, "GET", f"/v1/jobs/{job}/waiting")
 
     def rounds(self, job: UUID | str) -> RoundList:
         """All rounds of a job."""

@@ -15,7 +15,7 @@ from server import examples
 from server.auth import check_scopes
 from server.lifecycle import Row, TransitionError, transition
 from server.tables import Assignment, Event, Job, Round
-from shared import messages, views
+from shared import messages, views, waiting
 from shared.job_spec import JobSpec
 from shared.states import AnyState, AssignmentState, JobState, RoundState, may_follow
 
@@ -113,6 +113,7 @@ EXAMPLES: dict[str, Any] = {
     "JOB_DETAIL": views.JobDetail,
     "JOBS": views.JobList,
     "EVENTS": views.EventList,
+    "WAITING": waiting.WaitingList,
     "OFFER": messages.ClientOffer,
     "CLIENT_CREATE": views.ClientCreate,
     "CLIENT": views.ClientView,

@@ -27,6 +27,7 @@ RIGHTS = {
     "GET /v1/jobs/{job_id}": VIEWERS,
     "POST /v1/jobs/{job_id}/cancel": OPERATORS,
     "GET /v1/jobs/{job_id}/events": VIEWERS,
+    "GET /v1/jobs/{job_id}/waiting": VIEWERS,
     "GET /v1/jobs/{job_id}/rounds": VIEWERS,
     "GET /v1/jobs/{job_id}/rounds/{number}": VIEWERS,
     "GET /v1/jobs/{job_id}/versions": VIEWERS,
