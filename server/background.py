@@ -25,6 +25,7 @@ from server.timer import (
     suspect_missed_leases,
 )
 from server.updates.service import drop_abandoned
+from server.watchdog import watch
 from shared.wakeups import ADVANCE, COORDINATOR_QUEUE, WORKER_ARGUMENTS
 
 _SWEEP = timedelta(minutes=1)
@@ -43,7 +44,11 @@ def loops(context: Context) -> tuple[Loop, ...]:
     period = context.settings.timer
     send = partial(dispatch, context.sessions, make_publish(context.settings.redis_url))
     quick = (partial(suspect_missed_leases, context), partial(hint_again, context))
-    sweep = (partial(prune, context.sessions), partial(drop_abandoned, context))
+    sweep = (
+        partial(prune, context.sessions),
+        partial(drop_abandoned, context),
+        partial(watch, context),
+    )
     return (
         Loop("leases", quick, period),
         Loop("send", (send,), period),

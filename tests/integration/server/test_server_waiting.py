@@ -1,10 +1,14 @@
 """Why jobs wait, over real rows."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from server.lifecycle import transition
+from server.tables import Job
 from server.timer import suspect_missed_leases
+from shared.states import JobState
 from tests.support.scripted import World, job_spec
 
 pytestmark = pytest.mark.integration
@@ -108,7 +112,8 @@ def test_an_ending_and_an_ended_job(pair: World, job: str) -> None:
 
 
 def test_a_paused_job_waits_for_its_operator(pair: World, job: str) -> None:
-    pair.execute("UPDATE jobs SET state = 'paused'")
+    with pair.context.sessions.begin() as session:
+        transition(session, session.get_one(Job, UUID(job)), JobState.PAUSED)
     waiting = pair.job(job)["waiting"]
     assert (waiting["cause"], waiting["owner"], waiting["until"]) == ("paused", "operator", None)
     assert set(causes(pair, job).values()) == {"paused"}
