@@ -25,6 +25,8 @@ from server.timer import (
     suspect_missed_leases,
 )
 from server.updates.service import drop_abandoned
+from server.upkeep.collect import Collector
+from server.upkeep.scrub import Scrub
 from server.watchdog import watch
 from shared.wakeups import ADVANCE, COORDINATOR_QUEUE, WORKER_ARGUMENTS
 
@@ -54,6 +56,7 @@ def loops(context: Context) -> tuple[Loop, ...]:
         Loop("send", (send,), period),
         Loop("advance", (partial(advance_due_jobs, context),), period),
         Loop("sweep", sweep, _SWEEP),
+        Loop("upkeep", (Collector(context).sweep, Scrub(context).sweep), _SWEEP),
     )
 
 

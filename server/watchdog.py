@@ -13,6 +13,7 @@ from server.context import Context
 from server.database import lock_job
 from server.lifecycle import record
 from server.tables import Assignment, Event, Job, Round
+from server.upkeep.scrub import damaged
 from shared.states import (
     ASSIGNMENT_ACTIVE,
     ASSIGNMENT_CLAIMABLE,
@@ -53,8 +54,8 @@ def find(session: Session, late: timedelta = LATE) -> list[Finding]:
 
 
 def findings(session: Session, late: timedelta = LATE) -> list[str]:
-    """What `find` finds, as sentences."""
-    return [finding.sentence for finding in find(session, late)]
+    """What `find` finds, and the artifacts that are damaged, as sentences."""
+    return [*(finding.sentence for finding in find(session, late)), *damaged(session).values()]
 
 
 def watch(context: Context) -> None:

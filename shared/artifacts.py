@@ -24,6 +24,10 @@ def digest(chunks: Iterable[bytes]) -> str:
     return sha.hexdigest()
 
 
+class CollectedError(ArtifactError):
+    """An artifact was deleted between being kept and being referred to."""
+
+
 class ArtifactStore:
     """Artifacts below one directory. Safe for any number of processes at once.
 

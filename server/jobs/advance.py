@@ -20,6 +20,7 @@ from server.rounds.collecting import Verdict, decide
 from server.rounds.repository import assignments, database_now, live_round
 from server.rounds.service import end_assignments, missing_quorum
 from server.tables import Job, Round
+from server.upkeep.collect import require_kept
 from shared.messages import AssignmentKind
 from shared.states import AssignmentState, JobState, RoundState
 
@@ -45,6 +46,9 @@ def _aggregate(context: Context, order: publishing.Order) -> bool:
     """Aggregate and publish; a failure is noted and tried again after a pause."""
     try:
         made = publishing.aggregate_round(context, order)
+        with context.sessions.begin() as session:
+            publishing.publish(session, order, made)
+            require_kept(context.store, made.values())
     except publishing.LeaseLostError:
         return WAIT
     except Exception as error:  # noqa: BLE001  # whatever it is, the round is tried again
@@ -52,8 +56,6 @@ def _aggregate(context: Context, order: publishing.Order) -> bool:
         with context.sessions.begin() as session:
             publishing.give_back(session, order, error)
         return WAIT
-    with context.sessions.begin() as session:
-        publishing.publish(session, order, made)
     return GO_ON
 
 

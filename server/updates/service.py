@@ -1,6 +1,7 @@
 """Announcing, receiving and completing uploads."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -12,12 +13,13 @@ from server.assignments.repository import uploaded
 from server.assignments.service import held_locked
 from server.auth import Principal
 from server.context import Context
-from server.errors import ProblemError, not_found, stale_lease
+from server.errors import ProblemError, not_found, stale_lease, unavailable
 from server.storage import check_space, disk_trouble, exclusive_part, part_path, part_size
 from server.tables import Assignment, Job, Upload
 from server.updates import repository
 from server.updates.validation import RefusedError, pieces, validate
-from shared.artifacts import ArtifactStore, digest
+from server.upkeep.collect import require_kept
+from shared.artifacts import ArtifactStore, CollectedError, digest
 from shared.job_spec import JobSpec, LocalAlgorithm
 from shared.messages import (
     AssignmentKind,
@@ -28,6 +30,9 @@ from shared.messages import (
 )
 from shared.states import ASSIGNMENT_HELD
 from shared.tensor_file import component_layout
+
+_TRIES = 3
+_log = logging.getLogger(__name__)
 
 
 def create(context: Context, principal: Principal, wish: UploadCreate) -> UploadView:
@@ -156,10 +161,20 @@ def complete(context: Context, upload: Upload, specs: Mapping[str, ComponentSpec
         part.unlink(missing_ok=True)
         _count_refusal(context, upload)
         raise ProblemError(422, error.code, str(error)) from error
-    _keep(context.store, part, upload)
-    view = _record(context, upload)
+    view = _keep_and_record(context, part, upload)
     part.unlink(missing_ok=True)
     return view
+
+
+def _keep_and_record(context: Context, part: Path, upload: Upload) -> UploadView:
+    """Again where a file was collected before it was recorded. Raises ProblemError (503, 507)."""
+    for _ in range(_TRIES):
+        _keep(context.store, part, upload)
+        try:
+            return _record(context, upload)
+        except CollectedError:
+            _log.warning("upload %s is kept again: a file of it was collected", upload.id)
+    raise unavailable("The upload could not be kept: announce it again.")
 
 
 def _keep(store: ArtifactStore, part: Path, upload: Upload) -> None:
@@ -180,6 +195,7 @@ def _record(context: Context, upload: Upload) -> UploadView:
         repository.add_components(session, row)
         row.completed_at = row.completed_at or func.now()
         session.flush()
+        require_kept(context.store, [wish["sha256"] for wish in row.components.values()])
         session.refresh(row)
         return upload_view(context.store, row)
 

@@ -44,8 +44,8 @@ def test_a_broken_row_is_noticed(trained: World, statement: str, broken: str) ->
 def test_a_broken_file_is_noticed(trained: World) -> None:
     path = trained.context.store.path(sha(component_bytes(4, 4, 4)))
     path.write_bytes(component_bytes(4, 4, 5))
-    with pytest.raises(AssertionError, match="I5 .* is damaged"):
+    with pytest.raises(AssertionError, match=r"I5 .* is damaged"):
         check(trained)
     path.unlink()
-    with pytest.raises(AssertionError, match="I5 .* is not there"):
+    with pytest.raises(AssertionError, match=r"I5 .* is not there"):
         check(trained)
