@@ -10,9 +10,11 @@ from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from server.assignments.repository import uploaded
+from server.assignments.results import refuse
 from server.assignments.service import held_locked
 from server.auth import Principal
 from server.context import Context
+from server.database import lock_job
 from server.errors import ProblemError, not_found, stale_lease, unavailable
 from server.storage import check_space, disk_trouble, exclusive_part, part_path, part_size
 from server.tables import Assignment, Job, Upload
@@ -30,6 +32,8 @@ from shared.messages import (
 )
 from shared.states import ASSIGNMENT_HELD
 from shared.tensor_file import component_layout
+
+MOST_REFUSALS = 2
 
 _TRIES = 3
 _log = logging.getLogger(__name__)
@@ -159,7 +163,7 @@ def complete(context: Context, upload: Upload, specs: Mapping[str, ComponentSpec
                 validate(file, name, specs[name], wish["sha256"])
     except RefusedError as error:
         part.unlink(missing_ok=True)
-        _count_refusal(context, upload)
+        _count_refusal(context, upload, error)
         raise ProblemError(422, error.code, str(error)) from error
     view = _keep_and_record(context, part, upload)
     part.unlink(missing_ok=True)
@@ -200,11 +204,18 @@ def _record(context: Context, upload: Upload) -> UploadView:
         return upload_view(context.store, row)
 
 
-def _count_refusal(context: Context, upload: Upload) -> None:
+def _count_refusal(context: Context, upload: Upload, error: RefusedError) -> None:
+    """Count it; bytes that were refused twice will not be better the third time."""
     with context.sessions.begin() as session:
+        assignment = session.get_one(Assignment, upload.assignment_id)
+        lock_job(session, assignment.job_id)
         row = session.get(Upload, upload.id, with_for_update=True)
-        if row is not None:
-            row.refusals += 1
+        if row is None:
+            return
+        row.refusals += 1
+        session.flush()
+        if repository.refusals(session, row.assignment_id) >= MOST_REFUSALS:
+            refuse(session, assignment, str(error))
 
 
 def drop_abandoned(context: Context) -> None:
