@@ -118,6 +118,9 @@ def _aggregating_step(
     if row.lease_until > database_now(session):
         job.due_at = func.least(row.lease_until, func.now() + _LOOK_AGAIN)
         return WAIT
+    if context.store.read_only:  # another coordinator may, or this one when it starts again
+        job.due_at = func.now() + _LOOK_AGAIN
+        return WAIT
     if row.attempt >= publishing.MAX_ATTEMPTS:
         fail_job(
             session,

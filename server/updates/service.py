@@ -16,12 +16,19 @@ from server.auth import Principal
 from server.context import Context
 from server.database import lock_job
 from server.errors import ProblemError, not_found, stale_lease, unavailable
-from server.storage import check_space, disk_trouble, exclusive_part, part_path, part_size
+from server.storage import (
+    check_space,
+    check_writable,
+    disk_trouble,
+    exclusive_part,
+    part_path,
+    part_size,
+)
 from server.tables import Assignment, Job, Upload
 from server.updates import repository
 from server.updates.validation import RefusedError, pieces, validate
 from server.upkeep.collect import require_kept
-from shared.artifacts import ArtifactStore, CollectedError, digest
+from shared.artifacts import FULL, ArtifactStore, CollectedError, digest
 from shared.job_spec import JobSpec, LocalAlgorithm
 from shared.messages import (
     AssignmentKind,
@@ -44,6 +51,7 @@ def create(context: Context, principal: Principal, wish: UploadCreate) -> Upload
 
     Raises ProblemError (404, 409, 422, 507).
     """
+    check_writable(context.store)
     with context.sessions.begin() as session:
         job, assignment = held_locked(session, principal, wish.assignment_id, wish)
         _check(job, assignment, wish)
@@ -145,6 +153,7 @@ def writable(
     with context.sessions.begin() as session:
         row = repository.own_upload(session, principal, upload_id)
         assignment = session.get_one(Assignment, row.assignment_id)
+        check_writable(context.store)
         if assignment.attempt != row.attempt or assignment.state not in ASSIGNMENT_HELD:
             raise stale_lease()
         return row, repository.specs_of(session, row)
@@ -182,12 +191,17 @@ def _keep_and_record(context: Context, part: Path, upload: Upload) -> UploadView
 
 
 def _keep(store: ArtifactStore, part: Path, upload: Upload) -> None:
-    """Keep each component of the stream under its hash. Raises ProblemError (503, 507)."""
+    """Keep each component of the stream under its hash. Raises ProblemError (503, 507).
+
+    A full disk leaves the stream, to be kept later; any other trouble of the disk drops it.
+    """
     try:
         with part.open("rb") as file:
             for wish in upload.components.values():
                 store.write(pieces(file, wish["n_bytes"]))
     except OSError as error:
+        if error.errno not in FULL:
+            part.unlink(missing_ok=True)
         raise disk_trouble(error) from error
 
 
