@@ -19,6 +19,7 @@ from cli.stack.errors import StackError
 from cli.stack.processes import Processes
 from cli.stack.settings import StackSettings, client_files
 from cli.stack.stack import Stack
+from cli.waiting import waiting_table
 from shared import spec_files
 from shared.api_client import ApiError
 from shared.job_spec import JobSpec
@@ -124,6 +125,17 @@ def watch(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None) 
         raise UsageError(
             f"the job ended {ended.job.state}" + (f": {failure.message}" if failure else "")
         )
+
+
+@app.command()
+def why(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
+    """Show why a job waits, for whom, until when, and what happens then."""
+    with Connection(url, key, key_file).open() as api:
+        found = api.waiting(job)
+        if found.items:
+            console().print(waiting_table(found))
+        else:
+            print(f"the job has {api.job(job).state}: it waits for nothing")
 
 
 @app.command()

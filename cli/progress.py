@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cli.waiting import Quiet
 from shared.api_client import ApiClient
 from shared.messages import TaskLosses
 from shared.states import JOB_TERMINAL, AssignmentState, JobState
@@ -106,10 +107,13 @@ Look = Callable[[], list[Progress]]
 def _show_table(
     now: Look, console: Console, check: Callable[[], None], began: float
 ) -> list[Progress]:
+    quietness = Quiet()
     with Live(console=console, auto_refresh=False) as live:
         while True:
             found = now()
-            live.update(table(found, time.monotonic() - began), refresh=True)
+            elapsed_s = time.monotonic() - began
+            quiet = [quietness.sentence(each.job, each.rounds, elapsed_s) for each in found]
+            live.update(table(found, elapsed_s, quiet), refresh=True)
             if all(each.ended for each in found):
                 return found
             check()
@@ -120,18 +124,27 @@ def _show_lines(
     now: Look, console: Console, check: Callable[[], None], began: float
 ) -> list[Progress]:
     shown: dict[object, tuple[JobState, int]] = {}
+    quietness, said = Quiet(), dict[object, str]()
     while True:
         found = now()
         for each in found:
+            elapsed_s = time.monotonic() - began
             at = (each.job.state, each.job.round)
             if shown.get(each.job.id) != at:
                 shown[each.job.id] = at
-                line = f"{time.monotonic() - began:6.1f} s  {sentence(each)}"
-                console.print(line, markup=False, highlight=False)
+                _line(console, elapsed_s, sentence(each))
+            quiet = quietness.sentence(each.job, each.rounds, elapsed_s)
+            if quiet and said.get(each.job.id) != quiet:
+                said[each.job.id] = quiet
+                _line(console, elapsed_s, f"{each.job.name}: {quiet}")
         if all(each.ended for each in found):
             return found
         check()
         time.sleep(_POLL_S)
+
+
+def _line(console: Console, elapsed_s: float, text: str) -> None:
+    console.print(f"{elapsed_s:6.1f} s  {text}", markup=False, highlight=False)
 
 
 def sentence(progress: Progress) -> str:
@@ -156,9 +169,13 @@ def mean_losses(progress: Progress) -> str:
     return ", ".join(said)
 
 
-def table(found: Sequence[Progress], elapsed_s: float) -> Group:
-    """The jobs above, their clients below."""
-    return Group(_jobs(found), _clients(found), Text(f"{elapsed_s:.0f} s", style="dim"))
+def table(found: Sequence[Progress], elapsed_s: float, quiet: Sequence[str] = ()) -> Group:
+    """The jobs above, their clients below, then why those wait that are `quiet`."""
+    waits = (
+        Text(f"{each.job.name}: {why}") for each, why in zip(found, quiet, strict=False) if why
+    )
+    time_ = Text(f"{elapsed_s:.0f} s", style="dim")
+    return Group(_jobs(found), _clients(found), *waits, time_)
 
 
 def _jobs(found: Sequence[Progress]) -> Table:

@@ -25,6 +25,9 @@ from server.timer import (
     suspect_missed_leases,
 )
 from server.updates.service import drop_abandoned
+from server.upkeep.collect import Collector
+from server.upkeep.scrub import Scrub
+from server.watchdog import watch
 from shared.wakeups import ADVANCE, COORDINATOR_QUEUE, WORKER_ARGUMENTS
 
 _SWEEP = timedelta(minutes=1)
@@ -43,12 +46,17 @@ def loops(context: Context) -> tuple[Loop, ...]:
     period = context.settings.timer
     send = partial(dispatch, context.sessions, make_publish(context.settings.redis_url))
     quick = (partial(suspect_missed_leases, context), partial(hint_again, context))
-    sweep = (partial(prune, context.sessions), partial(drop_abandoned, context))
+    sweep = (
+        partial(prune, context.sessions),
+        partial(drop_abandoned, context),
+        partial(watch, context),
+    )
     return (
         Loop("leases", quick, period),
         Loop("send", (send,), period),
         Loop("advance", (partial(advance_due_jobs, context),), period),
         Loop("sweep", sweep, _SWEEP),
+        Loop("upkeep", (Collector(context).sweep, Scrub(context).sweep), _SWEEP),
     )
 
 

@@ -26,6 +26,17 @@ JOB_SPEC: Example = {
     },
     "clients": ["c01", "c02", "c03", "c04", "c05", "c06"],
 }
+_WAITING: Example = {
+    "cause": "waits_for_results",
+    "owner": "c02",
+    "since": _AT,
+    "until": "2026-01-31T12:10:00Z",
+    "then": "The round closes with the results that are here; the others are superseded.",
+    "sentence": (
+        "Round 2 (train) has 5 of 6 results, needs 5, and waits for c02 "
+        "until 2026-01-31 12:10:00 UTC."
+    ),
+}
 JOB: Example = {
     "id": _JOB_ID,
     "name": JOB_SPEC["name"],
@@ -37,6 +48,7 @@ JOB: Example = {
     "created_at": _AT,
     "updated_at": _AT,
     "failure": None,
+    "waiting": _WAITING,
 }
 PAUSED_JOB: Example = {**JOB, "state": "paused"}
 JOB_DETAIL: Example = {**JOB, "spec": JOB_SPEC}
@@ -52,6 +64,24 @@ EVENTS: Example = {
             "job_id": _JOB_ID,
             "data": {"phase": "train", "round": 2, "quorum": 5, "deadline_s": 600.0},
         }
+    ]
+}
+WAITING: Example = {
+    "items": [
+        {"kind": "job", "id": _JOB_ID, "name": JOB_SPEC["name"], "waiting": _WAITING},
+        {
+            "kind": "assignment",
+            "id": _ASSIGNMENT_ID,
+            "name": "c02",
+            "waiting": {
+                "cause": "not_claimed",
+                "owner": "c02",
+                "since": _AT,
+                "until": "2026-01-31T12:00:05Z",
+                "then": "c02 is hinted again.",
+                "sentence": "c02 has not claimed the assignment yet.",
+            },
+        },
     ]
 }
 
@@ -123,6 +153,7 @@ ASSIGNMENT: Example = {
     "decisions": [_DECISION],
     "traffic": _TRAFFIC,
     "failure": None,
+    "waiting": None,
 }
 FAILED_ASSIGNMENT: Example = {
     **ASSIGNMENT,
@@ -172,6 +203,7 @@ ROUND: Example = {
     "bytes_up": 8192,
     "bytes_full_exchange": 1048576,
     "assignments": [ASSIGNMENT],
+    "waiting": None,
 }
 ROUNDS: Example = {"items": [ROUND]}
 VERSION: Example = {

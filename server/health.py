@@ -42,7 +42,9 @@ def healthz() -> Health:
     responses={**example({"status": "ok"}, "It can."), **open_problems(503)},
 )
 def readyz(app: App) -> Health:
-    """Answer 200 when Postgres and Redis answer, else 503 with Retry-After."""
+    """Answer 200 when Postgres, Redis and the disk are well, else 503 with Retry-After."""
+    if app.store.read_only:
+        raise unavailable("The disk failed: check it, then restart the server.")
     try:
         with app.sessions() as session:
             session.execute(text("select 1"))

@@ -27,6 +27,7 @@ from server.settings import ServerSettings, load
 from server.updates import artifacts
 from server.updates import endpoints as updates
 from server.versions import endpoints as versions
+from server.waiting import endpoints as waiting
 from shared.views import Problem
 
 _DESCRIPTION = """\
@@ -74,7 +75,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.context = context
-    for part in (jobs, rounds, versions, reports, clients, assignments, updates, artifacts, health):
+    read = (jobs, waiting, rounds, versions, reports, clients)
+    for part in (*read, assignments, updates, artifacts, health):
         app.include_router(part.router)
     errors.install(app)
     _describe_problems(app)

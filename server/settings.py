@@ -46,6 +46,15 @@ class ServerSettings(DatabaseSettings):
     reserve_bytes: int = Field(
         default=64 << 20, ge=0, description="Disk space that uploads must leave free."
     )
+    unreferenced_kept: timedelta = Field(
+        default=timedelta(days=1), description="How old a file that nobody needs must be to go."
+    )
+    late_uploads_kept: timedelta = Field(
+        default=timedelta(days=7), description="How long uploads outlive the end of their round."
+    )
+    scrub_bytes: int = Field(
+        default=64 << 20, ge=0, description="Bytes of artifacts that are read again each minute."
+    )
 
 
 def load(kind: type[S]) -> S:

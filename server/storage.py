@@ -1,6 +1,5 @@
 """Space for uploads, and the files that they grow in."""
 
-import errno
 import fcntl
 import logging
 import os
@@ -11,10 +10,9 @@ from pathlib import Path
 from uuid import UUID
 
 from server.errors import ProblemError, unavailable
-from shared.artifacts import ArtifactStore
+from shared.artifacts import FULL, ArtifactStore, ReadOnlyError
 
 _log = logging.getLogger(__name__)
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def part_path(store: ArtifactStore, upload_id: UUID) -> Path:
@@ -47,10 +45,29 @@ def no_space() -> ProblemError:
     )
 
 
+def check_writable(store: ArtifactStore) -> None:
+    """Raises ProblemError (507) once an fsync of the store has failed."""
+    if store.read_only:
+        raise read_only()
+
+
+def read_only() -> ProblemError:
+    """507 with Retry-After, until somebody has looked at the disk."""
+    return ProblemError(
+        507,
+        "store_read_only",
+        "The server's disk failed and nothing more is written to it: check it, then restart the "
+        "server.",
+        headers={"Retry-After": "30"},
+    )
+
+
 def disk_trouble(error: OSError) -> ProblemError:
-    """What to answer when the disk refuses: 507 when it is full, else 503; and it is logged."""
-    if error.errno in _FULL:
+    """What to answer when the disk refuses: 507 when it is full or read-only, else 503; logged."""
+    if error.errno in FULL:
         return no_space()
+    if isinstance(error, ReadOnlyError):
+        return read_only()
     _log.error("the artifacts' disk failed: %s", error)
     return unavailable("The server's disk failed: look at its log, then send the bytes again.")
 

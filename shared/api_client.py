@@ -46,6 +46,7 @@ from shared.views import (
     VersionList,
     VersionView,
 )
+from shared.waiting import WaitingList
 
 B = TypeVar("B", bound=BaseModel)
 _RESULT: TypeAdapter[Any] = TypeAdapter(AssignmentResult)
@@ -131,6 +132,10 @@ class ApiClient:
         """Launch a job that goes on from a version of this one; the same key launches it once."""
         headers = {"Idempotency-Key": idempotency_key}
         return self._send(JobDetail, "POST", f"/v1/jobs/{job}/fork", body=fork, headers=headers)
+
+    def waiting(self, job: UUID | str) -> WaitingList:
+        """Why a job, its round and its assignments wait."""
+        return self._send(WaitingList, "GET", f"/v1/jobs/{job}/waiting")
 
     def rounds(self, job: UUID | str) -> RoundList:
         """All rounds of a job."""

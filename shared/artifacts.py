@@ -3,6 +3,7 @@
 The server keeps versions in one, each worker its cache, and the simulation both.
 """
 
+import errno
 import hashlib
 import os
 import uuid
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 CHUNK_BYTES = 1 << 20
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # a disk that refuses for want of space
 
 
 class ArtifactError(Exception):
@@ -24,8 +26,24 @@ def digest(chunks: Iterable[bytes]) -> str:
     return sha.hexdigest()
 
 
+class CollectedError(ArtifactError):
+    """An artifact was deleted between being kept and being referred to."""
+
+
+class ReadOnlyError(OSError):
+    """An fsync failed before: what the disk holds is unknown, so nothing more is written."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(
+            errno.EROFS, "an fsync failed: check the disk, then restart this process", str(root)
+        )
+
+
 class ArtifactStore:
     """Artifacts below one directory. Safe for any number of processes at once.
+
+    After a failed fsync a durable store is read-only until its process starts again: the next
+    fsync would succeed whether or not the bytes are there.
 
     A store that is not durable, such as a cache, may hold damaged files after a power cut;
     `missing` notices them, for it checks each file once.
@@ -35,6 +53,7 @@ class ArtifactStore:
         self.root = root
         self._durable = durable
         self._checked: set[str] = set()
+        self.read_only = False
         (root / "parts").mkdir(parents=True, exist_ok=True)
 
     def path(self, sha256: str) -> Path:
@@ -56,9 +75,15 @@ class ArtifactStore:
 
     def new_part(self, name: str | None = None) -> Path:
         """A new empty file to write into before `keep`; the name is for resuming."""
+        self.check_writable()
         path = self.root / "parts" / (name or uuid.uuid4().hex)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         return path
+
+    def check_writable(self) -> None:
+        """Raises ReadOnlyError once an fsync has failed."""
+        if self.read_only:
+            raise ReadOnlyError(self.root)
 
     def write(self, chunks: Iterable[bytes], expected: str | None = None) -> str:
         """Keep the bytes of `chunks`; returns their sha256, which must be the one expected.
@@ -87,15 +112,27 @@ class ArtifactStore:
         """
         target = self.path(sha256)
         try:
+            self.check_writable()
             target.parent.mkdir(exist_ok=True)
-            if self._durable:
-                _sync(part)
+            self._sync(part)
             part.rename(target)
-            if self._durable:
-                _sync(target.parent)
+            self._sync(target.parent)
         except OSError:
             part.unlink(missing_ok=True)
             raise
+
+    def _sync(self, path: Path) -> None:
+        """Make a file or a directory durable, in a durable store."""
+        if not self._durable:
+            return
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        except OSError as error:
+            self.read_only = error.errno not in FULL
+            raise
+        finally:
+            os.close(handle)
 
     def missing(self, wanted: Iterable[str]) -> list[str]:
         """Those that are not here whole; in a store that is not durable each file is checked once.
@@ -121,11 +158,3 @@ def file_digest(path: Path) -> str:
     """The sha256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

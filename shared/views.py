@@ -19,6 +19,7 @@ from shared.messages import (
     Variant,
 )
 from shared.states import AssignmentState, JobState, RoundState
+from shared.waiting import Waiting
 
 
 class Problem(Message):
@@ -52,6 +53,9 @@ class JobView(Message):
     created_at: datetime
     updated_at: datetime
     failure: FailureView | None = None
+    waiting: Waiting | None = Field(
+        default=None, description="Why it has not ended; absent once it has."
+    )
 
 
 class ForkView(Message):
@@ -97,6 +101,10 @@ class AssignmentView(Message):
     decisions: tuple[Decision, ...] = ()
     traffic: Traffic | None = None
     failure: FailureView | None = None
+    waiting: Waiting | None = Field(
+        default=None,
+        description="Why it has not ended; absent once it has, and in answers to its own worker.",
+    )
 
 
 class RoundView(Message):
@@ -118,6 +126,9 @@ class RoundView(Message):
         description="What sending full state dicts, down and up, would have cost."
     )
     assignments: tuple[AssignmentView, ...]
+    waiting: Waiting | None = Field(
+        default=None, description="Why it is not closed; absent once it is."
+    )
 
 
 class RoundList(Message):

@@ -36,8 +36,9 @@ def aggregate(
 ) -> str:
     """Keep sum(w_c x_c) / sum(w_c) over the contributors c in `store`; returns its sha256.
 
-    Accumulates in float64, rounds once to float32. Raises ValueError without contributors or with
-    a weight that is not positive, ArtifactError where a file is missing or has another layout.
+    Accumulates in float64, rounds once to float32: a mean of finite values is finite. Raises
+    ValueError without contributors or with a weight that is not positive, ArtifactError where a
+    file is missing, has another layout or is damaged so that its values are not finite.
     """
     ordered = sorted(contributions, key=lambda c: c.client)
     if not ordered or any(c.weight <= 0 for c in ordered):
@@ -52,7 +53,9 @@ def _mean(
     total = sum(c.weight for c in contributions)
     yield layout.header
     with ExitStack() as stack:
-        files = [stack.enter_context(_open(store, c.sha256, layout)) for c in contributions]
+        files = [
+            stack.enter_context(open_component(store, c.sha256, layout)) for c in contributions
+        ]
         shares = [c.weight / total for c in contributions]
         remaining = (layout.n_bytes - len(layout.header)) // 4
         while remaining:
@@ -66,12 +69,15 @@ def _piece(files: Sequence[BinaryIO], shares: Sequence[float], count: int) -> ND
     mean = np.zeros(count, dtype=np.float64)
     for file, share in zip(files, shares, strict=True):
         values = np.frombuffer(file.read(4 * count), dtype="<f4")
-        mean += share * values.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            mean += share * values.astype(np.float64)
+    if not np.isfinite(mean).all():
+        raise ArtifactError("an average is not finite: restore the damaged artifact it is made of")
     return mean.astype("<f4")
 
 
-def _open(store: ArtifactStore, sha256: str, layout: Layout) -> BinaryIO:
-    """A contribution's file, positioned behind its header, which must be the expected one."""
+def open_component(store: ArtifactStore, sha256: str, layout: Layout) -> BinaryIO:
+    """A component's file, positioned behind its header. Raises ArtifactError if it is another."""
     file = store.open_path(sha256).open("rb")
     header = file.read(len(layout.header))
     if header != layout.header or os.fstat(file.fileno()).st_size != layout.n_bytes:

@@ -24,12 +24,13 @@ from shared.messages import (
     ClientOffer,
     EvaluateResult,
     Failure,
+    FailureCode,
     HeldLease,
     PersonalizeResult,
     PlanResult,
     TrainResult,
 )
-from shared.states import JOB_TERMINAL, AssignmentState, JobState
+from shared.states import ASSIGNMENT_HELD, JOB_TERMINAL, AssignmentState, JobState
 from shared.views import AssignmentView
 
 _LONGEST_DELAY = timedelta(minutes=1)
@@ -185,3 +186,15 @@ def _offer_again(session: Session, row: Assignment, delay: timedelta) -> None:
     row.hint_at = row.not_before
     row.hints = 0
     wake(session, row)
+
+
+def refuse(session: Session, row: Assignment, why: str) -> None:
+    """End an assignment whose uploads are wrong again and again; its job must be locked."""
+    session.refresh(row, with_for_update={"key_share": True})
+    if row.state not in ASSIGNMENT_HELD:
+        return
+    code = FailureCode.REFUSED
+    transition(session, row, AssignmentState.FAILED, code=code, reason=why)
+    row.failure_code = code
+    row.failure_message = why
+    ask_advance(session, session.get_one(Job, row.job_id))

@@ -27,6 +27,7 @@ from shared.messages import (
 )
 from shared.states import ASSIGNMENT_HELD, JOB_TERMINAL, AssignmentState, JobState
 from shared.views import AssignmentView
+from shared.waiting import Waiting
 
 _ENDED = JOB_TERMINAL | {JobState.CANCELLING}
 
@@ -169,7 +170,7 @@ def heartbeat(
     return HeartbeatReply(instruction=Instruction.CONTINUE, lease_seconds=lease.total_seconds())
 
 
-def assignment_view(row: Assignment) -> AssignmentView:
+def assignment_view(row: Assignment, waiting: Waiting | None = None) -> AssignmentView:
     """The assignment as operators and its own worker read it."""
     result = row.result or {}
     return AssignmentView.model_validate(
@@ -184,5 +185,6 @@ def assignment_view(row: Assignment) -> AssignmentView:
             "decisions": result.get("decisions", ()),
             "traffic": result.get("traffic"),
             "failure": failure_view(row.failure_code, row.failure_message),
+            "waiting": waiting,
         }
     )

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from server.context import Context
 from server.database import lock_job
-from server.jobs import publishing
+from server.jobs import norms, publishing
 from server.jobs.phases import after, begin, fail_job
 from server.lifecycle import transition
 from server.rounds.collecting import Verdict
@@ -21,6 +21,7 @@ from server.rounds.repository import database_now, failed_assignments, live_roun
 from server.rounds.service import end_assignments, extend_round, missing_quorum, over_budget
 from server.rounds.standing import is_late, judge, waits_until
 from server.tables import Job, Round
+from server.upkeep.collect import require_kept
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind
 from shared.states import AssignmentState, JobState, RoundState
@@ -46,7 +47,12 @@ def advance(context: Context, job_id: UUID) -> None:
 def _aggregate(context: Context, order: publishing.Order) -> bool:
     """Aggregate and publish; a failure is noted and tried again after a pause."""
     try:
+        moved = norms.measure(context, order)
         made = publishing.aggregate_round(context, order)
+        with context.sessions.begin() as session:
+            norms.note(session, order, moved)
+            publishing.publish(session, order, made)
+            require_kept(context.store, made.values())
     except publishing.LeaseLostError:
         return WAIT
     except Exception as error:  # noqa: BLE001  # whatever it is, the round is tried again
@@ -54,8 +60,6 @@ def _aggregate(context: Context, order: publishing.Order) -> bool:
         with context.sessions.begin() as session:
             publishing.give_back(session, order, error)
         return WAIT
-    with context.sessions.begin() as session:
-        publishing.publish(session, order, made)
     return GO_ON
 
 
@@ -121,6 +125,9 @@ def _aggregating_step(
 ) -> bool | publishing.Order:
     if row.lease_until > database_now(session):
         job.due_at = func.least(row.lease_until, func.now() + _LOOK_AGAIN)
+        return WAIT
+    if context.store.read_only:  # another coordinator may, or this one when it starts again
+        job.due_at = func.now() + _LOOK_AGAIN
         return WAIT
     if row.attempt >= publishing.MAX_ATTEMPTS:
         fail_job(

@@ -20,6 +20,7 @@ from server.examples import (
 )
 from server.idempotency import Key
 from server.jobs import forking, pausing, repository, service
+from server.waiting.query import waiting_of, waits
 from shared.job_spec import JobSpec
 from shared.views import EventList, JobDetail, JobFork, JobList, JobView
 
@@ -61,7 +62,9 @@ def list_jobs(
     with app.sessions.begin() as session:
         rows = repository.newest_jobs(session, cursor, limit + 1)
         following = str(rows[limit - 1].id) if len(rows) > limit else None
-        return JobList(items=tuple(service.job_view(r) for r in rows[:limit]), next=following)
+        why = waits(session, rows[:limit])
+        items = tuple(service.job_view(row, waiting_of(why, row.id)) for row in rows[:limit])
+        return JobList(items=items, next=following)
 
 
 @router.get(
@@ -72,7 +75,7 @@ def list_jobs(
 def show_job(job_id: UUID, app: App, _: Viewer) -> JobDetail:
     """Show one job, where it stands and its whole spec."""
     with app.sessions.begin() as session:
-        return service.job_detail(repository.get_job(session, job_id))
+        return service.shown(session, repository.get_job(session, job_id))
 
 
 @router.post(

@@ -12,7 +12,7 @@ from server.jobs.admission import refusals
 from server.jobs.fork_admission import Origin, fork_refusals
 from server.jobs.lineage import note_personal_states
 from server.jobs.repository import get_job, offers_of
-from server.jobs.service import add_job, job_detail, refuse
+from server.jobs.service import add_job, refuse, shown
 from server.rounds.service import frozen_offers
 from server.tables import Job
 from server.versions.repository import get_version, summaries
@@ -31,7 +31,7 @@ def fork(
     resource, _ = once(
         session, principal, route, key, wish, lambda: str(_store(session, parent, wish))
     )
-    return job_detail(get_job(session, UUID(resource)))
+    return shown(session, get_job(session, UUID(resource)))
 
 
 def _store(session: Session, parent: Job, wish: JobFork) -> UUID:

@@ -12,6 +12,7 @@ from server.lifecycle import transition
 from server.outbox import ask_advance, wake
 from server.rounds.repository import active_assignments, database_now, live_round
 from server.tables import Job
+from server.waiting.query import waiting_of, waits
 from shared.states import ASSIGNMENT_CLAIMABLE, JOB_TERMINAL, JobState
 from shared.views import JobView
 
@@ -76,4 +77,4 @@ def _wake_all(session: Session, job: Job) -> None:
 def _view(session: Session, job: Job) -> JobView:
     session.flush()
     session.refresh(job)
-    return job_view(job)
+    return job_view(job, waiting_of(waits(session, [job]), job.id))

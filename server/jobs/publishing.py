@@ -71,12 +71,13 @@ def aggregate_round(context: Context, order: Order) -> Made:
     """
     made: Made = {}
     for component, shares in order.shares.items():
-        _renew(context, order)
+        renew(context, order)
         made[component] = aggregate(shares, order.catalogue.components[component], context.store)
     return made
 
 
-def _renew(context: Context, order: Order) -> None:
+def renew(context: Context, order: Order) -> None:
+    """Keep the round's lease for the next component. Raises LeaseLostError."""
     mine = (Round.id == order.round_id, Round.lease_id == order.lease_id)
     live = Round.state == RoundState.AGGREGATING
     with context.sessions.begin() as session:

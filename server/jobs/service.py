@@ -14,9 +14,11 @@ from server.jobs.repository import get_job, offers_of
 from server.lifecycle import created, transition
 from server.outbox import ask_advance
 from server.tables import Event, Job, JobClient
+from server.waiting.query import waiting_of, waits
 from shared.job_spec import JobSpec
 from shared.states import JOB_TERMINAL, JobState
 from shared.views import EventView, FailureView, ForkView, JobDetail, JobView
+from shared.waiting import Waiting
 
 
 def submit(session: Session, principal: Principal, spec: JobSpec, key: str | None) -> JobDetail:
@@ -24,7 +26,7 @@ def submit(session: Session, principal: Principal, spec: JobSpec, key: str | Non
     resource, _ = once(
         session, principal, "POST /v1/jobs", key, spec, lambda: str(_store(session, spec))
     )
-    return job_detail(get_job(session, UUID(resource)))
+    return shown(session, get_job(session, UUID(resource)))
 
 
 def _store(session: Session, spec: JobSpec) -> UUID:
@@ -75,16 +77,21 @@ def cancel(session: Session, job_id: UUID) -> JobView:
         ask_advance(session, job)
     session.flush()
     session.refresh(job)
-    return job_view(job)
+    return job_view(job, waiting_of(waits(session, [job]), job.id))
 
 
-def job_view(job: Job) -> JobView:
+def job_view(job: Job, waiting: Waiting | None = None) -> JobView:
     """The job as operators read it in a list."""
-    detail = job_detail(job)
+    detail = job_detail(job, waiting)
     return JobView.model_validate(detail.model_dump(exclude={"spec", "forked_from"}))
 
 
-def job_detail(job: Job) -> JobDetail:
+def shown(session: Session, job: Job) -> JobDetail:
+    """The job as operators read it alone, with the reason for its waiting."""
+    return job_detail(job, waiting_of(waits(session, [job]), job.id))
+
+
+def job_detail(job: Job, waiting: Waiting | None = None) -> JobDetail:
     """The job as operators read it alone."""
     spec = JobSpec.model_validate(job.spec)
     return JobDetail(
@@ -98,6 +105,7 @@ def job_detail(job: Job) -> JobDetail:
         created_at=job.created_at,
         updated_at=job.updated_at,
         failure=failure_view(job.failure_code, job.failure_message),
+        waiting=waiting,
         spec=spec,
         forked_from=_fork_view(job),
     )

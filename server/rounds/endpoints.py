@@ -13,6 +13,7 @@ from server.examples import ROUND, ROUNDS
 from server.jobs.repository import get_job
 from server.rounds.repository import training_rounds
 from server.rounds.views import component_sizes, round_view
+from server.waiting.query import waits
 from shared.views import RoundList, RoundView
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/rounds", tags=["rounds"])
@@ -28,9 +29,10 @@ Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Counted from 1.", 
 def list_rounds(job_id: UUID, app: App, _: Viewer) -> RoundList:
     """List all training rounds with who was asked, what came and what travelled."""
     with app.sessions.begin() as session:
-        sizes = component_sizes(get_job(session, job_id))
+        job = get_job(session, job_id)
+        sizes, why = component_sizes(job), waits(session, [job])
         rows = training_rounds(session, job_id)
-        return RoundList(items=tuple(round_view(session, row, sizes) for row in rows))
+        return RoundList(items=tuple(round_view(session, row, sizes, why) for row in rows))
 
 
 @router.get(
@@ -41,7 +43,8 @@ def list_rounds(job_id: UUID, app: App, _: Viewer) -> RoundList:
 def show_round(job_id: UUID, number: Number, app: App, _: Viewer) -> RoundView:
     """Show one training round; poll it to follow a job."""
     with app.sessions.begin() as session:
-        sizes = component_sizes(get_job(session, job_id))
+        job = get_job(session, job_id)
+        sizes, why = component_sizes(job), waits(session, [job])
         for row in training_rounds(session, job_id, number):
-            return round_view(session, row, sizes)
+            return round_view(session, row, sizes, why)
     raise not_found("round")

@@ -7,7 +7,6 @@ from sqlalchemy.orm import Session
 
 from server.rounds.collecting import Terms, Verdict, decide
 from server.rounds.repository import assignments, database_now
-from server.rounds.service import unasked
 from server.tables import Round
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind
@@ -20,15 +19,24 @@ def judge(session: Session, row: Round, spec: JobSpec) -> Verdict:
     if row.quorum_at is None and states.count(AssignmentState.ACCEPTED) >= row.quorum:
         row.quorum_at = func.now()
         session.flush()
-    terms = Terms(
+    now = database_now(session)
+    return decide(
+        states,
+        terms_of(row, spec, len(states)),
+        late=row.deadline_at <= now,
+        grace_over=waits_until(row, spec) <= now,
+    )
+
+
+def terms_of(row: Round, spec: JobSpec, asked: int) -> Terms:
+    """The round's terms once `asked` clients have been asked; only training asks others."""
+    training = row.phase is AssignmentKind.TRAIN
+    return Terms(
         quorum=row.quorum,
         target=row.target,
-        spare=len(unasked(session, row, spec)),
+        spare=len(spec.clients) - asked if training else 0,
         extensions_left=spec.rounds.extensions - row.extensions,
     )
-    now = database_now(session)
-    grace_over = waits_until(row, spec) <= now
-    return decide(states, terms, late=is_late(session, row), grace_over=grace_over)
 
 
 def is_late(session: Session, row: Round) -> bool:

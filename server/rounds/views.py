@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from server.assignments.service import assignment_view
 from server.rounds.repository import assignments, published_version, uploaded_bytes
 from server.tables import Assignment, Job, Round
+from server.waiting.query import Waits, waiting_of
 from shared.messages import Catalogue
 from shared.views import RoundView
 
@@ -41,8 +42,8 @@ def bytes_up(session: Session, members: Iterable[Assignment]) -> int:
     return sum(uploaded_bytes(session, ids).values())
 
 
-def round_view(session: Session, row: Round, sizes: Sizes) -> RoundView:
-    """One round with its assignments."""
+def round_view(session: Session, row: Round, sizes: Sizes, why: Waits) -> RoundView:
+    """One round with its assignments, and why they wait."""
     members = assignments(session, row.id)
     return RoundView(
         number=row.number,
@@ -58,5 +59,6 @@ def round_view(session: Session, row: Round, sizes: Sizes) -> RoundView:
         bytes_down=bytes_down(members),
         bytes_up=bytes_up(session, members),
         bytes_full_exchange=sum(2 * full_state_bytes(a.components, sizes) for a in members),
-        assignments=tuple(assignment_view(a) for a in members),
+        assignments=tuple(assignment_view(a, waiting_of(why, a.id)) for a in members),
+        waiting=waiting_of(why, row.id),
     )

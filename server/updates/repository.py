@@ -73,6 +73,12 @@ def add_components(session: Session, row: Upload) -> None:
         session.execute(insert(UploadedComponent).values(arrived).on_conflict_do_nothing())
 
 
+def refusals(session: Session, assignment_id: UUID) -> int:
+    """How often bytes of the assignment were refused, in all its uploads."""
+    query = select(func.sum(Upload.refusals)).where(Upload.assignment_id == assignment_id)
+    return int(session.scalar(query) or 0)
+
+
 def readable(session: Session, client: str, wanted: Sequence[str]) -> set[str]:
     """Those of the artifacts that are in the manifest of one of the client's assignments."""
     query = (

@@ -1,6 +1,7 @@
 """Announcing, receiving and completing uploads."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -9,15 +10,25 @@ from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from server.assignments.repository import uploaded
+from server.assignments.results import refuse
 from server.assignments.service import held_locked
 from server.auth import Principal
 from server.context import Context
-from server.errors import ProblemError, not_found, stale_lease
-from server.storage import check_space, disk_trouble, exclusive_part, part_path, part_size
+from server.database import lock_job
+from server.errors import ProblemError, not_found, stale_lease, unavailable
+from server.storage import (
+    check_space,
+    check_writable,
+    disk_trouble,
+    exclusive_part,
+    part_path,
+    part_size,
+)
 from server.tables import Assignment, Job, Upload
 from server.updates import repository
 from server.updates.validation import RefusedError, pieces, validate
-from shared.artifacts import ArtifactStore, digest
+from server.upkeep.collect import require_kept
+from shared.artifacts import FULL, ArtifactStore, CollectedError, digest
 from shared.job_spec import JobSpec, LocalAlgorithm
 from shared.messages import (
     AssignmentKind,
@@ -29,12 +40,18 @@ from shared.messages import (
 from shared.states import ASSIGNMENT_HELD
 from shared.tensor_file import component_layout
 
+MOST_REFUSALS = 2
+
+_TRIES = 3
+_log = logging.getLogger(__name__)
+
 
 def create(context: Context, principal: Principal, wish: UploadCreate) -> UploadView:
     """Announce an upload and reserve its space; the same one again answers the same.
 
     Raises ProblemError (404, 409, 422, 507).
     """
+    check_writable(context.store)
     with context.sessions.begin() as session:
         job, assignment = held_locked(session, principal, wish.assignment_id, wish)
         _check(job, assignment, wish)
@@ -136,6 +153,7 @@ def writable(
     with context.sessions.begin() as session:
         row = repository.own_upload(session, principal, upload_id)
         assignment = session.get_one(Assignment, row.assignment_id)
+        check_writable(context.store)
         if assignment.attempt != row.attempt or assignment.state not in ASSIGNMENT_HELD:
             raise stale_lease()
         return row, repository.specs_of(session, row)
@@ -154,21 +172,36 @@ def complete(context: Context, upload: Upload, specs: Mapping[str, ComponentSpec
                 validate(file, name, specs[name], wish["sha256"])
     except RefusedError as error:
         part.unlink(missing_ok=True)
-        _count_refusal(context, upload)
+        _count_refusal(context, upload, error)
         raise ProblemError(422, error.code, str(error)) from error
-    _keep(context.store, part, upload)
-    view = _record(context, upload)
+    view = _keep_and_record(context, part, upload)
     part.unlink(missing_ok=True)
     return view
 
 
+def _keep_and_record(context: Context, part: Path, upload: Upload) -> UploadView:
+    """Again where a file was collected before it was recorded. Raises ProblemError (503, 507)."""
+    for _ in range(_TRIES):
+        _keep(context.store, part, upload)
+        try:
+            return _record(context, upload)
+        except CollectedError:
+            _log.warning("upload %s is kept again: a file of it was collected", upload.id)
+    raise unavailable("The upload could not be kept: announce it again.")
+
+
 def _keep(store: ArtifactStore, part: Path, upload: Upload) -> None:
-    """Keep each component of the stream under its hash. Raises ProblemError (503, 507)."""
+    """Keep each component of the stream under its hash. Raises ProblemError (503, 507).
+
+    A full disk leaves the stream, to be kept later; any other trouble of the disk drops it.
+    """
     try:
         with part.open("rb") as file:
             for wish in upload.components.values():
                 store.write(pieces(file, wish["n_bytes"]))
     except OSError as error:
+        if error.errno not in FULL:
+            part.unlink(missing_ok=True)
         raise disk_trouble(error) from error
 
 
@@ -180,15 +213,23 @@ def _record(context: Context, upload: Upload) -> UploadView:
         repository.add_components(session, row)
         row.completed_at = row.completed_at or func.now()
         session.flush()
+        require_kept(context.store, [wish["sha256"] for wish in row.components.values()])
         session.refresh(row)
         return upload_view(context.store, row)
 
 
-def _count_refusal(context: Context, upload: Upload) -> None:
+def _count_refusal(context: Context, upload: Upload, error: RefusedError) -> None:
+    """Count it; bytes that were refused twice will not be better the third time."""
     with context.sessions.begin() as session:
+        assignment = session.get_one(Assignment, upload.assignment_id)
+        lock_job(session, assignment.job_id)
         row = session.get(Upload, upload.id, with_for_update=True)
-        if row is not None:
-            row.refusals += 1
+        if row is None:
+            return
+        row.refusals += 1
+        session.flush()
+        if repository.refusals(session, row.assignment_id) >= MOST_REFUSALS:
+            refuse(session, assignment, str(error))
 
 
 def drop_abandoned(context: Context) -> None:

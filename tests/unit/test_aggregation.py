@@ -3,11 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.aggregation import Contribution, aggregate, client_components, component_weight
 from server.aggregation.average import PIECE_VALUES
+from server.aggregation.norms import change_norm
 from shared.artifacts import ArtifactError, ArtifactStore
 from shared.components import parse
 from shared.job_spec import JobSpec
@@ -74,6 +75,48 @@ def test_another_layout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="other tensors"):
         aggregate([Contribution("c", sha, 1.0)], component_spec({"w": torch.ones(2)}), store)
     assert not list((tmp_path / "parts").iterdir())
+
+
+HUGE = float(np.finfo(np.float32).max)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=5))
+def test_the_largest_values_have_a_finite_mean(weights: list[float]) -> None:
+    store = ArtifactStore(Path(_TEMPORARY))
+    huge = torch.tensor([HUGE, -HUGE])
+    found = mean(store, *((f"c{i}", w, huge) for i, w in enumerate(weights)))
+    assert torch.isfinite(found).all()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_not_finite_is_never_published(tmp_path: Path, bad: float) -> None:
+    """It cannot be uploaded; a damaged file may hold it all the same."""
+    store = ArtifactStore(tmp_path)
+    with pytest.raises(ArtifactError, match="not finite"):
+        mean(store, ("a", 1, torch.tensor([1.0, bad])), ("b", 1, torch.tensor([1.0, -bad])))
+    assert not list((tmp_path / "parts").iterdir())
+
+
+def test_the_norm_of_a_change_is_exact_over_pieces(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    start = torch.zeros(PIECE_VALUES * 2 + 7)
+    spec = component_spec({"w": start})
+    base, moved = (save_component(store, {"w": t}) for t in (start, start + 3))
+    assert change_norm(moved, base, spec, store) == pytest.approx(3 * len(start) ** 0.5)
+    assert change_norm(base, base, spec, store) == 0
+    huge = save_component(store, {"w": torch.full_like(start, HUGE)})
+    assert np.isfinite(change_norm(huge, base, spec, store))
+
+
+def test_measuring_notices_damage(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    spec = component_spec({"w": torch.ones(2)})
+    sha = save_component(store, {"w": torch.ones(2)})
+    path = store.path(sha)
+    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+    with pytest.raises(ArtifactError, match="is damaged"):
+        change_norm(sha, sha, spec, store)
 
 
 SPEC = JobSpec.model_validate(

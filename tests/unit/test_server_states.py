@@ -15,7 +15,7 @@ from server import examples
 from server.auth import check_scopes
 from server.lifecycle import Row, TransitionError, transition
 from server.tables import Assignment, Event, Job, Round
-from shared import messages, views
+from shared import messages, views, waiting
 from shared.job_spec import JobSpec
 from shared.states import AnyState, AssignmentState, JobState, RoundState, may_follow
 
@@ -116,6 +116,7 @@ EXAMPLES: dict[str, Any] = {
     "FORKED_JOB": views.JobDetail,
     "JOBS": views.JobList,
     "EVENTS": views.EventList,
+    "WAITING": waiting.WaitingList,
     "OFFER": messages.ClientOffer,
     "CLIENT_CREATE": views.ClientCreate,
     "CLIENT": views.ClientView,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from server.jobs.advance import advance
+from server.jobs.advance import _step, advance
 from server.timer import advance_due_jobs, hint_again, suspect_missed_leases
 from tests.support.scripted import Json, World, component_bytes, sha, train_result
 
@@ -230,10 +230,9 @@ def test_two_coordinators_at_once_publish_once(pair: World, job: str) -> None:
 def test_an_aggregator_that_died_is_replaced(pair: World, job: str) -> None:
     pair.train("c1", 1.0)
     pair.train("c2", 5.0)
-    pair.execute(
-        "UPDATE rounds SET state = 'aggregating', attempt = 1, "
-        "lease_until = now() + interval '1 h' WHERE closed_at IS NULL"
-    )
+    for _ in range(2):  # one coordinator closes the round, takes its lease, and dies
+        with pair.context.sessions.begin() as session:
+            _step(pair.context, session, UUID(job))
     pair.advance(job)
     assert pair.job(job)["round"] == 1, "the lease is live: somebody else may be at work"
     pair.execute("UPDATE rounds SET lease_until = now() WHERE closed_at IS NULL")

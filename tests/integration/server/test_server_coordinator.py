@@ -15,6 +15,7 @@ from redis import Redis
 
 from server.celery_app import make_publish
 from server.outbox import dispatch
+from tests.support import invariants
 from tests.support.scripted import DEAD_REDIS, World, job_spec, make_settings, make_world, offer
 
 pytestmark = pytest.mark.integration
@@ -74,7 +75,8 @@ def test_coordinators_move_a_job_on_and_end_cleanly(
             for process in processes:
                 process.send_signal(signal.SIGTERM)
             codes = [process.wait(timeout=45) for process in processes]
-    assert codes == [0, 0], log.read_text()
+        assert codes == [0, 0], log.read_text()
+        invariants.check(world.context.sessions, world.context.store)
 
 
 def test_messages_reach_queues_that_the_sender_does_not_know(

@@ -148,6 +148,21 @@ def test_bytes_with_another_hash_are_refused(pair: World, claim: Json) -> None:
     assert announce(pair, claim)["offset"] == 0
 
 
+def test_bytes_that_are_refused_twice_fail_the_assignment(pair: World, claim: Json) -> None:
+    caller = pair.clients["c1"]
+    bad = component_bytes(math.nan, 0, 0)
+    assert caller.upload(claim, {"proj": bad}).json()["code"] == "not_finite"
+    assert caller.report(claim, "heartbeat").json()["instruction"] == "continue"
+    assert caller.upload(claim, {"head.digits": bad}).json()["code"] == "not_finite"
+    failed = "SELECT failure_code FROM assignments WHERE id = :id AND state = 'failed'"
+    assert pair.value(failed, id=claim["assignment_id"]) == "refused"
+    answer = caller("POST", "/v1/uploads", json=wish(claim, {"proj": GOOD}))
+    assert answer.json()["code"] == "stale_lease"
+    pair.advance(claim["job_id"])
+    failure = pair.job(claim["job_id"])["failure"]
+    assert "c1: refused (A value of head.digits is NaN or infinite" in failure["message"]
+
+
 def test_only_components_of_the_assignment_are_taken(pair: World, claim: Json) -> None:
     for name in ("encoder.text", "../../etc/passwd", "head.other"):
         answer = pair.clients["c1"]("POST", "/v1/uploads", json=wish(claim, {name: GOOD}))

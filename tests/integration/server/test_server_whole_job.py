@@ -61,6 +61,8 @@ def check_versions(world: World, job: str, components: list[str]) -> None:
     shares = manifest["proj"]["contributions"]
     assert shares == [{"client": "c1", "weight": 10.0}, {"client": "c2", "weight": 30.0}]
     stored = world.operator("GET", f"/v1/artifacts/{sha(mean)}").content
+    norms = "SELECT min(norm) FROM contributions WHERE component = :name AND client_id = 'c2'"
+    assert world.value(norms, name="proj") == pytest.approx(3**0.5), "4 to 5, three values"
     assert struct.unpack("<3f", stored[-12:]) == (4.0, 4.0, 4.0)
 
 

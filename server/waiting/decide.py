@@ -1,0 +1,149 @@
+"""Why a job or a round waits: pure functions; `now` is the database's."""
+
+from datetime import UTC, datetime
+
+from server.rounds.collecting import Terms, Verdict, decide
+from server.waiting.facts import AssignmentFacts, JobFacts, RoundFacts
+from shared.states import ASSIGNMENT_TERMINAL, JOB_TERMINAL, JobState, RoundState
+from shared.waiting import Cause, Waiting
+
+COORDINATOR, OPERATOR = "coordinator", "operator"
+_MOST_NAMES = 5
+
+
+def job_waiting(job: JobFacts, live: RoundFacts | None, now: datetime) -> Waiting | None:
+    """Why the job waits; None once it has ended."""
+    if job.state in JOB_TERMINAL:
+        return None
+    held = _held_up(job, "job")
+    if held is not None:
+        return held
+    if job.state is JobState.SUBMITTED:
+        return Waiting(
+            cause=Cause.NOT_LOOKED_AT,
+            owner=COORDINATOR,
+            since=job.created_at,
+            until=job.due_at,
+            then="The planner is asked for version 0.",
+            sentence="The coordinator has not looked at the job yet.",
+        )
+    return _stuck(job) if live is None else _round(live, now)
+
+
+def round_waiting(job: JobFacts, live: RoundFacts, now: datetime) -> Waiting:
+    """Why a round that is not closed waits."""
+    return _held_up(job, "round") or _round(live, now)
+
+
+def _held_up(job: JobFacts, what: str) -> Waiting | None:
+    """The job's own state may hold up all that is in it."""
+    if job.state is JobState.PAUSED:
+        return Waiting(
+            cause=Cause.PAUSED,
+            owner=OPERATOR,
+            since=job.updated_at,
+            until=None,
+            then=f"The {what} goes on when an operator resumes the job.",
+            sentence="An operator has paused the job.",
+        )
+    if job.state is JobState.CANCELLING:
+        return Waiting(
+            cause=Cause.CANCELLING,
+            owner=COORDINATOR,
+            since=job.updated_at,
+            until=job.due_at,
+            then=f"The {what} ends without waiting for its workers.",
+            sentence="The job is being cancelled.",
+        )
+    return None
+
+
+def _stuck(job: JobFacts) -> Waiting:
+    return Waiting(
+        cause=Cause.STUCK,
+        owner=OPERATOR,
+        since=job.updated_at,
+        until=None,
+        then="Nothing happens by itself: cancel the job and submit it again.",
+        sentence=f"The job is {job.state} but none of its rounds is open: report this fault.",
+    )
+
+
+def _round(live: RoundFacts, now: datetime) -> Waiting:
+    if live.state is RoundState.AGGREGATING:
+        return _aggregating(live, now)
+    if _verdict(live, now) is not Verdict.WAIT:
+        return Waiting(
+            cause=Cause.CLOSING,
+            owner=COORDINATOR,
+            since=min(live.waits_until, now),
+            until=None,
+            then="The round closes, is extended, or fails where it lacks its quorum.",
+            sentence=f"The coordinator has not yet seen that {live.name} is complete or over.",
+        )
+    absent = [m for m in live.members if m.state not in ASSIGNMENT_TERMINAL]
+    here, quorum = live.here, live.terms.quorum
+    return Waiting(
+        cause=Cause.WAITS_FOR_RESULTS,
+        owner=_names(absent),
+        since=live.opened_at,
+        until=live.waits_until,
+        then=at_deadline(here, live.terms),
+        sentence=(
+            f"{live.name.capitalize()} has {here} of {len(live.members)} results, needs "
+            f"{quorum}, and waits for {_names(absent)} until {clock(live.waits_until)}."
+        ),
+    )
+
+
+def _verdict(live: RoundFacts, now: datetime) -> Verdict:
+    states = [m.state for m in live.members]
+    late, grace_over = live.deadline_at <= now, live.waits_until <= now
+    return decide(states, live.terms, late=late, grace_over=grace_over)
+
+
+def at_deadline(here: int, terms: Terms) -> str:
+    """What the end of the wait does to a round with `here` results."""
+    lacking = terms.quorum - here
+    if lacking <= 0:
+        return "The round closes with the results that are here; the others are superseded."
+    unless = f"unless {lacking} more {'results are' if lacking > 1 else 'result is'} here by then."
+    if terms.extensions_left:
+        asked = f" and asks up to {terms.spare} other clients" if terms.spare else ""
+        return f"The round gets another deadline{asked}, {unless}"
+    return f"The job fails for want of a quorum, {unless}"
+
+
+def _aggregating(live: RoundFacts, now: datetime) -> Waiting:
+    since = live.aggregating_since or live.opened_at
+    if live.lease_until > now:
+        return Waiting(
+            cause=Cause.AGGREGATING,
+            owner=COORDINATOR,
+            since=since,
+            until=live.lease_until,
+            then="Another attempt begins, unless the version is published or the lease renewed.",
+            sentence=(
+                f"The coordinator aggregates {live.name}, attempt {live.attempt}; its lease runs "
+                f"until {clock(live.lease_until)}."
+            ),
+        )
+    return Waiting(
+        cause=Cause.AGGREGATION_DUE,
+        owner=COORDINATOR,
+        since=max(since, live.lease_until),
+        until=None,
+        then=f"Attempt {live.attempt + 1} begins.",
+        sentence=f"No coordinator has begun to aggregate {live.name} since {clock(since)}.",
+    )
+
+
+def _names(members: list[AssignmentFacts]) -> str:
+    owners = sorted(m.owner for m in members)
+    more = len(owners) - _MOST_NAMES
+    return ", ".join(owners[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def clock(at: datetime) -> str:
+    """A moment for people, the same everywhere."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

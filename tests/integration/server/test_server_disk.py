@@ -1,0 +1,126 @@
+"""A disk that is full, and one that fails: nothing is recorded, and the next try succeeds."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.artifacts import ArtifactStore, ReadOnlyError
+from tests.support.scripted import Json, World, component_bytes, sha
+
+pytestmark = pytest.mark.integration
+
+GOOD = component_bytes(1, 2, 3)
+Break = Callable[[str, int], None]
+
+
+@pytest.fixture
+def break_disk(monkeypatch: pytest.MonkeyPatch) -> Break:
+    """Lets a call of the system fail from now on."""
+
+    def broken(call: str, number: int) -> None:
+        def fail(*_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, call, fail)
+
+    return broken
+
+
+@pytest.fixture
+def claim(pair: World) -> Json:
+    """A training assignment of c1."""
+    pair.plan(pair.launch())
+    claim = pair.clients["c1"].claim()
+    assert claim is not None
+    return claim
+
+
+def nothing_is_there(world: World) -> bool:
+    query = "SELECT count(*) FROM uploaded_components WHERE sha256 = :s"
+    recorded = world.value(query, s=sha(GOOD))
+    return not recorded and not world.context.store.has(sha(GOOD))
+
+
+def parts(world: World) -> list[Path]:
+    return list((world.context.store.root / "parts").iterdir())
+
+
+def test_a_disk_that_is_full_when_bytes_come(
+    pair: World, claim: Json, break_disk: Break, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = pair.clients["c1"]
+    break_disk("write", errno.ENOSPC)
+    answer = caller.upload(claim, {"proj": GOOD})
+    assert (answer.status_code, answer.json()["code"]) == (507, "no_space")
+    assert nothing_is_there(pair)
+    monkeypatch.undo()
+    assert caller.upload(claim, {"proj": GOOD}).json()["complete"]
+
+
+def test_a_disk_that_is_full_when_bytes_are_kept(
+    pair: World, claim: Json, break_disk: Break, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = pair.clients["c1"]
+    break_disk("fsync", errno.ENOSPC)
+    answer = caller.upload(claim, {"proj": GOOD})
+    assert (answer.status_code, answer.json()["code"]) == (507, "no_space")
+    assert nothing_is_there(pair)
+    assert len(parts(pair)) == 1, "the bytes that came stay"
+    assert not pair.context.store.read_only
+    monkeypatch.undo()
+    assert caller.upload(claim, {"proj": GOOD}).json()["complete"]
+    assert parts(pair) == []
+
+
+def test_a_failed_fsync_makes_the_store_read_only(
+    pair: World, claim: Json, break_disk: Break, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller, store = pair.clients["c1"], pair.context.store
+    break_disk("fsync", errno.EIO)
+    assert caller.upload(claim, {"proj": GOOD}).status_code == 503
+    assert nothing_is_there(pair)
+    assert parts(pair) == [], "what the disk holds of the bytes is unknown"
+    monkeypatch.undo()
+    answer = caller("POST", "/v1/uploads", json={"lease_id": claim["lease"]["id"]})
+    assert answer.status_code == 422
+    with pytest.raises(AssertionError, match="store_read_only"):
+        caller.upload(claim, {"proj": GOOD})
+    assert "disk failed" in pair.http.get("/readyz").json()["detail"]
+    store.read_only = False  # as after a restart
+    assert caller.upload(claim, {"proj": GOOD}).json()["complete"]
+
+
+def test_a_round_waits_for_a_sound_disk(
+    pair: World, break_disk: Break, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = pair.launch(rounds={"count": 1})
+    pair.plan(job)
+    pair.train("c1", 1.0)
+    pair.train("c2", 5.0)
+    break_disk("fsync", errno.EIO)
+    pair.advance(job)
+    monkeypatch.undo()
+    for _ in range(10):
+        pair.execute("UPDATE rounds SET lease_until = now() WHERE closed_at IS NULL")
+        pair.advance(job)
+    assert pair.job(job)["waiting"]["cause"] == "aggregation_due"
+    pair.context.store.read_only = False  # as after a restart
+    pair.advance(job)
+    assert pair.job(job)["state"] == "personalizing"
+
+
+def test_a_read_only_store_still_reads(tmp_path: Path, break_disk: Break) -> None:
+    store = ArtifactStore(tmp_path)
+    name = store.write([GOOD])
+    break_disk("fsync", errno.EIO)
+    with pytest.raises(OSError, match="Input/output"):
+        store.write([b"other"])
+    assert list((tmp_path / "parts").iterdir()) == []
+    with pytest.raises(ReadOnlyError, match="restart"):
+        store.write([b"other"])
+    assert store.open_path(name).read_bytes() == GOOD
+    cache = ArtifactStore(tmp_path / "cache", durable=False)
+    assert cache.has(cache.write([GOOD]))
