@@ -197,8 +197,8 @@ def test_what_has_ended_waits_for_nothing() -> None:
         assert assignment_waiting(replace(PART, state=end), ROUND, JOB, NOW) is None
 
 
-@pytest.mark.parametrize("job", set(JobState) - JOB_TERMINAL)
-@pytest.mark.parametrize("state", set(AssignmentState) - ASSIGNMENT_TERMINAL)
+@pytest.mark.parametrize("job", sorted(set(JobState) - JOB_TERMINAL))
+@pytest.mark.parametrize("state", sorted(set(AssignmentState) - ASSIGNMENT_TERMINAL))
 def test_whatever_has_not_ended_has_a_sentence(job: JobState, state: AssignmentState) -> None:
     found = of_part(replace(PART, state=state), replace(JOB, state=job))
     for text in (found.sentence, found.then):
