@@ -73,7 +73,8 @@ def _clients(settings: WorkerSettings) -> dict[str, Member]:
         file = ClientFile.read(path)
         api = ApiClient(settings.api_url, settings.key_of(file.client))
         members[file.client] = Member(
-            api, Workplace(file.client, cache, settings.work_dir, file, device)
+            api,
+            Workplace(file.client, cache, settings.work_dir, file, device, settings.checkpoint_s),
         )
     return members
 

@@ -132,7 +132,8 @@ def _trainer(claim: Claim, place: Workplace, hold: Hold) -> Trainer:
         crash_point("worker.training")
         hold.check(min(done / steps, 1.0))
 
-    return Trainer(place.name, claim.spec, network, place.data(claim.spec, base), on_step)
+    data, checkpoints = place.data(claim.spec, base), place.checkpoints(claim.assignment_id)
+    return Trainer(place.name, claim.spec, network, data, on_step, checkpoints)
 
 
 @lru_cache(maxsize=16)

@@ -129,7 +129,7 @@ class Attempt:
         if digest is not None:
             self._place.personal_store(self._entry.job_id).promote(digest)
         crash_point("worker.promoted")
-        self._place.journal.clear()
+        self._drop()
 
     def _note(self, stage: Stage, result: AssignmentResult) -> None:
         self._entry = self._entry.model_copy(update={"stage": stage, "result": result})
@@ -160,7 +160,9 @@ class Attempt:
         return self._drop()
 
     def _drop(self) -> bool:
+        """Nothing is in hand any more."""
         self._place.journal.clear()
+        self._place.drop_checkpoints()
         return True
 
 

@@ -23,6 +23,9 @@ class WorkerSettings(BaseSettings):
         default="auto",
         description="Where clients' networks compute; auto takes a GPU if one is there.",
     )
+    checkpoint_s: Annotated[float, Field(ge=0)] = Field(
+        default=60.0, description="How often a training is written down, to go on after a kill."
+    )
     threads: Annotated[int, Field(ge=1)] = Field(
         default=1, description="Threads of torch; the same number everywhere gives the same bits."
     )

@@ -1,5 +1,6 @@
 """What one client (or the planner) has on this machine: cache, personal states, decoded data."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from worker.data.loader import TaskData, load_task
 from worker.journal import Journal
 from worker.models.base import Base
 from worker.state import PersonalStore
+from worker.training.checkpoints import FileCheckpoints
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,24 @@ class Workplace:
     root: Path
     file: ClientFile | None = None  # absent for the planner
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    checkpoint_s: float = 60.0
     _decoded: dict[tuple[str, str, str, int], TaskData] = field(default_factory=dict)
 
     def personal_store(self, job: UUID) -> PersonalStore:
         """The personal states of this client in one job."""
         return PersonalStore(self.root / "personal" / self.name / str(job))
+
+    def checkpoints(self, assignment: UUID) -> FileCheckpoints:
+        """What is kept of the trainings of the assignment in hand; of others nothing is."""
+        root = self.root / "checkpoints" / self.name
+        self.drop_checkpoints(but=assignment)
+        return FileCheckpoints(root / str(assignment), self.checkpoint_s)
+
+    def drop_checkpoints(self, but: UUID | None = None) -> None:
+        """Remove what no assignment in hand needs."""
+        for directory in (self.root / "checkpoints" / self.name).glob("*"):
+            if directory.name != str(but):
+                shutil.rmtree(directory, ignore_errors=True)
 
     @property
     def journal(self) -> Journal:

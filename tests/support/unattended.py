@@ -64,7 +64,7 @@ class Unattended(Stack):
     def _worker_env(self, name: str, clients: Mapping[str, Path]) -> dict[str, str]:
         env = super()._worker_env(name, clients)
         del env[_BROKER]
-        return {**env, "TAPESTRY_POLL_S": "0.1"}
+        return {**env, "TAPESTRY_POLL_S": "0.1", "TAPESTRY_CHECKPOINT_S": "0"}
 
 
 def _work(role: str, env: Mapping[str, str], log: Path) -> None:

@@ -167,8 +167,6 @@ def test_a_damaged_checkpoint_is_as_good_as_none(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"PK\x03\x04 half a file")
     at = replace(trainer(), checkpoints=checkpoints)
     assert_equal(at.local_steps(at.network.state(), 1, "engaged"), expected)
-    checkpoints.drop()
-    assert not tmp_path.exists()
 
 
 def test_snapshots_come_at_intervals(tmp_path: Path) -> None:

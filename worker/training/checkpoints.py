@@ -6,7 +6,6 @@ that the rest of it depends on, except the batches, which are drawn again from t
 
 import logging
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -97,7 +96,8 @@ class NoCheckpoints:
 class FileCheckpoints:
     """Keeps trainings in one assignment's directory, a snapshot every `every_s` seconds.
 
-    A file that cannot be read is as good as none: training then does that part again.
+    Work that is younger than that is not kept. A file that cannot be read is as good as none:
+    training then does that part again.
     """
 
     def __init__(self, directory: Path, every_s: float) -> None:
@@ -111,8 +111,9 @@ class FileCheckpoints:
 
     def finish(self, purpose: str, done: Finished) -> None:
         """Keep a training that is done; its snapshots are not needed any more."""
-        self._write(f"{purpose}.done", {"state": dict(done.state), "losses": dict(done.losses)})
-        (self._directory / f"{purpose}.part").unlink(missing_ok=True)
+        if self._directory.exists() or self._is_time():
+            self._write(f"{purpose}.done", {"state": dict(done.state), "losses": dict(done.losses)})
+            (self._directory / f"{purpose}.part").unlink(missing_ok=True)
 
     def latest(self, purpose: str) -> Snapshot | None:
         """The last snapshot of that purpose."""
@@ -120,15 +121,14 @@ class FileCheckpoints:
 
     def offer(self, purpose: str, make: Callable[[], Snapshot]) -> None:
         """Keep a snapshot if it is time for one."""
-        if time.monotonic() - self._last >= self._every_s:
+        if self._is_time():
             snapshot = make()
             content = {**vars(snapshot), "random": vars(snapshot.random)}
             self._write(f"{purpose}.part", content)
             self._last = time.monotonic()
 
-    def drop(self) -> None:
-        """Forget the assignment."""
-        shutil.rmtree(self._directory, ignore_errors=True)
+    def _is_time(self) -> bool:
+        return time.monotonic() - self._last >= self._every_s
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
