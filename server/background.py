@@ -17,6 +17,7 @@ from server.context import Context, make_context
 from server.database import DatabaseAwayError, check_current, reachable
 from server.outbox import Dispatcher, dispatch, prune
 from server.settings import ServerSettings, load
+from server.signals import exit_on_signals
 from server.timer import (
     Loop,
     advance_due_jobs,
@@ -30,6 +31,7 @@ from server.upkeep.scrub import Scrub
 from server.watchdog import watch
 from shared.wakeups import ADVANCE, COORDINATOR_QUEUE, WORKER_ARGUMENTS
 
+_log = logging.getLogger(__name__)
 _SWEEP = timedelta(minutes=1)
 
 
@@ -78,7 +80,9 @@ def serve(context: Context, app: Celery) -> None:
 
 def main() -> None:
     """Run the coordinator of this environment."""
+    exit_on_signals()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    _log.info("the coordinator begins")
     settings = load(ServerSettings)
     try:
         with reachable(settings.database_url) as engine:

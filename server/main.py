@@ -24,6 +24,7 @@ from server.outbox import Dispatcher
 from server.reports import endpoints as reports
 from server.rounds import endpoints as rounds
 from server.settings import ServerSettings, load
+from server.signals import exit_on_signals
 from server.updates import artifacts
 from server.updates import endpoints as updates
 from server.versions import endpoints as versions
@@ -100,6 +101,7 @@ def _describe_problems(app: FastAPI) -> None:
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
+    exit_on_signals()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = load(ServerSettings)
     try:

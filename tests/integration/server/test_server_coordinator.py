@@ -71,6 +71,7 @@ def test_coordinators_move_a_job_on_and_end_cleanly(
             until(lambda: world.job(job)["state"] == "running")
             world.train("c1", 1.0)
             until(lambda: world.job(job)["state"] == "personalizing")
+            until(lambda: log.read_text().count("the coordinator begins") == len(processes))
         finally:
             for process in processes:
                 process.send_signal(signal.SIGTERM)
