@@ -19,6 +19,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from server.aggregation import Contribution, aggregate
+from server.aggregation.norms import change_norm
 from shared.artifacts import ArtifactStore
 from shared.messages import ComponentSpec, TensorSpec
 from shared.tensor_file import component_layout
@@ -41,7 +42,10 @@ def contribute(store: ArtifactStore, spec: ComponentSpec, seed: int) -> Contribu
 
 
 def peak_bytes(megabytes: float, contributors: int, distinct: int, root: str) -> tuple[int, float]:
-    """Peak resident memory of this process after one aggregation, and its seconds."""
+    """Peak resident memory of this process after one aggregation, and its seconds.
+
+    With the norm of each contribution's change, as the coordinator does it.
+    """
     store = ArtifactStore(Path(root))
     spec = ComponentSpec(tensors={"w": TensorSpec(shape=(int(megabytes * 2**18),))})
     files = [contribute(store, spec, seed) for seed in range(distinct)]
@@ -49,6 +53,8 @@ def peak_bytes(megabytes: float, contributors: int, distinct: int, root: str) ->
         Contribution(f"c{i:03}", files[i % distinct].sha256, i + 1.0) for i in range(contributors)
     ]
     started = time.perf_counter()
+    for share in given:
+        change_norm(share.sha256, files[0].sha256, spec, store)
     aggregate(given, spec, store)
     seconds = time.perf_counter() - started
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, seconds
