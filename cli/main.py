@@ -21,9 +21,9 @@ from cli.stack.settings import StackSettings, client_files
 from cli.stack.stack import Stack
 from cli.waiting import waiting_table
 from shared import spec_files
-from shared.api_client import ApiError
 from shared.job_spec import JobSpec
 from shared.states import JobState
+from shared.transport import ApiError
 from shared.views import JobFork
 
 _WIDTH_WITHOUT_TERMINAL = 140

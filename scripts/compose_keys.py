@@ -9,7 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from shared.api_client import ApiClient, ApiError
+from shared.api_client import ApiClient
+from shared.transport import ApiError
 from shared.views import ClientCreate
 
 

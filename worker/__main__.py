@@ -9,9 +9,10 @@ import torch
 from celery import Celery
 from pydantic import ValidationError
 
-from shared.api_client import ApiClient, ApiError
+from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore
 from shared.spec_files import SpecError, explain
+from shared.transport import ApiError
 from shared.wakeups import WORKER_ARGUMENTS
 from worker.celery_app import make_app
 from worker.data.client_file import ClientFile

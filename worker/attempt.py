@@ -11,10 +11,11 @@ from collections.abc import Mapping
 
 import torch
 
-from shared.api_client import ApiClient, ApiError
+from shared.api_client import ApiClient
 from shared.artifacts import ArtifactError
 from shared.crash_points import crash_point
 from shared.messages import AssignmentResult, Claim, Failure, FailureCode
+from shared.transport import ApiError
 from worker.assignments import perform
 from worker.coordinator import Hold, WithdrawnError
 from worker.data.rows import DataError

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from shared.api_client import ApiClient, ApiError
+from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore
 from shared.messages import (
     Catalogue,
@@ -19,6 +19,7 @@ from shared.messages import (
     UploadWish,
 )
 from shared.tensor_file import component_layout
+from shared.transport import ApiError
 
 _GONE = frozenset({403, 404, 409})
 

@@ -5,8 +5,9 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.api_client import ApiClient, ApiError
+from shared.api_client import ApiClient
 from shared.crash_points import crash_point
+from shared.transport import ApiError
 from worker.attempt import Attempt
 from worker.data.client_file import offer
 from worker.journal import Entry, Stage, held_by

@@ -13,7 +13,8 @@ from cli.stack import ports, postgres, private, valkey
 from cli.stack.errors import StackError
 from cli.stack.processes import Child, Command, Processes
 from cli.stack.settings import StackSettings
-from shared.api_client import ApiClient, ApiError
+from shared.api_client import ApiClient
+from shared.transport import ApiError
 from shared.views import ClientCreate
 
 _API_WITHIN_S = 60.0

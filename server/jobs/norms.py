@@ -39,13 +39,9 @@ def _base(session: Session, order: Order) -> dict[str, str]:
 
 def note(session: Session, order: Order, norms: Norms) -> None:
     """Record the norms, in the transaction that publishes the round."""
-    for (component, client), norm in norms.items():
-        session.execute(
-            update(Contribution)
-            .where(
-                Contribution.round_id == order.round_id,
-                Contribution.component == component,
-                Contribution.client_id == client,
-            )
-            .values(norm=norm)
-        )
+    rows = [
+        {"round_id": order.round_id, "component": component, "client_id": client, "norm": norm}
+        for (component, client), norm in norms.items()
+    ]
+    if rows:
+        session.execute(update(Contribution), rows)

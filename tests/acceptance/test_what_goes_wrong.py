@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from cli.stack.stack import Stack
-from shared.api_client import ApiClient, ApiError
+from shared.api_client import ApiClient
 from shared.job_spec import JobSpec
 from shared.states import JOB_TERMINAL, JobState
+from shared.transport import ApiError
 from shared.views import JobDetail
 from tests.support import federation, small
 

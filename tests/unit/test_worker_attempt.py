@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.api_client import ApiClient, ApiError
+from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore
 from shared.messages import (
     AssignmentKind,
@@ -18,6 +18,7 @@ from shared.messages import (
     TrainResult,
     UploadView,
 )
+from shared.transport import ApiError
 from shared.views import Problem
 from tests.support import small
 from worker.attempt import Attempt

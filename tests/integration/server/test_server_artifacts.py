@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.api_client import ApiClient, ApiError
+from shared.api_client import ApiClient
 from shared.artifacts import ArtifactError, ArtifactStore
+from shared.transport import ApiError
 from tests.support.scripted import Json, World, sha
 
 pytestmark = pytest.mark.integration

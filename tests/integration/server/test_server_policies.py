@@ -36,7 +36,7 @@ def fail(world: World, client: str) -> None:
 
 
 def pass_time(world: World, job: str, column: str = "deadline_at", seconds: int = 0) -> None:
-    statement = f"UPDATE rounds SET {column} = now() - :s * interval '1 s' WHERE closed_at IS NULL"  # noqa: S608  # above
+    statement = f"UPDATE rounds SET {column} = now() - :s * interval '1 s' WHERE closed_at IS NULL"  # noqa: S608  # a column's name from this file
     world.execute(statement, s=seconds)
     world.advance(job)
 

@@ -34,7 +34,7 @@ def miss_lease(world: World, claim: Json) -> None:
 
 
 def column(world: World, claim: Json, name: str) -> object:
-    query = f"SELECT {name} FROM assignments WHERE id = :id"  # noqa: S608  # names of this file
+    query = f"SELECT {name} FROM assignments WHERE id = :id"  # noqa: S608  # a column's name from this file
     return world.value(query, id=claim["assignment_id"])
 
 

@@ -153,6 +153,12 @@ def test_a_reference_that_is_being_written_keeps_its_file(pair: World, job: str)
     assert pair.job(job)["state"] == "running"
 
 
+WAITS_FOR_A_ROW = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND wait_event_type = 'Lock'"
+)
+
+
 def test_a_reference_waits_for_the_collector_and_notices(
     pair: World, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,7 +173,8 @@ def test_a_reference_waits_for_the_collector_and_notices(
         calls.append(1)
         if len(calls) == 2:  # the first asks for the whole directory, this one under the lock
             holds.set()
-            time.sleep(1.0)
+            while not pair.value(WAITS_FOR_A_ROW):
+                time.sleep(0.01)
         return found
 
     monkeypatch.setattr("server.upkeep.collect.referenced", slow)
