@@ -82,11 +82,11 @@ def main() -> None:
     """Run the coordinator of this environment."""
     exit_on_signals()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    _log.info("the coordinator begins")
     settings = load(ServerSettings)
     try:
         with reachable(settings.database_url) as engine:
             check_current(engine)
+            _log.info("the coordinator begins")
             serve(
                 make_context(settings, engine), make_celery(settings.redis_url, [COORDINATOR_QUEUE])
             )
