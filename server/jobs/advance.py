@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from server.context import Context
 from server.database import lock_job
-from server.jobs import norms, publishing
+from server.jobs import publishing
 from server.jobs.phases import after, begin, fail_job
 from server.lifecycle import transition
 from server.rounds.collecting import Verdict
@@ -47,10 +47,8 @@ def advance(context: Context, job_id: UUID) -> None:
 def _aggregate(context: Context, order: publishing.Order) -> bool:
     """Aggregate and publish; a failure is noted and tried again after a pause."""
     try:
-        moved = norms.measure(context, order)
         made = publishing.aggregate_round(context, order)
         with context.sessions.begin() as session:
-            norms.note(session, order, moved)
             publishing.publish(session, order, made)
             require_kept(context.store, made.values())
     except publishing.LeaseLostError:

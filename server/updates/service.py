@@ -3,12 +3,16 @@
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID, uuid4
 
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
+from server.aggregation.average import open_component
+from server.aggregation.norms import Change
 from server.assignments.repository import uploaded
 from server.assignments.results import refuse
 from server.assignments.service import held_locked
@@ -26,9 +30,10 @@ from server.storage import (
 )
 from server.tables import Assignment, Job, Upload
 from server.updates import repository
+from server.updates.repository import Norms
 from server.updates.validation import RefusedError, pieces, validate
 from server.upkeep.collect import require_kept
-from shared.artifacts import FULL, ArtifactStore, CollectedError, digest
+from shared.artifacts import FULL, ArtifactError, ArtifactStore, CollectedError, digest
 from shared.job_spec import JobSpec, LocalAlgorithm
 from shared.messages import (
     AssignmentKind,
@@ -167,24 +172,51 @@ def complete(context: Context, upload: Upload, specs: Mapping[str, ComponentSpec
     """
     part = part_path(context.store, upload.id)
     try:
-        with part.open("rb") as file:
-            for name, wish in upload.components.items():
-                validate(file, name, specs[name], wish["sha256"])
+        norms = _check_bytes(context, part, upload, specs)
     except RefusedError as error:
         part.unlink(missing_ok=True)
         _count_refusal(context, upload, error)
         raise ProblemError(422, error.code, str(error)) from error
-    view = _keep_and_record(context, part, upload)
+    view = _keep_and_record(context, part, upload, norms)
     part.unlink(missing_ok=True)
     return view
 
 
-def _keep_and_record(context: Context, part: Path, upload: Upload) -> UploadView:
+def _check_bytes(
+    context: Context, part: Path, upload: Upload, specs: Mapping[str, ComponentSpec]
+) -> Norms:
+    """Check each component of the stream, and measure how far it has moved. Raises RefusedError."""
+    with context.sessions.begin() as session:
+        started = repository.started_from(session, upload)
+    norms: dict[str, float | None] = {}
+    with part.open("rb") as file:
+        for name, wish in upload.components.items():
+            with _start(context.store, started.get(name), specs[name]) as start:
+                change = Change(start) if start else None
+                validate(file, name, specs[name], wish["sha256"], change)
+                norms[name] = change.norm if change else None
+    return norms
+
+
+def _start(
+    store: ArtifactStore, sha256: str | None, spec: ComponentSpec
+) -> AbstractContextManager[BinaryIO | None]:
+    """The file that a change is measured against; None where there is no sound one."""
+    if sha256 is None:
+        return nullcontext()
+    try:
+        return open_component(store, sha256, component_layout(spec))
+    except ArtifactError as error:
+        _log.error("the change of a component is not measured: %s", error)
+        return nullcontext()
+
+
+def _keep_and_record(context: Context, part: Path, upload: Upload, norms: Norms) -> UploadView:
     """Again where a file was collected before it was recorded. Raises ProblemError (503, 507)."""
     for _ in range(_TRIES):
         _keep(context.store, part, upload)
         try:
-            return _record(context, upload)
+            return _record(context, upload, norms)
         except CollectedError:
             _log.warning("upload %s is kept again: a file of it was collected", upload.id)
     raise unavailable("The upload could not be kept: announce it again.")
@@ -205,12 +237,12 @@ def _keep(store: ArtifactStore, part: Path, upload: Upload) -> None:
         raise disk_trouble(error) from error
 
 
-def _record(context: Context, upload: Upload) -> UploadView:
+def _record(context: Context, upload: Upload, norms: Norms) -> UploadView:
     with context.sessions.begin() as session:
         row = session.get(Upload, upload.id, with_for_update=True)
         if row is None:
             raise not_found("upload")
-        repository.add_components(session, row)
+        repository.add_components(session, row, norms)
         row.completed_at = row.completed_at or func.now()
         session.flush()
         require_kept(context.store, [wish["sha256"] for wish in row.components.values()])
