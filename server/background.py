@@ -12,6 +12,7 @@ from uuid import UUID
 
 from celery import Celery
 
+from server.aggregation.process import Aggregator
 from server.celery_app import make_celery, make_publish
 from server.context import Context, make_context
 from server.database import DatabaseAwayError, check_current, reachable
@@ -87,9 +88,9 @@ def main() -> None:
         with reachable(settings.database_url) as engine:
             check_current(engine)
             _log.info("the coordinator begins")
-            serve(
-                make_context(settings, engine), make_celery(settings.redis_url, [COORDINATOR_QUEUE])
-            )
+            with Aggregator(settings.aggregation_memory_bytes, settings.aggregation_lease) as own:
+                context = make_context(settings, engine, own.aggregate)
+                serve(context, make_celery(settings.redis_url, [COORDINATOR_QUEUE]))
     except DatabaseAwayError as error:
         sys.exit(str(error))
     except OSError as error:

@@ -9,7 +9,6 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from server.aggregation import Contribution as Share
-from server.aggregation import aggregate
 from server.context import Context
 from server.database import lock_job
 from server.jobs.phases import after
@@ -67,12 +66,13 @@ def take(session: Session, job: Job, row: Round, lease: timedelta) -> Order:
 def aggregate_round(context: Context, order: Order) -> Made:
     """Average each component that somebody trained; holds no lock while it computes.
 
-    Raises LeaseLostError, and what `aggregate` raises.
+    Raises LeaseLostError, and what `context.aggregate` raises.
     """
     made: Made = {}
     for component, shares in order.shares.items():
         renew(context, order)
-        made[component] = aggregate(shares, order.catalogue.components[component], context.store)
+        spec = order.catalogue.components[component]
+        made[component] = context.aggregate(shares, spec, context.store)
     return made
 
 
