@@ -6,7 +6,6 @@ a dead Redis costs a second per step and nothing else. Any number of coordinator
 
 import logging
 import sys
-from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
@@ -33,7 +32,6 @@ from server.watchdog import watch
 from shared.wakeups import ADVANCE, COORDINATOR_QUEUE, WORKER_ARGUMENTS
 
 _log = logging.getLogger(__name__)
-_SWEEP = timedelta(minutes=1)
 
 
 def register(app: Celery, context: Context) -> None:
@@ -58,8 +56,8 @@ def loops(context: Context) -> tuple[Loop, ...]:
         Loop("leases", quick, period),
         Loop("send", (send,), period),
         Loop("advance", (partial(advance_due_jobs, context),), period),
-        Loop("sweep", sweep, _SWEEP),
-        Loop("upkeep", (Collector(context).sweep, Scrub(context).sweep), _SWEEP),
+        Loop("sweep", sweep, context.settings.sweep),
+        Loop("upkeep", (Collector(context).sweep, Scrub(context).sweep), context.settings.sweep),
     )
 
 

@@ -46,6 +46,9 @@ class ServerSettings(DatabaseSettings):
         default=timedelta(seconds=2), description="First wait after a retryable failure; doubles."
     )
     timer: timedelta = Field(default=timedelta(seconds=1), description="Period of the timer.")
+    sweep: timedelta = Field(
+        default=timedelta(minutes=1), description="Period of the watchdog and of upkeep."
+    )
     reserve_bytes: int = Field(
         default=64 << 20, ge=0, description="Disk space that uploads must leave free."
     )

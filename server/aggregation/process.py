@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from server.aggregation.average import Contribution
 from shared.artifacts import ArtifactStore
+from shared.crash_points import VARIABLE
 from shared.messages import ComponentSpec
 
 _ROOT = Path(__file__).parents[2]  # from where `server` can be imported
@@ -102,12 +103,13 @@ class Aggregator:
         return self._child
 
     def _start(self) -> "subprocess.Popen[bytes]":
+        others = {name: value for name, value in os.environ.items() if name != VARIABLE}
         return subprocess.Popen(
             [sys.executable, "-m", "server.aggregation.child", str(self._memory_bytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=_ROOT,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            env={**others, "OPENBLAS_NUM_THREADS": "1"},
         )
 
 

@@ -18,7 +18,7 @@ from server.assignments.results import refuse
 from server.assignments.service import held_locked
 from server.auth import Principal
 from server.context import Context
-from server.database import lock_job
+from server.database import killable, lock_job
 from server.errors import ProblemError, not_found, stale_lease, unavailable
 from server.storage import (
     check_space,
@@ -34,6 +34,7 @@ from server.updates.repository import Norms
 from server.updates.validation import RefusedError, pieces, validate
 from server.upkeep.collect import require_kept
 from shared.artifacts import FULL, ArtifactError, ArtifactStore, CollectedError, digest
+from shared.crash_points import crash_point
 from shared.job_spec import JobSpec, LocalAlgorithm
 from shared.messages import (
     AssignmentKind,
@@ -57,7 +58,7 @@ def create(context: Context, principal: Principal, wish: UploadCreate) -> Upload
     Raises ProblemError (404, 409, 422, 507).
     """
     check_writable(context.store)
-    with context.sessions.begin() as session:
+    with killable(context.sessions, "api.announce") as session:
         job, assignment = held_locked(session, principal, wish.assignment_id, wish)
         _check(job, assignment, wish)
         row = _announced(session, wish)
@@ -171,12 +172,14 @@ def complete(context: Context, upload: Upload, specs: Mapping[str, ComponentSpec
     dropped, and the upload starts from 0 again.
     """
     part = part_path(context.store, upload.id)
+    crash_point("api.whole")
     try:
         norms = _check_bytes(context, part, upload, specs)
     except RefusedError as error:
         part.unlink(missing_ok=True)
         _count_refusal(context, upload, error)
         raise ProblemError(422, error.code, str(error)) from error
+    crash_point("api.checked")
     view = _keep_and_record(context, part, upload, norms)
     part.unlink(missing_ok=True)
     return view
@@ -238,7 +241,7 @@ def _keep(store: ArtifactStore, part: Path, upload: Upload) -> None:
 
 
 def _record(context: Context, upload: Upload, norms: Norms) -> UploadView:
-    with context.sessions.begin() as session:
+    with killable(context.sessions, "api.record") as session:
         row = session.get(Upload, upload.id, with_for_update=True)
         if row is None:
             raise not_found("upload")
@@ -252,7 +255,7 @@ def _record(context: Context, upload: Upload, norms: Norms) -> UploadView:
 
 def _count_refusal(context: Context, upload: Upload, error: RefusedError) -> None:
     """Count it; bytes that were refused twice will not be better the third time."""
-    with context.sessions.begin() as session:
+    with killable(context.sessions, "api.refusal") as session:
         assignment = session.get_one(Assignment, upload.assignment_id)
         lock_job(session, assignment.job_id)
         row = session.get(Upload, upload.id, with_for_update=True)
