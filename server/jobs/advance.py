@@ -127,7 +127,7 @@ def _aggregating_step(
     if context.store.read_only:  # another coordinator may, or this one when it starts again
         job.due_at = func.now() + _LOOK_AGAIN
         return WAIT
-    if row.attempt >= publishing.MAX_ATTEMPTS:
+    if row.attempt >= context.settings.aggregation_attempts:
         fail_job(
             session,
             job,

@@ -27,7 +27,6 @@ from shared.messages import Catalogue, PlanResult
 from shared.states import JobState, RoundState
 from shared.tensor_file import component_layout
 
-MAX_ATTEMPTS = 5
 _PAUSE = timedelta(seconds=5)
 
 
