@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo up test check compose-check format bench bench-demo clean
+.PHONY: help environment demo up test check compose-check format crash-points bench bench-demo clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ compose-check: environment ## build the images and run a job in docker-compose.y
 format: environment ## let the formatter and the linter mend what they can
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
+
+crash-points: environment ## kill every process at every named point, one by one; RECORD=1 keeps the figures
+	@$(RUN) -m tests.chaos.crash_points
 
 bench: environment ## the server's memory while it aggregates
 	@$(RUN) bench/aggregation_memory.py

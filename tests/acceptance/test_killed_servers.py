@@ -1,0 +1,29 @@
+"""A coordinator or an API that is killed at any point, twice, changes nothing of any outcome."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from shared.crash_points import API_POINTS, COORDINATOR_POINTS
+from tests.support.disturbed import Disturbed, disturbed
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
+
+WITHIN_S = 1200  # of a machine that others use; alone it takes a tenth
+
+
+@pytest.fixture(scope="module")
+def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Disturbed]:
+    with disturbed(server_directory, client_files) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("name", "points"), [("coordinator", COORDINATOR_POINTS), ("api", API_POINTS)]
+)
+def test_a_server_killed_twice_at_every_point_in_turn_changes_no_outcome(
+    stack: Disturbed, name: str, points: Sequence[str]
+) -> None:
+    stack.server(name, [f"{point}:{hit}" for hit in (1, 2) for point in points], WITHIN_S)
+    stack.check()
