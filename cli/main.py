@@ -16,6 +16,7 @@ from cli.demo import run as demo_run
 from cli.progress import follow
 from cli.signals import Stopped, ending_on_signals
 from cli.stack.errors import StackError
+from cli.stack.keeper import Keeper
 from cli.stack.processes import Processes
 from cli.stack.settings import StackSettings, client_files
 from cli.stack.stack import Stack
@@ -84,10 +85,15 @@ def up(
     """Start the local stack in the foreground, until Ctrl-C."""
     files = client_files(clients) if clients else ()
     settings = StackSettings(state, state / "logs", files, port=port, n_workers=workers)
-    with ending_on_signals(), Processes() as processes, Stack(processes, settings, say) as stack:
+    with (
+        ending_on_signals(),
+        Processes() as processes,
+        Stack(processes, settings, say) as stack,
+        Keeper(processes, say) as keeper,
+    ):
         say(f"API at {stack.url}, keys in {stack.admin_key_file.parent}, Ctrl-C ends it")
         while True:
-            processes.check()
+            keeper.check()
             time.sleep(0.2)
 
 

@@ -1,20 +1,18 @@
 """A worker that is killed at any point, twice, or told to stop, changes nothing of the outcome."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from cli.stack.processes import Processes
 from cli.stack.settings import StackSettings
-from shared.api_client import ApiClient
 from shared.crash_points import WORKER_POINTS
 from shared.job_spec import JobSpec
-from shared.states import JOB_TERMINAL, AssignmentState, JobState
+from shared.states import JOB_TERMINAL, AssignmentState
 from tests.support import federation, small
+from tests.support.outcome import outcome, wait_for
 from tests.support.unattended import Unattended
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
@@ -40,13 +38,6 @@ def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Unattend
         yield running
 
 
-def wait_for(condition: Callable[[], bool], within_s: float = 60) -> None:
-    end = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def end(worker: Any) -> None:
     """Tell a worker to stop: it does so soon and in peace."""
     worker.terminate()
@@ -57,16 +48,6 @@ def end(worker: Any) -> None:
 def spec(name: str, **changes: Any) -> JobSpec:
     tasks = {task: small.SPEC["tasks"][task] for c in CLIENTS for task in federation.CLIENTS[c]}
     return small.spec(name=name, clients=CLIENTS, tasks=tasks, **changes)
-
-
-def outcome(api: ApiClient, job: UUID) -> Any:
-    """What must not depend on any kill: all versions, all decisions, all scores."""
-    wait_for(lambda: api.job(job).state in JOB_TERMINAL)
-    assert api.job(job).state is JobState.SUCCEEDED, api.job(job).failure
-    report = api.report(job)
-    versions = [api.version(job, v.number).manifest for v in api.versions(job).items]
-    hashes = [{name: entry.sha256 for name, entry in each.items()} for each in versions]
-    return hashes, report.replacements, report.scores
 
 
 @pytest.fixture(scope="module")

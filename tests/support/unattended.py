@@ -44,9 +44,30 @@ class Unattended(Stack):
         command = self._command("worker", ["worker", "clients"], env)
         return self.processes.start(command, self.settings.logs / "worker.log")
 
+    def child(self, name: str) -> Child:
+        """The process of the stack with this name."""
+        (found,) = (c for c in self._children if c.command.name == f"process {name}")
+        return found
+
+    def start_again(self, name: str) -> None:
+        """End a process of the stack if it still runs, and start it as it was."""
+        old = self.child(name)
+        self._children.remove(old)
+        self.processes.stop(old)
+        new = self.processes.start(old.command, old.log)
+        self._children.append(new)
+        if name == "api" and not self._api_is_ready(new):
+            raise new.failure()
+
+    def start_own_worker(self) -> None:
+        """Start a worker that belongs to the stack, as the planner does."""
+        self._spawn(
+            "worker", ["worker", "clients"], self._worker_env("worker", self.settings.clients)
+        )
+
     def stop_planner(self) -> None:
         """End the stack's own planner."""
-        (planner,) = (c for c in self._children if c.command.name == "process planner")
+        planner = self.child("planner")
         self._children.remove(planner)
         self.processes.stop(planner)
 
