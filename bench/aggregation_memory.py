@@ -1,5 +1,8 @@
 """Server memory while a component is averaged: flat in the number of contributors.
 
+Beside the seconds of the average stand those of hashing the same files once, which is the least
+that noticing damage takes, and those of checking one as an upload with and without its norm.
+
 `make bench` runs it. Each case runs in a process of its own, which reports its peak resident memory
 above that of a process which has imported the same code and averaged a tiny component.
 """
@@ -9,8 +12,10 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,8 +24,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from server.aggregation import Contribution, aggregate
-from server.aggregation.norms import change_norm
-from shared.artifacts import ArtifactStore
+from server.aggregation.average import open_component
+from server.aggregation.norms import Change
+from server.updates.validation import validate
+from shared.artifacts import ArtifactStore, file_digest
 from shared.messages import ComponentSpec, TensorSpec
 from shared.tensor_file import component_layout
 
@@ -41,23 +48,51 @@ def contribute(store: ArtifactStore, spec: ComponentSpec, seed: int) -> Contribu
     return Contribution(f"c{seed:03}", store.write(pieces()), float(seed + 1))
 
 
-def peak_bytes(megabytes: float, contributors: int, distinct: int, root: str) -> tuple[int, float]:
-    """Peak resident memory of this process after one aggregation, and its seconds.
+@dataclass(frozen=True)
+class Figures:
+    """What one case took: bytes at the peak, and seconds."""
 
-    With the norm of each contribution's change, as the coordinator does it.
-    """
+    peak: int
+    average_s: float
+    hashing_s: float
+    check_s: float
+    check_with_norm_s: float
+
+
+def measure(megabytes: float, contributors: int, distinct: int, root: str) -> Figures:
+    """One case, in the process that it runs in."""
     store = ArtifactStore(Path(root))
     spec = ComponentSpec(tensors={"w": TensorSpec(shape=(int(megabytes * 2**18),))})
     files = [contribute(store, spec, seed) for seed in range(distinct)]
     given = [
         Contribution(f"c{i:03}", files[i % distinct].sha256, i + 1.0) for i in range(contributors)
     ]
+    return Figures(
+        average_s=seconds(lambda: aggregate(given, spec, store)),
+        hashing_s=seconds(lambda: [file_digest(store.path(share.sha256)) for share in given]),
+        check_s=seconds(lambda: check(store, spec, files[-1].sha256)),
+        check_with_norm_s=seconds(lambda: check(store, spec, files[-1].sha256, files[0].sha256)),
+        peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """How long the call took."""
     started = time.perf_counter()
-    for share in given:
-        change_norm(share.sha256, files[0].sha256, spec, store)
-    aggregate(given, spec, store)
-    seconds = time.perf_counter() - started
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, seconds
+    call()
+    return time.perf_counter() - started
+
+
+def check(store: ArtifactStore, spec: ComponentSpec, sha256: str, base: str | None = None) -> None:
+    """Check a file as an upload, with the norm of its change from `base` if one is given."""
+    with ExitStack() as stack:
+        file = stack.enter_context(store.path(sha256).open("rb"))
+        change = None
+        if base is not None:
+            change = Change(
+                stack.enter_context(open_component(store, base, component_layout(spec)))
+            )
+        validate(file, "w", spec, sha256, change)
 
 
 def main() -> None:
@@ -73,10 +108,13 @@ def main() -> None:
         ):
             # 64 contributors read 8 distinct files, each through a handle of its own
             case = (megabytes, contributors, min(contributors, 8), root)
-            peaks[contributors, megabytes], seconds = pool.submit(peak_bytes, *case).result()
-        peak = peaks[contributors, megabytes] / 2**20
-        what = f"{contributors:3} contributors of {megabytes:6} MiB"
-        print(f"{what}: peak {peak:7.1f} MiB, {seconds:.2f} s")
+            found = pool.submit(measure, *case).result()
+        peaks[contributors, megabytes] = found.peak
+        print(
+            f"{contributors:3} contributors of {megabytes:6} MiB: peak {found.peak / 2**20:7.1f} "
+            f"MiB, average {found.average_s:.2f} s, hashing them once {found.hashing_s:.2f} s; one "
+            f"upload's check {found.check_s:.3f} s, with its norm {found.check_with_norm_s:.3f} s"
+        )
     constant = peaks[4, 0.01]
     over = {n: (peaks[n, size] - constant) / (size * 2**20) for n in (4, 64)}
     print(

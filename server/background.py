@@ -6,12 +6,12 @@ a dead Redis costs a second per step and nothing else. Any number of coordinator
 
 import logging
 import sys
-from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
 from celery import Celery
 
+from server.aggregation.process import Aggregator
 from server.celery_app import make_celery, make_publish
 from server.context import Context, make_context
 from server.database import DatabaseAwayError, check_current, reachable
@@ -32,7 +32,6 @@ from server.watchdog import watch
 from shared.wakeups import ADVANCE, COORDINATOR_QUEUE, WORKER_ARGUMENTS
 
 _log = logging.getLogger(__name__)
-_SWEEP = timedelta(minutes=1)
 
 
 def register(app: Celery, context: Context) -> None:
@@ -57,8 +56,8 @@ def loops(context: Context) -> tuple[Loop, ...]:
         Loop("leases", quick, period),
         Loop("send", (send,), period),
         Loop("advance", (partial(advance_due_jobs, context),), period),
-        Loop("sweep", sweep, _SWEEP),
-        Loop("upkeep", (Collector(context).sweep, Scrub(context).sweep), _SWEEP),
+        Loop("sweep", sweep, context.settings.sweep),
+        Loop("upkeep", (Collector(context).sweep, Scrub(context).sweep), context.settings.sweep),
     )
 
 
@@ -87,9 +86,9 @@ def main() -> None:
         with reachable(settings.database_url) as engine:
             check_current(engine)
             _log.info("the coordinator begins")
-            serve(
-                make_context(settings, engine), make_celery(settings.redis_url, [COORDINATOR_QUEUE])
-            )
+            with Aggregator(settings.aggregation_memory_bytes, settings.aggregation_lease) as own:
+                context = make_context(settings, engine, own.aggregate)
+                serve(context, make_celery(settings.redis_url, [COORDINATOR_QUEUE]))
     except DatabaseAwayError as error:
         sys.exit(str(error))
     except OSError as error:

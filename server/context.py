@@ -1,14 +1,19 @@
 """What the code of a server process stands on: settings, sessions, the artifact store."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
+from server.aggregation import Contribution, aggregate
 from server.database import Sessions, make_sessions
 from server.settings import ServerSettings
 from shared.artifacts import ArtifactStore
+from shared.messages import ComponentSpec
+
+Aggregate = Callable[[Sequence[Contribution], ComponentSpec, ArtifactStore], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +23,15 @@ class Context:
     settings: ServerSettings
     sessions: Sessions
     store: ArtifactStore
+    aggregate: Aggregate
 
 
-def make_context(settings: ServerSettings, engine: Engine) -> Context:
+def make_context(
+    settings: ServerSettings, engine: Engine, average: Aggregate = aggregate
+) -> Context:
     """A context on that engine. Raises OSError when the artifacts' directory cannot be used."""
-    return Context(settings, make_sessions(engine), ArtifactStore(settings.artifacts_dir))
+    store = ArtifactStore(settings.artifacts_dir)
+    return Context(settings, make_sessions(engine), store, average)
 
 
 def _of_app(request: Request) -> Context:

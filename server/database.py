@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from server.errors import invalid
 from server.tables import Job
+from shared.crash_points import crash_point
 from shared.spec_files import explain
 
 Sessions = sessionmaker[Session]
@@ -22,7 +23,7 @@ _IS_UNICODE = (
     "where datname = current_database()"
 )
 CONNECT_TIMEOUT_S = 3
-SCHEMA = "0005"  # the newest migration; a test holds it to that
+SCHEMA = "0006"  # the newest migration; a test holds it to that
 
 
 def make_engine(url: str) -> Engine:
@@ -44,6 +45,19 @@ def make_engine(url: str) -> Engine:
 def make_sessions(engine: Engine) -> Sessions:
     """Sessions whose rows stay readable after the commit."""
     return sessionmaker(engine, expire_on_commit=False)
+
+
+@contextmanager
+def killable(sessions: Sessions, name: str) -> Iterator[Session]:
+    """A transaction before and behind whose commit a test may kill this process.
+
+    The points are `NAME.written` and `NAME.committed`, see shared.crash_points.
+    """
+    with sessions.begin() as session:
+        yield session
+        session.flush()
+        crash_point(f"{name}.written")
+    crash_point(f"{name}.committed")
 
 
 class DatabaseAwayError(Exception):

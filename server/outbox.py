@@ -15,9 +15,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from server.database import Sessions
+from server.database import Sessions, killable
 from server.side_tables import Outbox
 from server.tables import Assignment, Job
+from shared.crash_points import crash_point
 from shared.wakeups import ADVANCE, COORDINATOR_QUEUE, PLANNER_QUEUE, WAKE, client_queue
 
 Publish = Callable[[str, str, str], None]  # task, queue, argument; raises when it cannot
@@ -53,7 +54,7 @@ def dispatch(sessions: Sessions, publish: Publish) -> int:
     No row is locked while sending. The first message that cannot be sent ends the batch: the
     others wait with it for the next try.
     """
-    with sessions.begin() as session:
+    with killable(sessions, "outbox.claim") as session:
         messages = _claim(session)
     sent: list[int] = []
     for message in messages:
@@ -63,7 +64,8 @@ def dispatch(sessions: Sessions, publish: Publish) -> int:
             _log.warning("the broker takes no messages (%s); the timer will try again", error)
             break
         sent.append(message.id)
-    with sessions.begin() as session:
+        crash_point("outbox.sent")
+    with killable(sessions, "outbox.settle") as session:
         _settle(session, sent, [m.id for m in messages[len(sent) :]])
     return len(sent)
 

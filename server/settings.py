@@ -39,10 +39,16 @@ class ServerSettings(DatabaseSettings):
     aggregation_lease: timedelta = Field(
         default=timedelta(minutes=5), description="Longest time for aggregating one component."
     )
+    aggregation_memory_bytes: int = Field(
+        default=256 << 20, ge=32 << 20, description="Memory that averaging a component may take."
+    )
     retry_delay: timedelta = Field(
         default=timedelta(seconds=2), description="First wait after a retryable failure; doubles."
     )
     timer: timedelta = Field(default=timedelta(seconds=1), description="Period of the timer.")
+    sweep: timedelta = Field(
+        default=timedelta(minutes=1), description="Period of the watchdog and of upkeep."
+    )
     reserve_bytes: int = Field(
         default=64 << 20, ge=0, description="Disk space that uploads must leave free."
     )

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from server.context import Context
-from server.database import lock_job
+from server.database import killable, lock_job
 from server.jobs.advance import advance
 from server.lifecycle import transition
 from server.outbox import wake
@@ -23,7 +23,7 @@ Step = Callable[[], object]
 _log = logging.getLogger(__name__)
 _BATCH = 100
 _HINTS = tuple(timedelta(seconds=s) for s in (15, 45, 60))  # the first came 5 s after the row
-_BUSY = timedelta(seconds=30)  # a job that a coordinator looks at is not due for another
+_BUSY = timedelta(seconds=5)  # not due for another coordinator, unless this one dies
 
 
 class Loop:
@@ -61,7 +61,7 @@ def advance_due_jobs(context: Context) -> None:
     Looked up anew for each: one that becomes due meanwhile overtakes those of lower priority.
     """
     for _ in range(_BATCH):
-        with context.sessions.begin() as session:
+        with killable(context.sessions, "coordinator.due") as session:
             job_id = _take_due(session)
         if job_id is None:
             return
@@ -102,7 +102,7 @@ def suspect_missed_leases(context: Context) -> None:
         query = select(Assignment.job_id, Assignment.id).where(*missed).limit(_BATCH)
         found = [(job_id, assignment_id) for job_id, assignment_id in session.execute(query)]
     for job_id, assignment_id in found:
-        with context.sessions.begin() as session:
+        with killable(context.sessions, "coordinator.suspect") as session:
             lock_job(session, job_id)
             again = select(Assignment).where(Assignment.id == assignment_id, *missed)
             row = session.scalars(again.with_for_update(skip_locked=True)).one_or_none()
@@ -112,7 +112,7 @@ def suspect_missed_leases(context: Context) -> None:
 
 def hint_again(context: Context) -> None:
     """Wake the workers of what waits to be claimed, less and less often."""
-    with context.sessions.begin() as session:
+    with killable(context.sessions, "coordinator.hint") as session:
         for row in _unheard(session):
             wake(session, row)
             row.hint_at = func.now() + _HINTS[min(row.hints, len(_HINTS) - 1)]

@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
+from shared.crash_points import crash_point
+
 CHUNK_BYTES = 1 << 20
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # a disk that refuses for want of space
 
@@ -115,7 +117,9 @@ class ArtifactStore:
             self.check_writable()
             target.parent.mkdir(exist_ok=True)
             self._sync(part)
+            crash_point("store.renaming")
             part.rename(target)
+            crash_point("store.renamed")
             self._sync(target.parent)
         except OSError:
             part.unlink(missing_ok=True)

@@ -20,6 +20,60 @@ WORKER_POINTS = (
     "worker.promoted",
 )
 
+# Transactions of the coordinator, the outbox (of either server) and the API: each may be killed
+# when all is written and not committed, and when it is committed and nobody knows.
+COORDINATOR_COMMITS = (
+    "coordinator.due",
+    "coordinator.step",  # opens, extends and closes rounds, takes one to aggregate, ends jobs
+    "coordinator.renew",
+    "coordinator.publish",  # and opens what follows
+    "coordinator.suspect",
+    "coordinator.hint",
+    "coordinator.collect",  # the file is gone before the commit
+)
+OUTBOX_COMMITS = ("outbox.claim", "outbox.settle")
+API_COMMITS = (
+    "api.offer",
+    "api.submit",
+    "api.claim",
+    "api.take_over",
+    "api.heartbeat",
+    "api.catalogue",
+    "api.announce",
+    "api.record",
+    "api.refusal",
+    "api.result",
+    "api.failure",
+    "api.release",
+    "api.pause",
+    "api.resume",
+    "api.fork",
+    "api.cancel",
+)
+
+
+def _around(commits: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{name}.{when}" for name in commits for when in ("written", "committed"))
+
+
+OUTBOX_POINTS = (*_around(OUTBOX_COMMITS), "outbox.sent")  # one message, not yet marked
+COORDINATOR_POINTS = (
+    *_around(COORDINATOR_COMMITS),
+    "coordinator.averaged",  # one component
+    "coordinator.aggregated",  # all of them
+    *OUTBOX_POINTS,
+)
+API_POINTS = (
+    *_around(API_COMMITS),
+    "api.received",  # once in each piece of an upload
+    "api.whole",  # all bytes of an upload are here
+    "api.checked",
+    "store.renaming",  # a component's file is durable, under another name
+    "store.renamed",  # the file is there, its row is not
+    *OUTBOX_POINTS,
+)
+SERVER_POINTS = tuple(dict.fromkeys((*COORDINATOR_POINTS, *API_POINTS)))
+
 _hits: Counter[str] = Counter()
 
 

@@ -3,9 +3,11 @@
 All files have the same canonical layout (shared.tensor_file): after the header a component is one
 run of float32 values. It is averaged piece by piece: whatever the number of contributors and the
 size of the component, memory holds one piece of it in float64 and one contributor's in float32.
-The sum runs in client order, so that the same contributions give the same bits.
+The sum runs in client order, so that the same contributions give the same bits. What is averaged is
+hashed in the same pass, so that a damaged file stops the average instead of entering it.
 """
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -38,7 +40,7 @@ def aggregate(
 
     Accumulates in float64, rounds once to float32: a mean of finite values is finite. Raises
     ValueError without contributors or with a weight that is not positive, ArtifactError where a
-    file is missing, has another layout or is damaged so that its values are not finite.
+    file is missing, has another layout or is damaged: then nothing is kept.
     """
     ordered = sorted(contributions, key=lambda c: c.client)
     if not ordered or any(c.weight <= 0 for c in ordered):
@@ -53,22 +55,45 @@ def _mean(
     total = sum(c.weight for c in contributions)
     yield layout.header
     with ExitStack() as stack:
-        files = [
-            stack.enter_context(open_component(store, c.sha256, layout)) for c in contributions
+        sources = [
+            _Source(c, stack.enter_context(open_component(store, c.sha256, layout)), layout)
+            for c in contributions
         ]
         shares = [c.weight / total for c in contributions]
         remaining = (layout.n_bytes - len(layout.header)) // 4
         while remaining:
             count = min(remaining, PIECE_VALUES)
-            yield _piece(files, shares, count).tobytes()
+            yield _piece(sources, shares, count).tobytes()
             remaining -= count
+        for source in sources:
+            source.check()
 
 
-def _piece(files: Sequence[BinaryIO], shares: Sequence[float], count: int) -> NDArray[np.float32]:
-    """The mean of the next `count` values of all files."""
+class _Source:
+    """One contributor's file, hashed while it is read."""
+
+    def __init__(self, contribution: Contribution, file: BinaryIO, layout: Layout) -> None:
+        self._sha256 = contribution.sha256
+        self._file = file
+        self._sha = hashlib.sha256(layout.header)
+
+    def read(self, count: int) -> NDArray[np.float32]:
+        """The next `count` values."""
+        piece = self._file.read(4 * count)
+        self._sha.update(piece)
+        return np.frombuffer(piece, dtype="<f4")
+
+    def check(self) -> None:
+        """Raises ArtifactError if the bytes were not what their name says."""
+        if self._sha.hexdigest() != self._sha256:
+            raise ArtifactError(f"artifact {self._sha256} is damaged: restore it from a backup")
+
+
+def _piece(sources: Sequence[_Source], shares: Sequence[float], count: int) -> NDArray[np.float32]:
+    """The mean of the next `count` values of all sources."""
     mean = np.zeros(count, dtype=np.float64)
-    for file, share in zip(files, shares, strict=True):
-        values = np.frombuffer(file.read(4 * count), dtype="<f4")
+    for source, share in zip(sources, shares, strict=True):
+        values = source.read(count)
         with np.errstate(invalid="ignore"):
             mean += share * values.astype(np.float64)
     if not np.isfinite(mean).all():

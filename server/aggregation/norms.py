@@ -1,34 +1,27 @@
-"""How far a contribution has moved a component, in constant memory."""
+"""How far a contribution has moved a component, measured beside what reads its bytes."""
 
-import hashlib
 import math
+from typing import BinaryIO
 
 import numpy as np
-
-from server.aggregation.average import PIECE_VALUES, open_component
-from shared.artifacts import ArtifactError, ArtifactStore
-from shared.messages import ComponentSpec
-from shared.tensor_file import component_layout
+from numpy.typing import NDArray
 
 
-def change_norm(sha256: str, base: str, spec: ComponentSpec, store: ArtifactStore) -> float:
-    """The L2 norm of a contribution less the artifact that it started from, in float64.
+class Change:
+    """The L2 norm of a component less the file that it started from, piece by piece, in float64."""
 
-    Reads the contribution whole, and so notices damage: raises ArtifactError for bytes that are
-    not what their name says.
-    """
-    layout = component_layout(spec)
-    total = 0.0
-    sha = hashlib.sha256(layout.header)
-    with (
-        open_component(store, sha256, layout) as changed,
-        open_component(store, base, layout) as start,
-    ):
-        while piece := changed.read(4 * PIECE_VALUES):
-            sha.update(piece)
-            before = np.frombuffer(start.read(len(piece)), dtype="<f4").astype(np.float64)
-            change = np.frombuffer(piece, dtype="<f4").astype(np.float64) - before
-            total += float(np.dot(change, change))
-    if sha.hexdigest() != sha256:
-        raise ArtifactError(f"artifact {sha256} is damaged: restore it from a backup")
-    return math.sqrt(total)
+    def __init__(self, start: BinaryIO) -> None:
+        self._start = start  # positioned behind its header
+        self._squares = 0.0
+
+    def add(self, values: NDArray[np.float32]) -> None:
+        """Go on with the component's next values."""
+        before = np.frombuffer(self._start.read(values.nbytes), dtype="<f4")
+        change = values.astype(np.float64) - before
+        # np.dot would use threads, which spin against each other on a busy server
+        self._squares += float(np.einsum("i,i->", change, change))
+
+    @property
+    def norm(self) -> float:
+        """The norm over all values so far."""
+        return math.sqrt(self._squares)

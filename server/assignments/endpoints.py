@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Response
 from server.assignments import results, service
 from server.auth import PlannerOnly, Worker
 from server.context import App
+from server.database import killable
 from server.documentation import example, problems
 from server.examples import (
     ASSIGNMENT,
@@ -79,7 +80,7 @@ def heartbeat(
     principal: Worker,
 ) -> HeartbeatReply:
     """Say that the worker lives, renew its lease, and learn whether to go on."""
-    with app.sessions.begin() as session:
+    with killable(app.sessions, "api.heartbeat") as session:
         return service.heartbeat(session, principal, assignment_id, beat, app.settings.lease)
 
 
@@ -95,7 +96,7 @@ def result(
     principal: Worker,
 ) -> AssignmentView:
     """Report what came out; the uploads that it names must be complete."""
-    with app.sessions.begin() as session:
+    with killable(app.sessions, "api.result") as session:
         return results.accept(session, principal, assignment_id, outcome)
 
 
@@ -114,7 +115,7 @@ def failure(
     principal: Worker,
 ) -> AssignmentView:
     """Report that the assignment could not be done, and why."""
-    with app.sessions.begin() as session:
+    with killable(app.sessions, "api.failure") as session:
         return results.fail(session, principal, assignment_id, reason, app.settings.retry_delay)
 
 
@@ -133,7 +134,7 @@ def release(
     principal: Worker,
 ) -> AssignmentView:
     """Give an assignment back undone, as a worker does that stops: the attempt does not count."""
-    with app.sessions.begin() as session:
+    with killable(app.sessions, "api.release") as session:
         return results.release(session, principal, assignment_id, lease)
 
 
@@ -150,5 +151,5 @@ def catalogue(
     principal: PlannerOnly,
 ) -> None:
     """Say what each component of the job is: the server refuses uploads of anything else."""
-    with app.sessions.begin() as session:
+    with killable(app.sessions, "api.catalogue") as session:
         put_catalogue(session, principal, assignment_id, content)

@@ -107,6 +107,14 @@ def manifest(session: Session, row: Assignment) -> dict[str, str]:
     return {row.component: row.sha256 for row in session.execute(query)}
 
 
+def norms(session: Session, assignment_id: UUID) -> dict[tuple[str, str], float | None]:
+    """(component, sha256) -> how far it has moved, of what has arrived for the assignment."""
+    query = select(
+        UploadedComponent.component, UploadedComponent.sha256, UploadedComponent.norm
+    ).where(UploadedComponent.assignment_id == assignment_id)
+    return {(component, sha256): norm for component, sha256, norm in session.execute(query)}
+
+
 def uploaded(session: Session, assignment_id: UUID) -> set[tuple[str, str]]:
     """(component, sha256) of what has arrived for the assignment, in any attempt."""
     query = select(UploadedComponent.component, UploadedComponent.sha256).where(

@@ -8,7 +8,7 @@ from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from server.aggregation import component_weight
-from server.assignments.repository import own_locked, uploaded
+from server.assignments.repository import norms, own_locked, uploaded
 from server.assignments.service import assignment_view, held_locked, is_current, tries
 from server.auth import Principal
 from server.database import to_json
@@ -124,6 +124,7 @@ def _contribute(session: Session, job: Job, row: Assignment, result: TrainResult
     """One contribution for each changed component; weights come from the frozen offer alone."""
     spec = JobSpec.model_validate(job.spec)
     offer = _offer(session, row)
+    moved = norms(session, row.id)
     for name, sha256 in result.components.items():
         session.add(
             Contribution(
@@ -132,6 +133,7 @@ def _contribute(session: Session, job: Job, row: Assignment, result: TrainResult
                 client_id=row.client_id,
                 weight=component_weight(parse(name), spec, offer),
                 sha256=sha256,
+                norm=moved[name, sha256],
                 verdict="accepted",
             )
         )

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from server.assignments import repository
 from server.auth import Principal
 from server.context import Context
-from server.database import lock_job
+from server.database import killable, lock_job
 from server.errors import ProblemError, stale_lease
 from server.jobs.service import failure_view
 from server.lifecycle import transition
@@ -40,14 +40,14 @@ def claim(
     The attempt that the caller still holds comes first.
     """
     if held is not None:
-        with context.sessions.begin() as session:
+        with killable(context.sessions, "api.take_over") as session:
             taken_over = _take_over(session, principal, held, context.settings.lease)
         if taken_over is not None:
             return taken_over
     with context.sessions.begin() as session:
         candidates = repository.claimable(session, principal)
     for job_id, assignment_id in candidates:
-        with context.sessions.begin() as session:
+        with killable(context.sessions, "api.claim") as session:
             claimed = _claim_one(session, principal, job_id, assignment_id, context.settings.lease)
         if claimed is not None:
             return claimed

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body
 from server.auth import ClientOnly, Operator, Viewer
 from server.clients import service
 from server.context import App
+from server.database import killable
 from server.documentation import example, problems
 from server.examples import CLIENT, CLIENT_CREATE, CLIENT_CREATED, CLIENTS, OFFER
 from server.idempotency import Key
@@ -69,5 +70,5 @@ def put_offer(
     principal: ClientOnly,
 ) -> ClientView:
     """Say which tasks the calling client has data for, and how much: counts only."""
-    with app.sessions.begin() as session:
+    with killable(app.sessions, "api.offer") as session:
         return service.put_offer(session, principal, client, offer)

@@ -12,8 +12,8 @@ from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from server.context import Context
-from server.database import lock_job
-from server.jobs import norms, publishing
+from server.database import killable, lock_job
+from server.jobs import publishing
 from server.jobs.phases import after, begin, fail_job
 from server.lifecycle import transition
 from server.rounds.collecting import Verdict
@@ -36,7 +36,7 @@ GO_ON, WAIT = True, False
 def advance(context: Context, job_id: UUID) -> None:
     """Do all that can be done for the job now. Raises SQLAlchemyError when Postgres is away."""
     while True:
-        with context.sessions.begin() as session:
+        with killable(context.sessions, "coordinator.step") as session:
             step = _step(context, session, job_id)
         if isinstance(step, publishing.Order):
             step = _aggregate(context, step)
@@ -47,10 +47,8 @@ def advance(context: Context, job_id: UUID) -> None:
 def _aggregate(context: Context, order: publishing.Order) -> bool:
     """Aggregate and publish; a failure is noted and tried again after a pause."""
     try:
-        moved = norms.measure(context, order)
         made = publishing.aggregate_round(context, order)
-        with context.sessions.begin() as session:
-            norms.note(session, order, moved)
+        with killable(context.sessions, "coordinator.publish") as session:
             publishing.publish(session, order, made)
             require_kept(context.store, made.values())
     except publishing.LeaseLostError:

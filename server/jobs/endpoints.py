@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body, Query
 
 from server.auth import Operator, Viewer
 from server.context import App
+from server.database import killable
 from server.documentation import example, problems
 from server.examples import (
     EVENTS,
@@ -41,7 +42,7 @@ _LAST_EVENT = 2**63 - 1
 )
 def launch(spec: JobSpec, app: App, principal: Operator, key: Key = None) -> JobDetail:
     """Store a job spec and start the job; refused with every reason where it could never work."""
-    with app.sessions.begin() as session:
+    with killable(app.sessions, "api.submit") as session:
         return service.submit(session, principal, spec, key)
 
 
@@ -85,7 +86,7 @@ def show_job(job_id: UUID, app: App, _: Viewer) -> JobDetail:
 )
 def cancel_job(job_id: UUID, app: App, _: Operator) -> JobView:
     """End a job that has not ended; its workers stop at their next heartbeat."""
-    with app.sessions.begin() as session:
+    with killable(app.sessions, "api.cancel") as session:
         return service.cancel(session, job_id)
 
 
@@ -96,7 +97,7 @@ def cancel_job(job_id: UUID, app: App, _: Operator) -> JobView:
 )
 def pause_job(job_id: UUID, app: App, _: Operator) -> JobView:
     """Begin nothing new for the job until it is resumed; what clients work on is still taken."""
-    with app.sessions.begin() as session:
+    with killable(app.sessions, "api.pause") as session:
         return pausing.pause(session, job_id)
 
 
@@ -107,7 +108,7 @@ def pause_job(job_id: UUID, app: App, _: Operator) -> JobView:
 )
 def resume_job(job_id: UUID, app: App, _: Operator) -> JobView:
     """Go on with a paused job; its round's deadline moves on by the time of the pause."""
-    with app.sessions.begin() as session:
+    with killable(app.sessions, "api.resume") as session:
         return pausing.resume(session, job_id)
 
 
@@ -128,7 +129,7 @@ def fork_job(
     key: Key = None,
 ) -> JobDetail:
     """Launch a job that begins with a version of this one and goes on by a spec of its own."""
-    with app.sessions.begin() as session:
+    with killable(app.sessions, "api.fork") as session:
         return forking.fork(session, principal, job_id, wish, key)
 
 

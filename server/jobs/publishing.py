@@ -9,9 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from server.aggregation import Contribution as Share
-from server.aggregation import aggregate
 from server.context import Context
-from server.database import lock_job
+from server.database import killable, lock_job
 from server.jobs.phases import after
 from server.lifecycle import record, transition
 from server.rounds.repository import accepted
@@ -23,6 +22,7 @@ from server.tables import (
     Version,
     VersionComponent,
 )
+from shared.crash_points import crash_point
 from shared.messages import Catalogue, PlanResult
 from shared.states import JobState, RoundState
 from shared.tensor_file import component_layout
@@ -67,12 +67,15 @@ def take(session: Session, job: Job, row: Round, lease: timedelta) -> Order:
 def aggregate_round(context: Context, order: Order) -> Made:
     """Average each component that somebody trained; holds no lock while it computes.
 
-    Raises LeaseLostError, and what `aggregate` raises.
+    Raises LeaseLostError, and what `context.aggregate` raises.
     """
     made: Made = {}
     for component, shares in order.shares.items():
         renew(context, order)
-        made[component] = aggregate(shares, order.catalogue.components[component], context.store)
+        spec = order.catalogue.components[component]
+        made[component] = context.aggregate(shares, spec, context.store)
+        crash_point("coordinator.averaged")
+    crash_point("coordinator.aggregated")
     return made
 
 
@@ -80,7 +83,7 @@ def renew(context: Context, order: Order) -> None:
     """Keep the round's lease for the next component. Raises LeaseLostError."""
     mine = (Round.id == order.round_id, Round.lease_id == order.lease_id)
     live = Round.state == RoundState.AGGREGATING
-    with context.sessions.begin() as session:
+    with killable(context.sessions, "coordinator.renew") as session:
         renewed = session.execute(
             update(Round)
             .where(*mine, live)

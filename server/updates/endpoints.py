@@ -14,6 +14,7 @@ from server.examples import UPLOAD, UPLOAD_CREATE
 from server.storage import append, exclusive_part, part_path
 from server.tables import Upload
 from server.updates import service
+from shared.crash_points import crash_point
 from shared.messages import UploadCreate, UploadView
 
 router = APIRouter(prefix="/v1", tags=["uploads and artifacts"])
@@ -93,6 +94,7 @@ async def _receive(
             raise _too_long(upload.n_bytes)
         if chunk:
             await run_in_threadpool(append, handle, chunk)
+            crash_point("api.received")
 
 
 def _check_size(request: Request, view: UploadView, offset: int) -> int:

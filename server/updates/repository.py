@@ -1,6 +1,6 @@
 """Queries about uploads and artifacts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,8 @@ from server.errors import not_found
 from server.tables import Artifact, Assignment, Job, Upload, UploadedComponent, VersionComponent
 from shared.messages import ComponentSpec
 from shared.states import ASSIGNMENT_ACTIVE
+
+Norms = Mapping[str, float | None]  # component -> how far it has moved, if that is known
 
 
 def own_upload(session: Session, principal: Principal, upload_id: UUID) -> Upload:
@@ -32,6 +34,22 @@ def specs_of(session: Session, row: Upload) -> dict[str, ComponentSpec]:
     )
     known = session.scalars(query).one()
     return {name: ComponentSpec.model_validate(known[name]) for name in row.components}
+
+
+def started_from(session: Session, row: Upload) -> dict[str, str]:
+    """The artifacts of the version that the upload's assignment started from; none for a plan."""
+    query = (
+        select(VersionComponent.component, VersionComponent.sha256)
+        .join(
+            Assignment,
+            and_(
+                Assignment.job_id == VersionComponent.job_id,
+                Assignment.version == VersionComponent.version,
+            ),
+        )
+        .where(Assignment.id == row.assignment_id)
+    )
+    return {row.component: row.sha256 for row in session.execute(query)}
 
 
 def find_or_add(session: Session, values: dict[str, Any]) -> Upload:
@@ -63,13 +81,16 @@ def abandoned(session: Session, limit: int) -> list[Upload]:
     return list(session.scalars(query))
 
 
-def add_components(session: Session, row: Upload) -> None:
+def add_components(session: Session, row: Upload, norms: Norms) -> None:
     """Record that the store has the upload's components, for its assignment."""
     files = [{"component": name, **wish} for name, wish in row.components.items()]
     if files:
         artifacts = [{k: file[k] for k in ("sha256", "n_bytes")} for file in files]
         session.execute(insert(Artifact).values(artifacts).on_conflict_do_nothing())
-        arrived = [{"assignment_id": row.assignment_id, **file} for file in files]
+        arrived = [
+            {"assignment_id": row.assignment_id, "norm": norms[file["component"]], **file}
+            for file in files
+        ]
         session.execute(insert(UploadedComponent).values(arrived).on_conflict_do_nothing())
 
 

@@ -3,18 +3,22 @@
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID, uuid4
 
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
+from server.aggregation.average import open_component
+from server.aggregation.norms import Change
 from server.assignments.repository import uploaded
 from server.assignments.results import refuse
 from server.assignments.service import held_locked
 from server.auth import Principal
 from server.context import Context
-from server.database import lock_job
+from server.database import killable, lock_job
 from server.errors import ProblemError, not_found, stale_lease, unavailable
 from server.storage import (
     check_space,
@@ -26,9 +30,11 @@ from server.storage import (
 )
 from server.tables import Assignment, Job, Upload
 from server.updates import repository
+from server.updates.repository import Norms
 from server.updates.validation import RefusedError, pieces, validate
 from server.upkeep.collect import require_kept
-from shared.artifacts import FULL, ArtifactStore, CollectedError, digest
+from shared.artifacts import FULL, ArtifactError, ArtifactStore, CollectedError, digest
+from shared.crash_points import crash_point
 from shared.job_spec import JobSpec, LocalAlgorithm
 from shared.messages import (
     AssignmentKind,
@@ -52,7 +58,7 @@ def create(context: Context, principal: Principal, wish: UploadCreate) -> Upload
     Raises ProblemError (404, 409, 422, 507).
     """
     check_writable(context.store)
-    with context.sessions.begin() as session:
+    with killable(context.sessions, "api.announce") as session:
         job, assignment = held_locked(session, principal, wish.assignment_id, wish)
         _check(job, assignment, wish)
         row = _announced(session, wish)
@@ -166,25 +172,54 @@ def complete(context: Context, upload: Upload, specs: Mapping[str, ComponentSpec
     dropped, and the upload starts from 0 again.
     """
     part = part_path(context.store, upload.id)
+    crash_point("api.whole")
     try:
-        with part.open("rb") as file:
-            for name, wish in upload.components.items():
-                validate(file, name, specs[name], wish["sha256"])
+        norms = _check_bytes(context, part, upload, specs)
     except RefusedError as error:
         part.unlink(missing_ok=True)
         _count_refusal(context, upload, error)
         raise ProblemError(422, error.code, str(error)) from error
-    view = _keep_and_record(context, part, upload)
+    crash_point("api.checked")
+    view = _keep_and_record(context, part, upload, norms)
     part.unlink(missing_ok=True)
     return view
 
 
-def _keep_and_record(context: Context, part: Path, upload: Upload) -> UploadView:
+def _check_bytes(
+    context: Context, part: Path, upload: Upload, specs: Mapping[str, ComponentSpec]
+) -> Norms:
+    """Check each component of the stream, and measure how far it has moved. Raises RefusedError."""
+    with context.sessions.begin() as session:
+        started = repository.started_from(session, upload)
+    norms: dict[str, float | None] = {}
+    with part.open("rb") as file:
+        for name, wish in upload.components.items():
+            with _start(context.store, started.get(name), specs[name]) as start:
+                change = Change(start) if start else None
+                validate(file, name, specs[name], wish["sha256"], change)
+                norms[name] = change.norm if change else None
+    return norms
+
+
+def _start(
+    store: ArtifactStore, sha256: str | None, spec: ComponentSpec
+) -> AbstractContextManager[BinaryIO | None]:
+    """The file that a change is measured against; None where there is no sound one."""
+    if sha256 is None:
+        return nullcontext()
+    try:
+        return open_component(store, sha256, component_layout(spec))
+    except ArtifactError as error:
+        _log.error("the change of a component is not measured: %s", error)
+        return nullcontext()
+
+
+def _keep_and_record(context: Context, part: Path, upload: Upload, norms: Norms) -> UploadView:
     """Again where a file was collected before it was recorded. Raises ProblemError (503, 507)."""
     for _ in range(_TRIES):
         _keep(context.store, part, upload)
         try:
-            return _record(context, upload)
+            return _record(context, upload, norms)
         except CollectedError:
             _log.warning("upload %s is kept again: a file of it was collected", upload.id)
     raise unavailable("The upload could not be kept: announce it again.")
@@ -205,12 +240,12 @@ def _keep(store: ArtifactStore, part: Path, upload: Upload) -> None:
         raise disk_trouble(error) from error
 
 
-def _record(context: Context, upload: Upload) -> UploadView:
-    with context.sessions.begin() as session:
+def _record(context: Context, upload: Upload, norms: Norms) -> UploadView:
+    with killable(context.sessions, "api.record") as session:
         row = session.get(Upload, upload.id, with_for_update=True)
         if row is None:
             raise not_found("upload")
-        repository.add_components(session, row)
+        repository.add_components(session, row, norms)
         row.completed_at = row.completed_at or func.now()
         session.flush()
         require_kept(context.store, [wish["sha256"] for wish in row.components.values()])
@@ -220,7 +255,7 @@ def _record(context: Context, upload: Upload) -> UploadView:
 
 def _count_refusal(context: Context, upload: Upload, error: RefusedError) -> None:
     """Count it; bytes that were refused twice will not be better the third time."""
-    with context.sessions.begin() as session:
+    with killable(context.sessions, "api.refusal") as session:
         assignment = session.get_one(Assignment, upload.assignment_id)
         lock_job(session, assignment.job_id)
         row = session.get(Upload, upload.id, with_for_update=True)

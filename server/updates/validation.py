@@ -9,10 +9,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from server.aggregation.norms import Change
 from shared.messages import ComponentSpec
 from shared.tensor_file import component_layout
 
-PIECE_BYTES = 4 << 20
+PIECE_BYTES = 1 << 20
 
 
 class RefusedError(ValueError):
@@ -23,8 +24,13 @@ class RefusedError(ValueError):
         self.code = code
 
 
-def validate(file: BinaryIO, name: str, spec: ComponentSpec, sha256: str) -> None:
-    """Check the next component of a stream: header, finiteness, hash. Raises RefusedError."""
+def validate(
+    file: BinaryIO, name: str, spec: ComponentSpec, sha256: str, change: Change | None = None
+) -> None:
+    """Check the next component of a stream: header, finiteness, hash. Raises RefusedError.
+
+    Its values are added to `change`.
+    """
     layout = component_layout(spec)
     header = file.read(len(layout.header))
     if header != layout.header:
@@ -36,11 +42,14 @@ def validate(file: BinaryIO, name: str, spec: ComponentSpec, sha256: str) -> Non
     sha = hashlib.sha256(header)
     for piece in pieces(file, layout.n_bytes - len(header)):
         sha.update(piece)
-        if not np.isfinite(np.frombuffer(piece, dtype="<f4")).all():
+        values = np.frombuffer(piece, dtype="<f4")
+        if not np.isfinite(values).all():
             raise RefusedError(
                 "not_finite",
                 f"A value of {name} is NaN or infinite: do not send a model that has diverged.",
             )
+        if change is not None:
+            change.add(values)
     if sha.hexdigest() != sha256:
         raise RefusedError(
             "wrong_hash", f"The bytes of {name} have sha256 {sha.hexdigest()}: upload them again."

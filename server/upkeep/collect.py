@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from server.context import Context
+from server.database import killable
 from server.tables import Artifact, Upload
 from server.upkeep.references import referenced
 from shared.artifacts import ArtifactStore, CollectedError
@@ -70,7 +71,7 @@ def collect_directory(context: Context, name: str) -> list[str]:
 def _collect(context: Context, sha256: str) -> bool:
     """Delete one file under the lock of its row; False where somebody needs it after all."""
     path = context.store.path(sha256)
-    with context.sessions.begin() as session:
+    with killable(context.sessions, "coordinator.collect") as session:
         made = _lock(session, path)
         if made is None or referenced(session, [sha256], context.settings.late_uploads_kept):
             return False

@@ -7,12 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.aggregation import Contribution, aggregate, client_components, component_weight
-from server.aggregation.average import PIECE_VALUES
-from server.aggregation.norms import change_norm
+from server.aggregation.average import PIECE_VALUES, open_component
+from server.aggregation.norms import Change
+from server.updates.validation import validate
 from shared.artifacts import ArtifactError, ArtifactStore
 from shared.components import parse
 from shared.job_spec import JobSpec
-from shared.messages import ClientOffer
+from shared.messages import ClientOffer, ComponentSpec
+from shared.tensor_file import component_layout
 from worker.artifacts import component_spec, load_component, save_component
 
 pytestmark = pytest.mark.unit
@@ -103,20 +105,34 @@ def test_the_norm_of_a_change_is_exact_over_pieces(tmp_path: Path) -> None:
     start = torch.zeros(PIECE_VALUES * 2 + 7)
     spec = component_spec({"w": start})
     base, moved = (save_component(store, {"w": t}) for t in (start, start + 3))
-    assert change_norm(moved, base, spec, store) == pytest.approx(3 * len(start) ** 0.5)
-    assert change_norm(base, base, spec, store) == 0
+    assert norm(store, moved, base, spec) == pytest.approx(3 * len(start) ** 0.5)
+    assert norm(store, base, base, spec) == 0
     huge = save_component(store, {"w": torch.full_like(start, HUGE)})
-    assert np.isfinite(change_norm(huge, base, spec, store))
+    assert np.isfinite(norm(store, huge, base, spec))
 
 
-def test_measuring_notices_damage(tmp_path: Path) -> None:
+def norm(store: ArtifactStore, changed: str, base: str, spec: ComponentSpec) -> float:
+    """As it is measured while an upload is checked."""
+    layout = component_layout(spec)
+    with store.path(changed).open("rb") as file, open_component(store, base, layout) as start:
+        change = Change(start)
+        validate(file, "w", spec, changed, change)
+    return change.norm
+
+
+@pytest.mark.parametrize("at", [-1, -9])
+def test_one_wrong_bit_of_a_contribution_stops_the_average(tmp_path: Path, at: int) -> None:
     store = ArtifactStore(tmp_path)
-    spec = component_spec({"w": torch.ones(2)})
-    sha = save_component(store, {"w": torch.ones(2)})
+    ones = torch.ones(PIECE_VALUES + 3)
+    sha = save_component(store, {"w": ones})
     path = store.path(sha)
-    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
-    with pytest.raises(ArtifactError, match="is damaged"):
-        change_norm(sha, sha, spec, store)
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=f"{sha} is damaged"):
+        aggregate([Contribution("c", sha, 1.0)], component_spec({"w": ones}), store)
+    assert not list((tmp_path / "parts").iterdir())
+    assert list(tmp_path.glob("??/*")) == [path], "no average is kept"
 
 
 SPEC = JobSpec.model_validate(

@@ -42,6 +42,7 @@ STANDARD_LIBRARY_ALONE = (
 # What processes start from (`python -m ...`), and what must not be loaded once they have.
 ENTRANCES = {
     ("server.main", "server.background", "server.migrate", "server.admin"): LEARNING | {"worker"},
+    ("server.aggregation.child",): LEARNING | SERVING | {"worker", "celery"},
     ("worker.__main__",): SERVING | {"server"},
     ("cli.main",): LEARNING | SERVING | {"server", "worker", "celery", "numpy"},
 }

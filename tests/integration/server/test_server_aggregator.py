@@ -1,0 +1,160 @@
+"""The process that averages: the same bits, a cap on its memory, and a death that harms nobody."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from server.aggregation import Contribution, aggregate, process
+from server.aggregation.process import AggregationError, Aggregator
+from server.jobs.advance import advance
+from shared.artifacts import ArtifactStore
+from shared.messages import ComponentSpec, TensorSpec
+from tests.support.scripted import World, component_bytes, component_spec
+
+pytestmark = pytest.mark.integration
+
+MEMORY = 64 << 20
+LIMIT = timedelta(seconds=60)
+
+
+@pytest.fixture
+def aggregator() -> Iterator[Aggregator]:
+    with Aggregator(MEMORY, LIMIT) as running:
+        yield running
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(tmp_path / "store")
+
+
+def contribute(store: ArtifactStore, *values: float) -> list[Contribution]:
+    """A contribution of each value, of rising weight."""
+    return [
+        Contribution(f"c{n}", store.write([component_bytes(value, 0, 1 / value)]), n + 1.0)
+        for n, value in enumerate(values)
+    ]
+
+
+def child(aggregator: Aggregator) -> "subprocess.Popen[bytes]":
+    assert aggregator._child is not None
+    return aggregator._child
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_it_gives_the_same_bits_and_serves_many_rounds(
+    aggregator: Aggregator, store: ArtifactStore
+) -> None:
+    given = contribute(store, 3.0, 7.0, 0.1)
+    here = aggregate(given, component_spec(), store)
+    store.path(here).unlink()
+    assert aggregator.aggregate(given, component_spec(), store) == here
+    pid = child(aggregator).pid
+    assert aggregator.aggregate(given[::-1], component_spec(), store) == here
+    assert store.has(here)
+    assert child(aggregator).pid == pid
+
+
+def test_what_it_refuses_is_said(aggregator: Aggregator, store: ArtifactStore) -> None:
+    (share,) = contribute(store, 3.0)
+    store.path(share.sha256).write_bytes(component_bytes(4, 0, 0))
+    with pytest.raises(AggregationError, match=f"artifact {share.sha256} is damaged"):
+        aggregator.aggregate([share], component_spec(), store)
+
+
+def test_its_memory_is_capped_and_it_lives_on(store: ArtifactStore) -> None:
+    """A header far above what a catalogue may have stands for a leak."""
+    (share,) = contribute(store, 3.0)
+    long = ComponentSpec(tensors={f"{n:060}": TensorSpec(shape=(1,)) for n in range(100_000)})
+    with Aggregator(MEMORY, LIMIT) as aggregator:
+        with pytest.raises(AggregationError, match="TAPESTRY_AGGREGATION_MEMORY_BYTES"):
+            aggregator.aggregate([share], long, store)
+        assert aggregator.aggregate([share], component_spec(), store) == share.sha256
+
+
+@pytest.fixture
+def kill_next(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Has the child killed once, between the moment it is found alive and its answer."""
+    exchange = process._exchange
+
+    def kill(child: "subprocess.Popen[bytes]", request: bytes) -> bytes:
+        monkeypatch.undo()
+        child.kill()
+        return exchange(child, request)
+
+    return lambda: monkeypatch.setattr(process, "_exchange", kill)
+
+
+def test_a_killed_one_is_replaced_and_the_cause_is_said(
+    aggregator: Aggregator, store: ArtifactStore, kill_next: Callable[[], None]
+) -> None:
+    given = contribute(store, 3.0, 7.0)
+    kill_next()
+    with pytest.raises(AggregationError, match="killed by SIGKILL"):
+        aggregator.aggregate(given, component_spec(), store)
+    assert aggregator.aggregate(given, component_spec(), store)
+
+
+def test_one_that_hangs_is_ended(store: ArtifactStore) -> None:
+    with Aggregator(MEMORY, timedelta(seconds=1)) as aggregator:
+        child(aggregator).send_signal(signal.SIGSTOP)
+        with pytest.raises(AggregationError, match="longer than 1 s"):
+            aggregator.aggregate(contribute(store, 3.0), component_spec(), store)
+        assert child(aggregator).returncode == -signal.SIGKILL
+
+
+def test_it_dies_with_its_coordinator() -> None:
+    code = """if True:
+        import time
+        from datetime import timedelta
+        from server.aggregation.process import Aggregator
+        with Aggregator(1 << 26, timedelta(seconds=9)) as own:
+            print(own._child.pid, flush=True)
+            time.sleep(60)
+    """
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as coordinator:
+        assert coordinator.stdout is not None
+        pid = int(coordinator.stdout.readline())
+        coordinator.kill()
+    wait_for(lambda: not _lives(pid))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_a_round_whose_aggregator_is_killed_is_aggregated_again(
+    pair: World, aggregator: Aggregator, kill_next: Callable[[], None]
+) -> None:
+    context = replace(pair.context, aggregate=aggregator.aggregate)
+    job = pair.launch()
+    pair.plan(job)
+    pair.train("c1", 1.0)
+    pair.train("c2", 5.0)
+    kill_next()
+    advance(context, UUID(job))
+    events = pair.viewer.ok("GET", f"/v1/jobs/{job}/events")["items"]
+    (failed,) = [e for e in events if e["kind"] == "round.aggregation_failed"]
+    assert "killed by SIGKILL" in failed["data"]["reason"]
+    assert pair.job(job)["round"] == 1
+    pair.execute("UPDATE rounds SET lease_until = now() WHERE state = 'aggregating'")
+    advance(context, UUID(job))
+    assert pair.job(job)["round"] == 2
