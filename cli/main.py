@@ -20,6 +20,7 @@ from cli.stack.processes import Processes
 from cli.stack.settings import StackSettings, client_files
 from cli.stack.stack import Stack
 from cli.waiting import waiting_table
+from cli.worker import WorkerWish, become
 from shared import spec_files
 from shared.job_spec import JobSpec
 from shared.states import JobState
@@ -100,6 +101,31 @@ def demo(
     """Run three algorithms on the same federation and compare them."""
     with ending_on_signals():
         demo_run.run(console(), state)
+
+
+@app.command()
+def worker(  # noqa: PLR0913, PLR0917 - a command's options
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Client files: the clients to serve.")
+    ] = None,
+    planner: Annotated[bool, typer.Option("--planner", help="Plan jobs instead.")] = False,
+    no_broker: Annotated[
+        bool, typer.Option("--no-broker", help="Only poll, even if TAPESTRY_REDIS_URL is set.")
+    ] = False,
+    work_dir: Annotated[
+        Path,
+        typer.Option(help="Cache and personal states: keep it.", envvar="TAPESTRY_WORK_DIR"),
+    ] = Path(".tapestry/worker"),
+    keys_dir: Annotated[
+        Path | None, typer.Option(help="Directory of NAME.key.", envvar="TAPESTRY_KEYS_DIR")
+    ] = None,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+) -> None:
+    """Serve clients (or plan jobs) for an API until told to stop."""
+    wish = WorkerWish(tuple(files or ()), planner, not no_broker, work_dir, keys_dir)
+    become(wish, Connection(url, key, key_file))
 
 
 @app.command()
