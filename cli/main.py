@@ -4,7 +4,7 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -200,18 +200,22 @@ def resume(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None)
 
 
 @app.command()
-def fork(
+def fork(  # noqa: PLR0913, PLR0917 - a command's options
     job: Job,
     number: Annotated[
         int, typer.Option("--round", min=0, help="Version to begin with; the next round follows.")
     ],
     spec: Annotated[Path, typer.Option(help="The fork's job spec, YAML or JSON.")],
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Let clients begin without personal states.")
+    ] = False,
     url: Url = None,
     key_file: KeyFile = None,
     key: Key = None,
 ) -> None:
     """Launch a job that goes on from a version of another, and print its id."""
-    wish = JobFork(round=number, spec=spec_files.load(JobSpec, spec))
+    states: Literal["parent", "fresh"] = "fresh" if fresh else "parent"
+    wish = JobFork(round=number, spec=spec_files.load(JobSpec, spec), personal_states=states)
     with Connection(url, key, key_file).open() as api:
         print(api.fork(job, wish, str(uuid.uuid4())).id)
 

@@ -90,7 +90,15 @@ def _clients(settings: WorkerSettings) -> dict[str, Member]:
         api = ApiClient(settings.api_url, settings.key_of(file.client))
         members[file.client] = Member(
             api,
-            Workplace(file.client, cache, settings.work_dir, file, device, settings.checkpoint_s),
+            Workplace(
+                file.client,
+                cache,
+                settings.work_dir,
+                file,
+                device,
+                settings.checkpoint_s,
+                settings.states_kept_bytes,
+            ),
         )
     return members
 
