@@ -4,7 +4,7 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -21,6 +21,7 @@ from cli.stack.processes import Processes
 from cli.stack.settings import StackSettings, client_files
 from cli.stack.stack import Stack
 from cli.waiting import waiting_table
+from cli.worker import WorkerWish, become
 from shared import spec_files
 from shared.job_spec import JobSpec
 from shared.states import JobState
@@ -109,6 +110,31 @@ def demo(
 
 
 @app.command()
+def worker(  # noqa: PLR0913, PLR0917 - a command's options
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Client files: the clients to serve.")
+    ] = None,
+    planner: Annotated[bool, typer.Option("--planner", help="Plan jobs instead.")] = False,
+    no_broker: Annotated[
+        bool, typer.Option("--no-broker", help="Only poll, even if TAPESTRY_REDIS_URL is set.")
+    ] = False,
+    work_dir: Annotated[
+        Path,
+        typer.Option(help="Cache and personal states: keep it.", envvar="TAPESTRY_WORK_DIR"),
+    ] = Path(".tapestry/worker"),
+    keys_dir: Annotated[
+        Path | None, typer.Option(help="Directory of NAME.key.", envvar="TAPESTRY_KEYS_DIR")
+    ] = None,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+) -> None:
+    """Serve clients (or plan jobs) for an API until told to stop."""
+    wish = WorkerWish(tuple(files or ()), planner, not no_broker, work_dir, keys_dir)
+    become(wish, Connection(url, key, key_file))
+
+
+@app.command()
 def submit(
     file: Annotated[Path, typer.Argument(help="A job spec, YAML or JSON.")],
     url: Url = None,
@@ -180,18 +206,22 @@ def resume(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None)
 
 
 @app.command()
-def fork(
+def fork(  # noqa: PLR0913, PLR0917 - a command's options
     job: Job,
     number: Annotated[
         int, typer.Option("--round", min=0, help="Version to begin with; the next round follows.")
     ],
     spec: Annotated[Path, typer.Option(help="The fork's job spec, YAML or JSON.")],
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Let clients begin without personal states.")
+    ] = False,
     url: Url = None,
     key_file: KeyFile = None,
     key: Key = None,
 ) -> None:
     """Launch a job that goes on from a version of another, and print its id."""
-    wish = JobFork(round=number, spec=spec_files.load(JobSpec, spec))
+    states: Literal["parent", "fresh"] = "fresh" if fresh else "parent"
+    wish = JobFork(round=number, spec=spec_files.load(JobSpec, spec), personal_states=states)
     with Connection(url, key, key_file).open() as api:
         print(api.fork(job, wish, str(uuid.uuid4())).id)
 

@@ -111,7 +111,9 @@ class Claim(Message):
     )
     base_digest: Sha256 | None = None
     state_digest: Sha256 | None = Field(
-        default=None, description="Personal state after the last accepted assignment, if any."
+        default=None,
+        description="Personal state after the last accepted assignment, if any; in a fork before "
+        "that, the parent's.",
     )
     parent_job_id: UUID | None = Field(
         default=None, description="The job that this one was forked from, if any."

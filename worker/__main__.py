@@ -1,9 +1,14 @@
 """`python -m worker clients` serves clients, `python -m worker planner` plans jobs."""
 
 import logging
-import signal
+import os
 import sys
 import threading
+
+from worker.signals import when_told_to_stop
+
+if __name__ == "__main__":  # the imports below take seconds, and nothing is in hand meanwhile
+    when_told_to_stop(lambda: os._exit(0))
 
 import torch
 from celery import Celery
@@ -23,18 +28,19 @@ from worker.workplace import Workplace
 
 PLANNER = "planner"
 _RETRY_S = 2.0
+_GRACE_S = 2.0
 
 
 def main(role: str) -> None:
     """Serve until told to stop. Raises ValueError, SpecError, DataError, ApiError, OSError."""
+    when_told_to_stop(sys.exit)
     settings = WorkerSettings()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     torch.set_num_threads(settings.threads)
     host = Host(_planner(settings) if role == PLANNER else _clients(settings))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: host.stopping.set())
     _offer_when_ready(host)
+    when_told_to_stop(host.stopping.set)
     if settings.redis_url is None:
         host.poll(settings.poll_s)
     else:
@@ -46,14 +52,23 @@ def _listen(app: Celery, host: Host, poll_s: float) -> None:
     """Work when woken, and now and then unasked; what is in hand at the end is given back."""
     poller = threading.Thread(target=host.poll, args=(poll_s,), name="poll", daemon=True)
     poller.start()
+    threading.Thread(target=_leave, args=(host,), name="leave", daemon=True).start()
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: sys.exit())  # until Celery's own handlers are there
+        when_told_to_stop(sys.exit)  # until Celery's own handlers are there
         if not host.stopping.is_set():
             app.worker_main(["worker", "--loglevel=INFO", *WORKER_ARGUMENTS])
     finally:
         host.stopping.set()
         poller.join()
+
+
+def _leave(host: Host) -> None:
+    """End the process soon after it was told to: Celery would wait for a broker that is silent."""
+    host.stopping.wait()
+    host.wait_until_idle()
+    threading.main_thread().join(_GRACE_S)
+    logging.getLogger("tapestry.worker").warning("left without the broker, with nothing in hand")
+    os._exit(0)
 
 
 def _planner(settings: WorkerSettings) -> dict[str, Member]:
@@ -75,7 +90,15 @@ def _clients(settings: WorkerSettings) -> dict[str, Member]:
         api = ApiClient(settings.api_url, settings.key_of(file.client))
         members[file.client] = Member(
             api,
-            Workplace(file.client, cache, settings.work_dir, file, device, settings.checkpoint_s),
+            Workplace(
+                file.client,
+                cache,
+                settings.work_dir,
+                file,
+                device,
+                settings.checkpoint_s,
+                settings.states_kept_bytes,
+            ),
         )
     return members
 

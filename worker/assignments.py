@@ -79,8 +79,10 @@ def _work(claim: Claim, place: Workplace, hold: Hold) -> Work:
     trainer = _trainer(claim, place, hold)
     store = place.personal_store(claim.job_id)
     specs = network_specs(trainer.network, claim.components)
-    personal = store.load(claim.state_digest, specs)
+    personal = place.personal(claim, specs)
     server = load_state(hold.pull(claim.manifest, specs), specs)
+    if claim.parent_job_id is not None:
+        personal = personal.completed(server)
     return Work(claim, hold, trainer, place.cache, store, server, personal)
 
 

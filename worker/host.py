@@ -45,6 +45,11 @@ class Host:
             while not self.stopping.is_set() and self._work_once(self.members[name]):
                 pass
 
+    def wait_until_idle(self) -> None:
+        """Wait until nothing is in hand; once the host stops, nothing will be again."""
+        with self._busy:
+            return
+
     def poll(self, interval_s: float) -> None:
         """Ask for all members' work at once and then now and then, until the host stops."""
         while not self.stopping.is_set():

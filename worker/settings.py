@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from worker.state import KEPT_BYTES
+
 
 class WorkerSettings(BaseSettings):
     """From the environment, prefix TAPESTRY_. Hyper-parameters are in the job spec, never here."""
@@ -25,6 +27,10 @@ class WorkerSettings(BaseSettings):
     )
     checkpoint_s: Annotated[float, Field(ge=0)] = Field(
         default=60.0, description="How often a training is written down, to go on after a kill."
+    )
+    states_kept_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=KEPT_BYTES,
+        description="How much of a client's older personal states of a job is kept for forks.",
     )
     threads: Annotated[int, Field(ge=1)] = Field(
         default=1, description="Threads of torch; the same number everywhere gives the same bits."

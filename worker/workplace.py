@@ -10,11 +10,13 @@ import torch
 
 from shared.artifacts import ArtifactStore
 from shared.job_spec import JobSpec
+from shared.messages import Claim, ComponentSpec
+from worker.algorithm.stages import Personal
 from worker.data.client_file import ClientFile
 from worker.data.loader import TaskData, load_task
 from worker.journal import Journal
 from worker.models.base import Base
-from worker.state import PersonalStore
+from worker.state import KEPT_BYTES, PersonalStore, StateError
 from worker.training.checkpoints import FileCheckpoints
 
 
@@ -28,11 +30,39 @@ class Workplace:
     file: ClientFile | None = None  # absent for the planner
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     checkpoint_s: float = 60.0
+    states_kept_bytes: int = KEPT_BYTES
     _decoded: dict[tuple[str, str, str, int], TaskData] = field(default_factory=dict)
 
     def personal_store(self, job: UUID) -> PersonalStore:
         """The personal states of this client in one job."""
-        return PersonalStore(self.root / "personal" / self.name / str(job))
+        return PersonalStore(self._personal / str(job), self.states_kept_bytes)
+
+    def personal(self, claim: Claim, specs: Mapping[str, ComponentSpec]) -> Personal:
+        """The personal state that the claim goes on with: of the job, or of the one it forks.
+
+        Raises StateError when it is not here.
+        """
+        store = self.personal_store(claim.job_id)
+        wanted = claim.state_digest
+        if wanted and claim.parent_job_id and not store.holds(wanted, specs):
+            store.adopt(self._lender(wanted, specs).files(wanted, specs))
+        return store.load(wanted, specs)
+
+    def _lender(self, sha256: str, specs: Mapping[str, ComponentSpec]) -> PersonalStore:
+        """A job of this client that holds the state: the parent, or one that it was forked from."""
+        jobs = (PersonalStore(root) for root in sorted(self._personal.glob("*")))
+        found = next((store for store in jobs if store.holds(sha256, specs)), None)
+        if found is None:
+            raise StateError(
+                f"the fork goes on with personal state {sha256[:12]}, which is not below "
+                f"{self._personal} any more: restore it from a backup, fork a later round, or "
+                "fork with personal_states: fresh"
+            )
+        return found
+
+    @property
+    def _personal(self) -> Path:
+        return self.root / "personal" / self.name
 
     def checkpoints(self, assignment: UUID) -> FileCheckpoints:
         """What is kept of the trainings of the assignment in hand; of others nothing is."""

@@ -190,7 +190,7 @@ def _personal(session: Session) -> Iterator[str]:
             .order_by(Round.opened_at)
         )
         digests = [(a.result or {}).get("state_digest") for a in session.scalars(query)]
-        last = next((each for each in reversed(digests) if each), None)
+        last = next((each for each in reversed(digests) if each), row.parent_state_digest)
         if row.state_digest != last:
             yield f"I8 {row.client_id} has state {row.state_digest}, not {last}"
 

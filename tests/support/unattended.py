@@ -39,9 +39,10 @@ class Unattended(Stack):
         return process
 
     def start_command(self) -> Child:
-        """Start `python -m worker clients`."""
-        env = self._worker_env("worker", self.settings.clients)
-        command = self._command("worker", ["worker", "clients"], env)
+        """Start `tapestry worker --no-broker` as an operator does, although a broker is set."""
+        env = super()._worker_env("worker", {}) | {"TAPESTRY_POLL_S": "0.1"}
+        files = map(str, self.settings.clients.values())
+        command = self._command("worker", ["cli", "worker", "--no-broker", *files], env)
         return self.processes.start(command, self.settings.logs / "worker.log")
 
     def child(self, name: str) -> Child:
