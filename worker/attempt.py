@@ -19,6 +19,16 @@ from shared.transport import ApiError
 from worker.assignments import perform
 from worker.coordinator import Hold, WithdrawnError
 from worker.data.rows import DataError
+from worker.decisions import (
+    MOST_STARTS,
+    Ending,
+    Step,
+    may_start,
+    next_step,
+    when_not_delivered,
+    when_not_said,
+    when_withdrawn,
+)
 from worker.journal import Entry, Stage
 from worker.models.base import BaseError
 from worker.state import StateError
@@ -26,9 +36,6 @@ from worker.training.loop import DivergedError
 from worker.workplace import Workplace
 
 log = logging.getLogger("tapestry.worker")
-
-_MOST_STARTS = 3  # under one lease: an assignment that always kills its worker must end
-_UNAUTHORIZED = 401  # a key that is renewed may still deliver
 
 
 class StartsError(Exception):
@@ -73,10 +80,12 @@ class Attempt:
             self._go_on()
         except WithdrawnError as error:
             log.warning("%s: given up: %s", self._label, error)
-            return self._give_back() if self._stopping.is_set() else self._drop()
+            given_back = when_withdrawn(stopping=self._stopping.is_set()) is Ending.GIVE_BACK
+            return self._give_back() if given_back else self._drop()
         except ApiError as error:
             log.warning("%s: not delivered: %s", self._label, error)
-            return _refused(error) and self._fail(FailureCode.REFUSED, str(error))
+            failed = when_not_delivered(error.problem.status) is Ending.FAIL
+            return failed and self._fail(FailureCode.REFUSED, str(error))
         except Exception as error:
             log.exception("%s: failed", self._label)
             return self._fail(_code(error), _sentence(error))
@@ -88,18 +97,20 @@ class Attempt:
         if self._claim is not None:
             hold = Hold(self._api, self._claim, self._place.cache, self._stopping)
             with hold.renewed():
-                if self._entry.stage is Stage.CLAIMED:
+                if next_step(self._entry.stage) is Step.COMPUTE:
                     self._compute(self._claim, hold)
-                self._send(hold)
-        if self._entry.stage is Stage.UPLOADED:
+                if next_step(self._entry.stage) is Step.SEND:
+                    self._send(hold)
+        if next_step(self._entry.stage) is Step.REPORT:
             self._report()
-        self._promote()
+        if next_step(self._entry.stage) is Step.PROMOTE:
+            self._promote()
         log.info("%s: done in %.1f s", self._label, self._entry.outcome.traffic.seconds)
 
     def _compute(self, claim: Claim, hold: Hold) -> None:
-        if self._entry.starts > _MOST_STARTS:
+        if not may_start(self._entry.starts):
             raise StartsError(
-                f"begun {_MOST_STARTS} times without coming to an end: look at this worker's log "
+                f"begun {MOST_STARTS} times without coming to an end: look at this worker's log "
                 "and at the memory of its machine"
             )
         hold.check(0.0)
@@ -143,7 +154,7 @@ class Attempt:
             self._api.release(self._entry.held)
         except ApiError as error:
             log.warning("%s: not given back: %s", self._label, error)
-            if not _refused(error):
+            if when_not_said(error.problem.status) is Ending.KEEP:
                 return False
         return self._drop()
 
@@ -156,7 +167,7 @@ class Attempt:
             self._api.failure(held.assignment_id, failure)
         except ApiError as error:
             log.warning("%s: the failure was not reported: %s", self._label, error)
-            if not _refused(error):
+            if when_not_said(error.problem.status) is Ending.KEEP:
                 return False
         return self._drop()
 
@@ -165,11 +176,6 @@ class Attempt:
         self._place.journal.clear()
         self._place.drop_checkpoints()
         return True
-
-
-def _refused(error: ApiError) -> bool:
-    """Whether the server has decided; where not, trying again later may help."""
-    return 400 <= error.problem.status < 500 and error.problem.status != _UNAUTHORIZED
 
 
 def _code(error: Exception) -> FailureCode:

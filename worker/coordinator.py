@@ -13,15 +13,13 @@ from shared.messages import (
     Claim,
     ComponentSpec,
     Heartbeat,
-    Instruction,
     Traffic,
     UploadCreate,
     UploadWish,
 )
 from shared.tensor_file import component_layout
 from shared.transport import ApiError
-
-_GONE = frozenset({403, 404, 409})
+from worker.decisions import beat_after, goes_on, is_gone
 
 
 class WithdrawnError(Exception):
@@ -114,13 +112,13 @@ class Hold:
 
     def _beat(self) -> None:
         lease = self.claim.lease
-        while not self._done.wait(lease.seconds / 3):
+        while not self._done.wait(beat_after(lease.seconds)):
             beat = Heartbeat(lease_id=lease.id, attempt=lease.attempt, progress=self._progress)
             try:
                 reply = self._api.heartbeat(self.claim.assignment_id, beat)
             except ApiError as error:
-                if error.problem.status in _GONE:
+                if is_gone(error.problem.status):
                     self._withdrawn = str(error)
                 continue  # the coordinator is away: go on, the lease may be taken up again
-            if reply.instruction is not Instruction.CONTINUE:
+            if not goes_on(reply.instruction):
                 self._withdrawn = f"the coordinator says {reply.instruction}"

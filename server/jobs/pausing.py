@@ -11,6 +11,7 @@ from server.jobs.service import job_view
 from server.lifecycle import transition
 from server.outbox import ask_advance, wake
 from server.rounds.repository import active_assignments, database_now, live_round
+from server.rounds.standing import move_on
 from server.tables import Job
 from server.waiting.query import waiting_of, waits
 from shared.states import ASSIGNMENT_CLAIMABLE, JOB_TERMINAL, JobState
@@ -61,10 +62,7 @@ def _restore_times(session: Session, job: Job) -> None:
     row = live_round(session, job.id)
     if row is None or job.paused_at is None:
         return
-    paused = database_now(session) - job.paused_at
-    row.deadline_at += paused
-    if row.quorum_at is not None:
-        row.quorum_at += paused
+    move_on(row, database_now(session) - job.paused_at)
     session.flush()
 
 

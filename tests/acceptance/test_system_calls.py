@@ -68,7 +68,7 @@ def undisturbed(stack: Unattended) -> Any:
 def test_a_system_call_fails(
     stack: Unattended, undisturbed: Any, process: str, call: str, tmp_path: Path
 ) -> None:
-    jobs = []
+    jobs: list[UUID] = []
     with stack.client() as api:
         for number, fault in enumerate(FAULTS[call]):
             if not jobs or api.job(jobs[-1]).state in JOB_TERMINAL:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.jobs.admission import refusals
-from server.jobs.phases import personalizes
+from server.jobs.order import personalizes
 from server.reports.service import optimizer_steps
 from server.rounds.collecting import Terms, Verdict, decide, missing
 from server.rounds.sampling import draw, sample
