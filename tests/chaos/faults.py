@@ -43,10 +43,10 @@ class Fault(Generic[T]):
 def table() -> list[Fault[Any]]:
     """All kinds of faults."""
     return [
-        *(Fault(f"kill -9 of a {role}", _of(role), _kill) for role in ROLES),
-        *(Fault(f"SIGTERM to a {role}", _of(role), _tell) for role in ROLES),
+        *(Fault(f"{role} kill -9", _of(role), _kill) for role in ROLES),
+        *(Fault(f"{role} SIGTERM", _of(role), _tell) for role in ROLES),
         *(
-            Fault(f"SIGSTOP of a {role} beyond its lease", _of(role), _freeze, _LONGER_THAN_LEASE)
+            Fault(f"{role} SIGSTOP beyond the lease", _of(role), _freeze, _LONGER_THAN_LEASE)
             for role in ROLES
         ),
         *_of_servers(),

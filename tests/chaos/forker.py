@@ -74,10 +74,12 @@ def _redirect(log: str) -> None:
 
 def _begin(role: str) -> None:
     match role:
-        case "api":
+        case "API":
             api.main()
         case "coordinator":
             background.main()
+        case "worker":
+            worker.main("clients")
         case _:
             worker.main(role)
 

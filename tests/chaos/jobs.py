@@ -89,9 +89,8 @@ class Operator:
     def _reason(self, job: Running) -> str:
         with suppress(ApiError):
             said = self.apis[0].waiting(job.id).items
-            return f"{job.name} {job.id} is {job.state}: " + " ".join(
-                w.waiting.sentence for w in said
-            )
+            why = " ".join(item.waiting.sentence for item in said)
+            return f"{job.name} {job.id} is {job.state}: {why}"
         return f"{job.name} {job.id} is {job.state}, and the API says nothing"
 
     def judge(self, job: Running) -> None:

@@ -23,14 +23,14 @@ _MOST_AT_ONCE = 5
 _ENDS_WITHIN_S = 40.0  # a process that is told to end
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Planned:
     """A fault of the schedule."""
 
     after_s: float  # since the one before
     fault: Fault[Any]
     seconds: float
-    draw: Random = field(compare=False)  # the fault's own
+    draw: Random  # the fault's own
 
 
 def schedule(seed: int, faults: Sequence[Fault[Any]], gap_s: float) -> Iterator[Planned]:
@@ -46,7 +46,7 @@ def schedule(seed: int, faults: Sequence[Fault[Any]], gap_s: float) -> Iterator[
 class Running:
     """A fault that has begun."""
 
-    kind: str
+    planned: Planned
     target: Any
     until: float
     heal: Heal
@@ -84,7 +84,8 @@ class Nemesis:
             while not enough():
                 planned = next(self._plan)
                 self._wait(planned.after_s, enough)
-                self._begin_one([*self._put_off, planned])
+                for each in [planned, *self._put_off[:1]]:
+                    self._try(each)
         finally:
             for running in list(self._running):
                 self._heal(running)
@@ -112,44 +113,46 @@ class Nemesis:
                 return
             time.sleep(_TICK_S)
 
-    def _begin_one(self, wanted: list[Planned]) -> None:
-        """Begin the first that finds a target; keep the others for later."""
-        for planned in wanted:
-            free = [t for t in planned.fault.targets(self._stack) if _is_free(t)]
-            if free:
-                wanted.remove(planned)
-                self._begin(planned, planned.draw.choice(free))
-                break
-        self._put_off = wanted
+    def _try(self, planned: Planned) -> None:
+        """Begin it; what finds no free target now, or hits nothing, is tried again later."""
+        if planned in self._put_off:
+            self._put_off.remove(planned)
+        free = [t for t in planned.fault.targets(self._stack) if _is_free(t)]
+        if free:
+            self._begin(planned, planned.draw.choice(free))
+        else:
+            self._put_off.append(planned)
 
     def _begin(self, planned: Planned, target: Any) -> None:
-        kind = planned.fault.kind
         heal = planned.fault.begin(self._stack, target, planned.draw)
         if heal is None:
-            self._note(kind, target, hit=False)
+            self._note(planned, target, hit=False)
             return
-        target.fault = kind
+        target.fault = planned.fault.kind
         until = time.monotonic() + planned.seconds
-        self._running.append(Running(kind, target, until, heal))
+        self._running.append(Running(planned, target, until, heal))
 
     def _heal(self, running: Running) -> None:
         self._running.remove(running)
+        hit = running.heal()
         running.target.fault = ""
-        self._note(running.kind, running.target, hit=running.heal())
+        self._note(running.planned, running.target, hit=hit)
 
-    def _note(self, kind: str, target: Any, *, hit: bool) -> None:
+    def _note(self, planned: Planned, target: Any, *, hit: bool) -> None:
+        kind = planned.fault.kind
         (self.tally.hits if hit else self.tally.misses)[kind] += 1
+        if not hit:
+            self._put_off.append(planned)
         self._write({"fault": kind, "target": target.name, "hit": hit})
 
     def _note_end(self, service: Service) -> None:
         """Ends that nobody asked for are told apart by what the process said last."""
         status = self._stack.status(service)
         told = service.told_at is not None
-        if not told:
-            self.tally.ended[service.role] += 1
-        if told and status not in {0, None}:
-            self.tally.ended[f"{service.role}, told to, with status {status}"] += 1
-        self._write({"ended": service.name, "status": status, "told": told})
+        if not told or status != 0:
+            said = service.last_words()
+            self.tally.ended[f"{service.role} with status {status} ({said})"] += 1
+            self._write({"ended": service.name, "status": status, "told": told, "said": said})
 
     def _write(self, entry: dict[str, Any]) -> None:
         entry["at_s"] = round(time.monotonic() - self._began, 2)

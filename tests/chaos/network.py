@@ -53,7 +53,7 @@ def slow(_: Disturbed, link: Link, draw: Random) -> Heal:
 
 def tear(_: Disturbed, link: Link, draw: Random) -> Heal:
     """Some bytes of requests pass, then the connection is cut."""
-    before, link.tear_after = link.hits, draw.randint(300, 20_000)
+    before, link.tear_after = link.hits, draw.randint(200, 4000)
 
     def heal() -> bool:
         link.tear_after = None

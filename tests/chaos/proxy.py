@@ -112,6 +112,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._servers: list[asyncio.Server] = []
+        self._links: list[Link] = []
         self._thread.start()
 
     def link(self, name: str, target: int) -> Link:
@@ -121,6 +122,7 @@ class Proxy:
             link = Link(name, target)
             server = await asyncio.start_server(link.serve, LOCALHOST, 0)
             self._servers.append(server)
+            self._links.append(link)
             link.port = server.sockets[0].getsockname()[1]
             return link
 
@@ -154,10 +156,10 @@ class Proxy:
         async def end() -> None:
             for server in self._servers:
                 server.close()
-            others = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            while others := asyncio.all_tasks() - {asyncio.current_task()}:
+                for link in self._links:
+                    await _end(link)
+                await asyncio.wait(others, timeout=0.1)
 
         self._do(end())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -166,3 +168,12 @@ class Proxy:
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+
+async def _end(link: Link) -> None:
+    """Let all that is held go, and cut it."""
+    for wire in link.wires:
+        wire.cut()
+    async with link.changed:
+        link.held = dict.fromkeys(link.held, False)
+        link.changed.notify_all()

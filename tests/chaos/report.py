@@ -17,7 +17,8 @@ def _summary(result: Result) -> Iterator[Row]:
     yield "seed", result.plan.seed
     yield "real faults (they hit something)", result.tally.total
     yield "minutes under faults", f"{result.disturbed_s / 60:.1f}"
-    yield "jobs", ", ".join(f"{n} {state}" for state, n in _states(result).items())
+    states = Counter(f"{job.name} {job.state}" for job in result.jobs)
+    yield "jobs", _counted(states)
     yield "from the last fault to the last job's end", f"{result.peace_s:.1f} s"
     yield (
         "lost, counted twice, stuck",
@@ -25,15 +26,11 @@ def _summary(result: Result) -> Iterator[Row]:
     )
     looked_at = ", ".join(f"{n} {name}" for name, n in checked.counts.items())
     yield "invariants I1 to I9, every version recomputed from the log", f"hold over {looked_at}"
-    yield "ended although nobody told them to", _counted(result.tally.ended)
-
-
-def _states(result: Result) -> Counter[str]:
-    return Counter(f"{job.name} {job.state}" for job in result.jobs)
+    yield "processes that gave up and were started again", _counted(result.tally.ended)
 
 
 def _counted(counter: Counter[str]) -> str:
-    return ", ".join(f"{n} {name}" for name, n in sorted(counter.items())) or "none"
+    return "; ".join(f"{n} {name}" for name, n in sorted(counter.items())) or "none"
 
 
 def _outcome(result: Result) -> Iterator[Row]:

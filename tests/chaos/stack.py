@@ -25,7 +25,7 @@ from shared.api_client import ApiClient
 from tests.chaos.forks import Forks
 from tests.chaos.proxy import Link, Proxy
 
-ROLES = ("coordinator", "api", "clients", "planner")
+ROLES = ("coordinator", "API", "worker", "planner")
 N_APIS = 2
 N_COORDINATORS = 2
 LEASE_S = 3.0
@@ -60,6 +60,11 @@ class Service:
         """Have its wall clock be wrong."""
         with self.clock.open("r+b") as file:
             file.write(struct.pack("q", offset_s))
+
+    def last_words(self) -> str:
+        """What its log ends with."""
+        lines = self.log.read_text(errors="replace").split("\n")
+        return next((line for line in reversed(lines) if line.strip()), "nothing")[:60]
 
 
 @dataclass(eq=False)
@@ -136,7 +141,7 @@ class Disturbed(Stack):
         self._urls = [f"http://{ports.LOCALHOST}:{ports.free_port()}" for _ in range(N_APIS)]
         self.url = self._urls[0]
         for number, url in enumerate(self._urls, start=1):
-            self._add(f"api-{number}", "api", self._server(f"api-{number}", url))
+            self._add(f"api-{number}", "API", self._server(f"api-{number}", url))
         self._wait_for_apis()
         for number in range(1, N_COORDINATORS + 1):
             name = f"coordinator-{number}"
@@ -145,7 +150,7 @@ class Disturbed(Stack):
         self._register_clients()
         for number, (client, path) in enumerate(sorted(self.settings.clients.items()), start=1):
             name = f"worker-{number}"
-            self._add(name, "clients", self._worker(number, name, {client: path}))
+            self._add(name, "worker", self._worker(number, name, {client: path}))
 
     def _start_servers(self) -> None:
         state, logs = self.settings.state, self.settings.logs
@@ -227,15 +232,6 @@ def _compiled_clock(state: Path) -> Path | None:
     if compiler is None:
         return None
     library = private.directory(state) / "clock.so"
-    command: list[str | Path] = [
-        compiler,
-        "-shared",
-        "-fPIC",
-        "-O1",
-        "-o",
-        library,
-        _CLOCK_SOURCE,
-        "-ldl",
-    ]
-    subprocess.run(command, check=True)
+    options = ["-shared", "-fPIC", "-O1", "-o", str(library)]
+    subprocess.run([compiler, *options, str(_CLOCK_SOURCE), "-ldl"], check=True)
     return library
