@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo up test check compose-check format bench bench-demo clean
+.PHONY: help environment demo up test check compose-check format bench bench-demo chaos leaks clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,17 @@ bench: environment ## the server's memory while it aggregates
 bench-demo: environment ## the demo's federation with more rounds and three seeds (10 to 25 minutes)
 	@$(RUN) examples/demo/prepare.py --out .tapestry/bench-demo --cache .tapestry/cache
 	@$(RUN) bench/demo_federation.py .tapestry/bench-demo --test --out .tapestry/bench-demo.json
+
+SEED ?= 1
+MINUTES ?= 10
+FAULTS ?= 500
+ROUNDS ?= 50
+
+chaos: environment ## disturb a whole stack by SEED for MINUTES or FAULTS; RECORD=1 keeps the table
+	@$(RUN) -m tests.chaos --seed $(SEED) --minutes $(MINUTES) --faults $(FAULTS) $(if $(RECORD),--record)
+
+leaks: environment ## watch memory, files, threads and connections over ROUNDS; RECORD=1 keeps the table
+	@$(RUN) -m tests.chaos.leaks --rounds $(ROUNDS) $(if $(RECORD),--record)
 
 clean: ## remove all that make has made, the environment included
 	@rm -rf .venv .tapestry build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
