@@ -5,13 +5,13 @@ from uuid import UUID
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
+from server.assignments.decide import FIRST_HINT
 from server.database import lock_job
 from server.errors import ProblemError, not_found
 from server.jobs.service import job_view
 from server.lifecycle import transition
 from server.outbox import ask_advance, wake
 from server.rounds.repository import active_assignments, database_now, live_round
-from server.rounds.service import FIRST_HINT
 from server.rounds.standing import move_on
 from server.tables import Job
 from server.waiting.query import waiting_of, waits
