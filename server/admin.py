@@ -1,11 +1,13 @@
-"""`python -m server.admin`: keys, made and revoked where the database's address is known."""
+"""`python -m server.admin`: keys and the audit, where the database's address is known."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
 from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
 
+from server.audit import verify
 from server.auth import create_key
 from server.columns import Scope
 from server.database import DatabaseAwayError, check_current, make_sessions, reachable
@@ -34,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--scope", choices=_MAKEABLE, required=True)
     revoke = commands.add_parser("revoke-key", help="refuse a key from the next request on")
     revoke.add_argument("prefix", help="the part of the key between tap_ and the next _")
+    commands.add_parser("verify-events", help="find events that were altered, dropped or swapped")
     return parser
 
 
@@ -41,11 +44,23 @@ def _run(engine: Engine, wish: argparse.Namespace) -> str:
     with make_sessions(engine).begin() as session:
         if wish.command == "create-key":
             return create_key(session, Scope(wish.scope))
+        if wish.command == "verify-events":
+            return _verified(session)
         row = session.scalars(select(ApiKey).where(ApiKey.prefix == wish.prefix)).one_or_none()
         if row is None:
             sys.exit(f"No key has the prefix {wish.prefix}: give the part between tap_ and _.")
         row.revoked_at = row.revoked_at or func.now()
         return f"revoked {wish.prefix}"
+
+
+def _verified(session: Session) -> str:
+    """The last hash of each chain; ends with status 1 where one is broken."""
+    audit = verify(session)
+    if audit.broken:
+        sys.exit("\n".join(audit.broken))
+    ends = [f"{job or 'without a job'}: {sha256}" for job, sha256 in audit.ends.items()]
+    said = f"{audit.n_events} events in {len(ends)} chains are whole; the chains end with"
+    return "\n".join([said, *ends])
 
 
 if __name__ == "__main__":

@@ -39,6 +39,9 @@ class ServerSettings(DatabaseSettings):
     aggregation_lease: timedelta = Field(
         default=timedelta(minutes=5), description="Longest time for aggregating one component."
     )
+    aggregation_attempts: int = Field(
+        default=5, ge=1, description="How often a round is tried before its job fails."
+    )
     aggregation_memory_bytes: int = Field(
         default=256 << 20, ge=32 << 20, description="Memory that averaging a component may take."
     )

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    FetchedValue,
     ForeignKey,
     Identity,
     Index,
@@ -265,7 +266,10 @@ class Contribution(Table):
 
 
 class Event(Table):
-    """Append-only: what happened. The hashes will chain the rows; they are not filled yet."""
+    """Append-only: what happened. Each row's hash covers that of the one before in its job.
+
+    The database fills the hashes; `server.audit` checks them.
+    """
 
     __tablename__ = "events"
     __table_args__ = (Index("events_of_job", "job_id", "id"),)
@@ -275,5 +279,5 @@ class Event(Table):
     kind: Mapped[str]
     job_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id"))
     data: Mapped[dict[str, Any]]
-    previous_sha256: Mapped[str | None]
-    sha256: Mapped[str | None]
+    previous_sha256: Mapped[str | None] = mapped_column(server_default=FetchedValue())
+    sha256: Mapped[str] = mapped_column(server_default=FetchedValue())

@@ -141,7 +141,7 @@ def _aggregating_step(
     context: Context, session: Session, job: Job, row: Round
 ) -> bool | publishing.Order:
     now = database_now(session)
-    match next_attempt(row, now):
+    match next_attempt(row, now, context.settings.aggregation_attempts):
         case Next.WAIT:
             job.due_at = look_again(row.lease_until, now)
             return WAIT

@@ -7,8 +7,6 @@ from uuid import UUID
 
 from shared.states import JobState, RoundState
 
-MAX_ATTEMPTS = 5
-
 
 class Row(Protocol):
     """What of a round decides."""
@@ -35,11 +33,11 @@ class Publishing(StrEnum):
     PUBLISH = "publish"
 
 
-def next_attempt(row: Row, now: datetime) -> Next:
-    """Wait for the holder's lease; then try, at most `MAX_ATTEMPTS` times."""
+def next_attempt(row: Row, now: datetime, most: int) -> Next:
+    """Wait for the holder's lease; then try, at most `most` times."""
     if row.lease_until > now:
         return Next.WAIT
-    return Next.GIVE_UP if row.attempt >= MAX_ATTEMPTS else Next.TAKE
+    return Next.GIVE_UP if row.attempt >= most else Next.TAKE
 
 
 def holds(row: Row, lease_id: UUID) -> bool:

@@ -25,7 +25,8 @@ from tests.support.simulation.store import Store
 
 Steps = Generator[float, None, bool]  # yields between transactions, or while it computes
 
-_BUSY = timedelta(seconds=30)
+_BUSY = timedelta(seconds=5)
+_MOST_AGGREGATIONS = 5
 AGGREGATION = timedelta(minutes=5)  # how long an aggregator's lease lasts
 _LONGEST_TICK_S = 20.0
 GO_ON, WAIT = True, False
@@ -167,7 +168,7 @@ class Coordinator(Process):
 
     def _aggregating_step(self, row: Round) -> bool | Order:
         store, job = self._store, row.job
-        match aggregating.next_attempt(row, store.now):
+        match aggregating.next_attempt(row, store.now, _MOST_AGGREGATIONS):
             case Next.WAIT:
                 job.due_at = standing.look_again(row.lease_until, store.now)
                 return WAIT
