@@ -96,8 +96,8 @@ class Nemesis:
         for service in self._stack.services.values():
             if service.fault:
                 continue
-            if not alive(service.pid):
-                self._note_end(service)
+            if (status := self._stack.status(service)) is not None:
+                self._note_end(service, status)
                 self._stack.start(service)
             elif service.told_at and time.monotonic() - service.told_at > _ENDS_WITHIN_S:
                 raise AssertionError(f"{service.name} does not end; see {service.log}")
@@ -145,9 +145,8 @@ class Nemesis:
             self._put_off.append(planned)
         self._write({"fault": kind, "target": target.name, "hit": hit})
 
-    def _note_end(self, service: Service) -> None:
+    def _note_end(self, service: Service, status: int) -> None:
         """Ends that nobody asked for are told apart by what the process said last."""
-        status = self._stack.status(service)
         told = service.told_at is not None
         if not told or status != 0:
             said = service.last_words()

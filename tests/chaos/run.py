@@ -33,6 +33,7 @@ class Plan:
     most_faults: int
     gap_s: float
     kept: Path  # where logs go when something is wrong
+    each_once: bool = False  # every kind of fault is enough
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def run(plan: Plan) -> Result:
     """Carry out a plan. Raises AssertionError; its logs and diary are kept then."""
     with Processes() as processes:
         place = processes.own_directory(Path(mkdtemp(prefix="tapestry-chaos-")))
-        with _kept_on_error(plan, place / "logs"):
+        with kept_on_error(plan, place / "logs"):
             clients = federation.write(place / "clients", CLIENTS)
             settings = StackSettings(place / "state", place / "logs", tuple(clients))
             with Disturbed(processes, settings) as stack:
@@ -78,7 +79,8 @@ def run(plan: Plan) -> Result:
 
 
 @contextmanager
-def _kept_on_error(plan: Plan, logs: Path) -> Iterator[None]:
+def kept_on_error(plan: Plan, logs: Path) -> Iterator[None]:
+    """Where the block fails, keep the logs, and have the error say where and with which seed."""
     try:
         yield
     except Exception as error:
@@ -99,7 +101,8 @@ def _run(plan: Plan, stack: Disturbed) -> Result:
     nemesis = Nemesis(stack, schedule(plan.seed, possible, plan.gap_s), diary)
     began = time.monotonic()
     launcher = Launcher(operator)
-    nemesis.run(lambda: _enough(plan, nemesis, began) or launcher.error is not None)
+    kinds = {fault.kind for fault in possible} if plan.each_once else None
+    nemesis.run(lambda: _enough(plan, nemesis, began, kinds) or launcher.error is not None)
     stopped = time.monotonic()
     launcher.stop()
     _wait_in_peace(operator, nemesis)
@@ -119,9 +122,9 @@ def _run(plan: Plan, stack: Disturbed) -> Result:
     )
 
 
-def _enough(plan: Plan, nemesis: Nemesis, began: float) -> bool:
+def _enough(plan: Plan, nemesis: Nemesis, began: float, kinds: set[str] | None) -> bool:
     over = time.monotonic() - began > plan.seconds
-    return over or nemesis.tally.total >= plan.most_faults
+    return over or nemesis.tally.total >= plan.most_faults or nemesis.tally.hits.keys() == kinds
 
 
 def _wait_in_peace(operator: Operator, nemesis: Nemesis) -> None:

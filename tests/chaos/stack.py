@@ -118,8 +118,10 @@ class Disturbed(Stack):
         return [s for s in self.services.values() if not s.fault and not alive(s.pid)]
 
     def status(self, service: Service) -> int | None:
-        """How the service's last process ended."""
-        return self.forks.ends().get(service.pid) if self.forks else None
+        """How the service's process ended; None while it runs."""
+        if self.forks is None or alive(service.pid):
+            return None
+        return self.forks.ends().get(service.pid)
 
     def close(self) -> None:
         """Stop everything."""
