@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo up test check compose-check format bench bench-demo clean
+.PHONY: help environment demo up test check compose-check format bench bench-demo bench-rounds clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,11 @@ bench: environment ## the server's memory while it aggregates
 bench-demo: environment ## the demo's federation with more rounds and three seeds (10 to 25 minutes)
 	@$(RUN) examples/demo/prepare.py --out .tapestry/bench-demo --cache .tapestry/cache
 	@$(RUN) bench/demo_federation.py .tapestry/bench-demo --test --out .tapestry/bench-demo.json
+
+bench-rounds: environment ## what a round costs beside training, what idle clients cost, thirty clients at once
+	@$(RUN) -m bench.round_overhead
+	@$(RUN) -m bench.idle_clients
+	@$(RUN) -m bench.thirty_clients
 
 clean: ## remove all that make has made, the environment included
 	@rm -rf .venv .tapestry build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
