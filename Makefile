@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo up test check compose-check format simulation bench bench-demo chaos leaks clean
+.PHONY: help environment demo up test check compose-check format simulation bench bench-demo chaos leaks bench-rounds clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,11 @@ chaos: environment ## disturb a whole stack by SEED for MINUTES or FAULTS; RECOR
 
 leaks: environment ## watch memory, files, threads and connections over ROUNDS; RECORD=1 keeps the table
 	@$(RUN) -m tests.chaos.leaks --rounds $(ROUNDS) $(if $(RECORD),--record)
+
+bench-rounds: environment ## what a round costs beside training, what idle clients cost, thirty clients at once
+	@$(RUN) -m bench.round_overhead
+	@$(RUN) -m bench.idle_clients
+	@$(RUN) -m bench.thirty_clients
 
 clean: ## remove all that make has made, the environment included
 	@rm -rf .venv .tapestry build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -22,7 +22,7 @@ _WORDS = ("the", "film", "was", "good", "bad", "news", "red", "blue", "shape", "
 
 
 def write(root: Path, clients: Mapping[str, tuple[str, ...]] = CLIENTS) -> list[Path]:
-    """Write all clients; returns their client files."""
+    """Write all clients, given with their tasks; returns their client files."""
     return [_write_client(root / name, name, tasks) for name, tasks in clients.items()]
 
 
