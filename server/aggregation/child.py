@@ -1,8 +1,8 @@
 """`python -m server.aggregation.child BYTES`: averages components for a coordinator.
 
-A request and its answer are a line of JSON each (server.aggregation.process writes the one and
-reads the other). The process takes at most BYTES beyond what it begins with, and ends with its
-coordinator, even within an average.
+When it is ready it prints an empty line. A request and its answer are a line of JSON each
+(server.aggregation.process writes the one and reads the other). The process takes at most BYTES
+beyond what it begins with, and ends with its coordinator, even within an average.
 """
 
 import json
@@ -27,6 +27,7 @@ def main(cap_bytes: int) -> None:
     requests: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     _cap_memory(cap_bytes)
+    print(flush=True)  # noqa: T201  # it is ready
     while True:
         print(json.dumps(_answer(requests.get())), flush=True)  # noqa: T201  # it is read
 

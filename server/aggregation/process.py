@@ -23,6 +23,7 @@ from shared.artifacts import ArtifactStore
 from shared.crash_points import VARIABLE
 from shared.messages import ComponentSpec
 
+_START_S = 60.0
 _ROOT = Path(__file__).parents[2]  # from where `server` can be imported
 
 
@@ -41,6 +42,7 @@ class Aggregator:
         self._limit_s = limit.total_seconds()
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
+        self._ready = False  # it has imported its code, which may take longer than an average
 
     def __enter__(self) -> Self:
         """Start the child, so that the first round need not wait for it."""
@@ -79,27 +81,18 @@ class Aggregator:
     def _ask(self, request: bytes) -> Any:
         """The child's answer. Raises AggregationError when it ended instead."""
         child = self._running()
-        began = time.monotonic()
-        late = threading.Timer(self._limit_s, child.kill)
-        late.start()
         try:
-            line = _exchange(child, request)
-            if line.endswith(b"\n"):
-                return json.loads(line)
-            child.wait()
-        except BaseException:
+            if not self._ready:
+                self._ready = bool(_exchange(child, b"", _START_S))
+            return json.loads(_exchange(child, request, self._limit_s))
+        except BaseException:  # what it might still say is no answer to the next request
             _end(child)
             raise
-        finally:
-            late.cancel()
-        _end(child)
-        if time.monotonic() - began >= self._limit_s:
-            raise AggregationError(f"an average took longer than {self._limit_s:.0f} s")
-        raise AggregationError(_how_it_ended(child.returncode))
 
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._child is None or self._child.poll() is not None:
             self._child = self._start()
+            self._ready = False
         return self._child
 
     def _start(self) -> "subprocess.Popen[bytes]":
@@ -113,8 +106,25 @@ class Aggregator:
         )
 
 
-def _exchange(child: "subprocess.Popen[bytes]", request: bytes) -> bytes:
-    """The line that the child answers; empty when it has ended."""
+def _exchange(child: "subprocess.Popen[bytes]", request: bytes, limit_s: float) -> bytes:
+    """The child's next line. Raises AggregationError when it ends, or is late and is killed."""
+    began = time.monotonic()
+    late = threading.Timer(limit_s, child.kill)
+    late.start()
+    try:
+        line = _said(child, request)
+        if line.endswith(b"\n"):
+            return line
+        child.wait()
+    finally:
+        late.cancel()
+    if time.monotonic() - began >= limit_s:
+        raise AggregationError(f"the aggregating process took longer than {limit_s:.0f} s")
+    raise AggregationError(_how_it_ended(child.returncode))
+
+
+def _said(child: "subprocess.Popen[bytes]", request: bytes) -> bytes:
+    """What the child answers; no whole line when it has ended."""
     assert child.stdin is not None  # noqa: S101  # both are pipes
     assert child.stdout is not None  # noqa: S101
     try:

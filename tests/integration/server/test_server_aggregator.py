@@ -89,14 +89,14 @@ def test_its_memory_is_capped_and_it_lives_on(store: ArtifactStore) -> None:
 @pytest.fixture
 def kill_next(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Has the child killed once, between the moment it is found alive and its answer."""
-    exchange = process._exchange
+    said = process._said
 
     def kill(child: "subprocess.Popen[bytes]", request: bytes) -> bytes:
         monkeypatch.undo()
         child.kill()
-        return exchange(child, request)
+        return said(child, request)
 
-    return lambda: monkeypatch.setattr(process, "_exchange", kill)
+    return lambda: monkeypatch.setattr(process, "_said", kill)
 
 
 def test_a_killed_one_is_replaced_and_the_cause_is_said(
@@ -111,6 +111,7 @@ def test_a_killed_one_is_replaced_and_the_cause_is_said(
 
 def test_one_that_hangs_is_ended(store: ArtifactStore) -> None:
     with Aggregator(MEMORY, timedelta(seconds=1)) as aggregator:
+        aggregator._ready = bool(process._exchange(child(aggregator), b"", 60.0))
         child(aggregator).send_signal(signal.SIGSTOP)
         with pytest.raises(AggregationError, match="longer than 1 s"):
             aggregator.aggregate(contribute(store, 3.0), component_spec(), store)
