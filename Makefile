@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo up test check compose-check format bench bench-demo clean
+.PHONY: help environment demo up test check compose-check format state-machine bench bench-demo clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ compose-check: environment ## build the images and run a job in docker-compose.y
 format: environment ## let the formatter and the linter mend what they can
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
+
+state-machine: environment ## STEPS=300000 SEED=1: the server against its invariants; RECORD=1 writes the page
+	@$(RUN) -m tests.chaos.state_machine --steps $(or $(STEPS),300000) --seed $(or $(SEED),1) $(if $(RECORD),--record)
 
 bench: environment ## the server's memory while it aggregates
 	@$(RUN) bench/aggregation_memory.py
