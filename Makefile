@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo up test check compose-check format simulation bench bench-demo chaos leaks bench-rounds clean
+.PHONY: help environment demo up test check compose-check format simulation state-machine bench bench-demo chaos leaks bench-rounds clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,8 @@ format: environment ## let the formatter and the linter mend what they can
 
 simulation: environment ## the decisions against a seeded network: EVENTS=10000000 SEED=1 RECORD=1
 	@$(RUN) -m tests.support.simulation --events $(or $(EVENTS),1000000) --seed $(or $(SEED),1) $(if $(RECORD),--record)
+state-machine: environment ## STEPS=300000 SEED=1: the server against its invariants; RECORD=1 writes the page
+	@$(RUN) -m tests.chaos.state_machine --steps $(or $(STEPS),300000) --seed $(or $(SEED),1) $(if $(RECORD),--record)
 
 bench: environment ## the server's memory while it aggregates
 	@$(RUN) bench/aggregation_memory.py
