@@ -4,6 +4,8 @@ And that the simulation would notice: each decision of the table is broken alone
 simulation must report it within so many events.
 """
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -17,8 +19,11 @@ from server.assignments.decide import Reception
 from server.jobs import order
 from server.rounds import aggregating, standing
 from server.rounds.aggregating import Publishing
+from server.rounds.collecting import Verdict
+from server.waiting import decide as waiting
 from shared.states import ASSIGNMENT_ACTIVE, ASSIGNMENT_HELD, AssignmentState
-from tests.support.simulation.campaign import report, run
+from tests.support.figures import ROOT
+from tests.support.simulation.campaign import Campaign, report, run
 from tests.support.simulation.episode import Episode
 from worker import decisions
 from worker.decisions import Step
@@ -42,7 +47,7 @@ def test_a_million_events_break_no_invariant() -> None:
     assert campaign.jobs["succeeded"] > campaign.jobs.total() / 3  # type: ignore[index]
 
 
-INVARIANTS = ("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "bounds", "hang", "quorum")
+INVARIANTS = ("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "bounds", "hang", "quorum", "reasons")
 FAULTS = (
     "message lost",
     "message doubled",
@@ -70,6 +75,15 @@ def test_the_same_seed_is_the_same_run() -> None:
     first, again, other = (Episode(seed, 3).run() for seed in (1, 1, 2))
     assert first == again
     assert first.digest != other.digest
+
+
+def test_another_process_replays_an_episode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONHASHSEED", "7")  # no order of a set may matter
+    command = [sys.executable, "-m", "tests.support.simulation", "--seed", "1", "--episode", "3"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    campaign = Campaign(1)
+    campaign.add(Episode(1, 3).run())
+    assert campaign.digest in done.stdout
 
 
 def test_an_episode_does_not_depend_on_the_one_before() -> None:
@@ -167,6 +181,7 @@ MUTATIONS: dict[str, tuple[Any, str, Any, str]] = {
         lambda *_: Publishing.PUBLISH,
         "I3|I4|I9",
     ),
+    "nobody says why a round waits": (waiting, "_verdict", lambda *_: Verdict.WAIT, "reasons"),
     "a round is left out": (order, "following", skips_a_round, "I4"),
     "the personal state is promoted before it is accepted": (
         decisions,

@@ -7,6 +7,7 @@ from random import Random
 
 from shared.job_spec import JobSpec
 from shared.states import ASSIGNMENT_TERMINAL, JobState
+from tests.support.simulation import reasons
 from tests.support.simulation.check import ViolationError
 from tests.support.simulation.faults import Nemesis
 from tests.support.simulation.rows import Job
@@ -14,7 +15,8 @@ from tests.support.simulation.world import World
 
 _SETTLES_S = 1800.0  # a frozen process thaws, a last journal is delivered
 _RESTS_S = 120.0  # by then a sound coordinator has seen all that is due
-_LOOK_EVERY = 50  # events between two looks at all rows
+_LOOK_EVERY = 50
+_ASK_EVERY = 100  # events between two looks at all rows
 _ROUND = timedelta(seconds=5 * 305)  # all attempts at aggregating
 
 
@@ -40,6 +42,7 @@ class Episode:
         rng = Random(f"{seed}/{number}")  # noqa: S311  # nothing here is secret
         clients = [f"c{n}" for n in range(1, rng.randint(2, 6) + 1)]
         self._number = number
+        self._steps = 0
         self._world = World(rng, clients)
         for n in range(rng.randint(1, 3)):
             self._submit(_drawn(rng, clients, f"job-{n + 1}"))
@@ -74,30 +77,36 @@ class Episode:
             last=tuple(world.last),
         )
 
+    def _step(self) -> None:
+        """The next event; now and then everything must say why it waits."""
+        self._world.step()
+        self._steps += 1
+        if self._steps % _ASK_EVERY == 0:
+            reasons.look(self._world.store)
+
     def _disturbed(self) -> None:
         world = self._world
         while world.now < self._ends and not world.done:
-            world.step()
+            self._step()
         world.at(0.0, self._nemesis.stop)
         while not self._nemesis.over:
-            world.step()
+            self._step()
 
     def _undisturbed(self) -> None:
         """Until all jobs have ended and nothing is in hand; rows are looked at now and then."""
-        world, steps = self._world, 0
+        world = self._world
         latest = world.now + max(_longest(job) for job in world.store.jobs)
         latest += world.check.back.total_seconds() + _SETTLES_S
         begun = world.now
         while not world.done:
-            world.step()
-            steps += 1
+            self._step()
             if world.now > latest:
                 world.check.require("hang", world.done, "a job has not ended long after the faults")
-            if steps % _LOOK_EVERY == 0 and world.now > begun + _RESTS_S:
+            if self._steps % _LOOK_EVERY == 0 and world.now > begun + _RESTS_S:
                 self._look()
         end = world.now + _SETTLES_S
         while world.now < end and any(disk.journal for disk in world.disks.values()):
-            world.step()
+            self._step()
 
     def _look(self) -> None:
         store = self._world.store
