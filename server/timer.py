@@ -40,14 +40,20 @@ class Loop:
         """Begin."""
         self._thread.start()
 
+    def end(self) -> None:
+        """Begin no other step."""
+        self._end.set()
+
     def stop(self) -> None:
         """End after the running step; one that takes long is left, for it can be taken over."""
-        self._end.set()
+        self.end()
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
         while not self._end.wait(self._period_s):
             for step in self._steps:
+                if self._end.is_set():
+                    return
                 try:
                     step()
                 except SQLAlchemyError as error:

@@ -5,6 +5,7 @@ they are stopped, and it dies with whoever started it. How each ended is appende
 """
 
 import ctypes
+import faulthandler
 import json
 import os
 import signal
@@ -49,6 +50,7 @@ def _live(parent: int, wish: dict[str, Any]) -> int:
         die_with_launcher(parent, signal.SIGKILL)
         _redirect(wish["log"])
         os.environ.update(wish["env"])
+        faulthandler.register(signal.SIGUSR2, all_threads=True)
         if "LD_PRELOAD" in os.environ:
             ctypes.CDLL(None).follow_clock(wish["clock"].encode())
         sys.argv = [wish["role"]]

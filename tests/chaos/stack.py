@@ -56,6 +56,10 @@ class Service:
         self.told_at = time.monotonic()
         os.kill(self.pid, signal.SIGTERM)
 
+    def say_where(self) -> None:
+        """Have it write the stacks of its threads to its log."""
+        os.kill(self.pid, signal.SIGUSR2)
+
     def set_clock(self, offset_s: int) -> None:
         """Have its wall clock be wrong."""
         with self.clock.open("r+b") as file:
