@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from server.assignments import repository
 from server.auth import Principal
 from server.context import Context
-from server.database import lock_job
+from server.database import glance, lock_job
 from server.errors import ProblemError, stale_lease
 from server.jobs.service import failure_view
 from server.lifecycle import transition
@@ -44,7 +44,7 @@ def claim(
             taken_over = _take_over(session, principal, held, context.settings.lease)
         if taken_over is not None:
             return taken_over
-    with context.sessions.begin() as session:
+    with glance(context.sessions) as session:
         candidates = repository.claimable(session, principal)
     for job_id, assignment_id in candidates:
         with context.sessions.begin() as session:
