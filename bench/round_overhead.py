@@ -27,7 +27,7 @@ LIMIT_S = 0.5
 WARM_UP = 3
 MODEL = {
     "random": {
-        "hidden_size": 64, "heads": 2, "image_layers": 1, "text_layers": 1, "fusion_layers": 1,
+        "hidden_size": 32, "heads": 2, "image_layers": 1, "text_layers": 1, "fusion_layers": 1,
         "image_size": 16, "patch_size": 8,
     },
     "trainable": "full",
@@ -54,7 +54,7 @@ def run_job(api: ApiClient, name: str, n_rounds: int) -> UUID:
         rounds={"count": n_rounds},
         algorithm={"name": "fedavg", "post_training": False},
     )
-    return finished(api, api.submit(spec, name).id).id
+    return finished(api, api.submit(spec, name.replace(" ", "-")).id).id
 
 
 def events_of(api: ApiClient, job: UUID) -> list[EventView]:

@@ -10,7 +10,7 @@ from server.assignments import decide, repository
 from server.assignments.decide import Claiming, Renewal
 from server.auth import Principal
 from server.context import Context
-from server.database import killable, lock_job
+from server.database import glance, killable, lock_job
 from server.errors import ProblemError, stale_lease
 from server.jobs.service import failure_view
 from server.lifecycle import transition
@@ -43,7 +43,7 @@ def claim(
             taken_over = _take_over(session, principal, held, context.settings.lease)
         if taken_over is not None:
             return taken_over
-    with context.sessions.begin() as session:
+    with glance(context.sessions) as session:
         candidates = repository.claimable(session, principal)
     for job_id, assignment_id in candidates:
         with killable(context.sessions, "api.claim") as session:
