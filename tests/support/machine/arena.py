@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from server.aggregation import aggregate
 from server.auth import create_key
 from server.columns import Scope, Table
 from server.context import Context
@@ -117,7 +118,8 @@ def arena(url: str, directory: Path) -> Iterator[Arena]:
         engine = app.state.context.sessions.kw["bind"]
         sessions = Sessions(engine, expire_on_commit=False)
         contexts = [
-            Context(settings, sessions, ArtifactStore(directory, durable=False)) for _ in range(3)
+            Context(settings, sessions, ArtifactStore(directory, durable=False), aggregate)
+            for _ in range(3)
         ]
         app.state.context = contexts[0]
         server = Server(app)
