@@ -2,34 +2,33 @@
 
 import logging
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
-from shared.api_client import ApiClient
 from shared.crash_points import crash_point
 from shared.transport import ApiError
-from worker.attempt import Attempt
+from worker.attempt import Attempt, Member
 from worker.data.client_file import offer
 from worker.journal import Entry, Stage, held_by
+from worker.personal_files import PersonalFiles
+from worker.trainer_process import TrainerProcess
 from worker.workplace import Workplace
 
 log = logging.getLogger("tapestry.worker")
 
 
-@dataclass(frozen=True)
-class Member:
-    """One principal served here."""
-
-    api: ApiClient
-    place: Workplace
-
-
 class Host:
-    """Does the assignments of its members, one at a time."""
+    """Does the assignments of its members, one at a time; `tidy` is called after each."""
 
-    def __init__(self, members: Mapping[str, Member]) -> None:
+    def __init__(
+        self,
+        members: Mapping[str, Member],
+        trainer: TrainerProcess,
+        tidy: Callable[[], None] = lambda: None,
+    ) -> None:
         self.members = members
         self.stopping = threading.Event()
+        self._trainer = trainer
+        self._tidy = tidy
         self._busy = threading.Lock()
 
     def offer(self) -> None:
@@ -43,7 +42,7 @@ class Host:
         """Do all that there is to do for one member, what was interrupted first."""
         with self._busy:
             while not self.stopping.is_set() and self._work_once(self.members[name]):
-                pass
+                self._tidy()
 
     def poll(self, interval_s: float) -> None:
         """Ask for all members' work at once and then now and then, until the host stops."""
@@ -59,7 +58,7 @@ class Host:
         """Whether an assignment came to an end, so that there may be another."""
         entry = member.place.journal.read()
         if entry is not None and entry.stage in {Stage.UPLOADED, Stage.ACCEPTED}:
-            return Attempt(member.api, member.place, entry, None, self.stopping).run()
+            return Attempt(member, entry, None, self._trainer, self.stopping).run()
         try:
             claim = member.api.claim(None if entry is None else entry.held)
         except ApiError as error:
@@ -73,7 +72,7 @@ class Host:
             return False
         crash_point("worker.answered")
         begun = Entry.of(claim) if entry is None else _resumed(entry, member.place)
-        return Attempt(member.api, member.place, begun, claim, self.stopping).run()
+        return Attempt(member, begun, claim, self._trainer, self.stopping).run()
 
 
 def _resumed(entry: Entry, place: Workplace) -> Entry:
@@ -85,5 +84,5 @@ def _resumed(entry: Entry, place: Workplace) -> Entry:
 
 def _is_whole(entry: Entry, place: Workplace) -> bool:
     state = entry.state_digest
-    here = state is None or place.personal_store(entry.job_id).holds(state)
+    here = state is None or PersonalFiles(place.personal_directory(entry.job_id)).holds(state)
     return here and not place.cache.missing(entry.uploads.values())

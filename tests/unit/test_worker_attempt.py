@@ -21,9 +21,12 @@ from shared.messages import (
 from shared.transport import ApiError
 from shared.views import Problem
 from tests.support import small
-from worker.attempt import Attempt
-from worker.host import Host, Member
+from worker.attempt import Attempt, Member
+from worker.host import Host
 from worker.journal import Entry, Stage
+from worker.supervision import Limits
+from worker.trainer_process import TrainerProcess
+from worker.work import Equipment
 from worker.workplace import Workplace
 
 pytestmark = pytest.mark.unit
@@ -78,16 +81,21 @@ def trained(place: Workplace) -> Entry:
     return Entry(held=HELD, job_id=CLAIM.job_id, stage=Stage.TRAINED, result=result)
 
 
+def trainer() -> TrainerProcess:
+    """One that nothing is asked of."""
+    return TrainerProcess.of(Equipment({}), Limits())
+
+
 def run(server: Any, place: Workplace, entry: Entry, *, stopping: bool = False) -> bool:
     stop = threading.Event()
     if stopping:
         stop.set()
-    return Attempt(server, place, entry, CLAIM, stop).run()
+    return Attempt(Member(server, place), entry, CLAIM, trainer(), stop).run()
 
 
 def resume(server: Server, place: Workplace) -> None:
     api: ApiClient = server  # type: ignore[assignment]  # it stands for it
-    Host({"c01": Member(api, place)}).work("c01")
+    Host({"c01": Member(api, place)}, trainer()).work("c01")
 
 
 def test_what_is_computed_is_delivered_even_when_the_worker_stops(place: Workplace) -> None:
@@ -107,7 +115,7 @@ def test_what_is_not_computed_is_given_back_when_the_worker_stops(place: Workpla
 @pytest.mark.parametrize(
     ("refused", "stage"), [("announce", Stage.TRAINED), ("result", Stage.UPLOADED)]
 )
-@pytest.mark.parametrize("status", [0, 401, 500, 503])
+@pytest.mark.parametrize("status", [0, 401, 429, 500, 503, 507])
 def test_what_cannot_be_delivered_now_waits_in_the_journal(
     place: Workplace, refused: str, stage: Stage, status: int
 ) -> None:
