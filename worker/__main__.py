@@ -18,7 +18,7 @@ from worker.attempt import Member
 from worker.celery_app import make_app
 from worker.data.client_file import ClientFile
 from worker.data.rows import DataError
-from worker.disk import clear_parts, needed, owned, trim
+from worker.disk import clear_parts, keep_temporary_files, needed, owned, trim
 from worker.failures import FailedError
 from worker.host import Host
 from worker.settings import WorkerSettings
@@ -41,6 +41,7 @@ def main(role: str) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     with owned(settings.work_dir):
         clear_parts(settings.work_dir)
+        keep_temporary_files(settings.work_dir)
         members = _planner(settings) if role == PLANNER else _clients(settings)
         trainer = _trainer(settings, members)
         try:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactError, ArtifactStore
@@ -22,6 +23,7 @@ from shared.transport import ApiError
 log = logging.getLogger("tapestry.worker")
 
 _GONE = frozenset({403, 404, 409})
+_UNPROCESSABLE = 422
 
 
 class WithdrawnError(Exception):
@@ -110,6 +112,15 @@ class Hold:
             attempt=lease.attempt,
             components=wishes,
         )
+        try:
+            return self._deliver(create, paths)
+        except ApiError as error:
+            if error.problem.status != _UNPROCESSABLE:
+                raise
+            log.warning("sending again, for the bytes may have been damaged on the way: %s", error)
+            return self._deliver(create, paths)
+
+    def _deliver(self, create: UploadCreate, paths: Mapping[str, Path]) -> int:
         view = self._api.announce(create)
         self._api.upload(view, [paths[name] for name in view.components])
         return view.n_bytes

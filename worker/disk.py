@@ -1,6 +1,9 @@
 """The worker's directory: who may use it, and what of it is cleared away."""
 
 import fcntl
+import os
+import shutil
+import tempfile
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -12,6 +15,8 @@ from worker.journal import Journal
 _LOCKED_FOR_S = 10.0  # a worker that is just stopping
 _TRY_S = 0.1
 _HASH_LENGTH = 64
+_TEMPORARY = "tmp"
+_LONGEST_DIRECTORY = 70  # bytes; a socket's path has at most 107, multiprocessing appends 32
 
 
 @contextmanager
@@ -40,9 +45,22 @@ def _locked(file: int) -> bool:
 
 def clear_parts(work_dir: Path) -> None:
     """Remove files that a killed worker was writing. The directory must be owned."""
+    shutil.rmtree(work_dir / _TEMPORARY, ignore_errors=True)
     for pattern in ("cache/parts/*", "personal/*/*/parts/*", "journals/*.part"):
         for part in work_dir.glob(pattern):
             part.unlink(missing_ok=True)
+
+
+def keep_temporary_files(work_dir: Path) -> None:
+    """Have this process's temporary files below the directory, so that `clear_parts` finds them.
+
+    The socket of the process that forks is among them: where its path would be too long for one,
+    all stays as it is.
+    """
+    directory = (work_dir / _TEMPORARY).resolve()
+    if len(os.fsencode(directory)) <= _LONGEST_DIRECTORY:
+        directory.mkdir(exist_ok=True)
+        tempfile.tempdir = str(directory)
 
 
 def trim(cache: ArtifactStore, most_bytes: int, needed: Collection[str]) -> None:

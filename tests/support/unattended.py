@@ -73,8 +73,11 @@ def _work(role: str, env: Mapping[str, str], log: Path) -> None:
     from worker.__main__ import main  # noqa: PLC0415  # the process that forks has imported it
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Training processes come from here too; CPython would start another forking process for them.
-    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]
+    # A worker has a child, which comes from the same forking process: CPython would forbid the one
+    # to what is ended with its parent, and start another of the other.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+    own = forkserver._forkserver
+    own.ensure_running = forkserver.ensure_running = lambda: None  # type: ignore[method-assign]
     os.environ.update(env)
     with log.open("ab") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())

@@ -77,6 +77,23 @@ Supervisor(partial(build, Path(sys.argv[1]))).call("hang", lambda _: None)
 """
 
 
+SURVIVOR = """
+import os, signal
+from functools import partial
+from multiprocessing import forkserver
+from pathlib import Path
+from tests.unit.test_supervision import build, quiet
+from worker.supervision import Supervisor
+supervisor = Supervisor(partial(build, Path({directory!r})))
+def kill(progress):
+    os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+print(supervisor.call("count", quiet)[0])
+print(supervisor.call("count", kill)[0])
+print(supervisor.call("count", quiet)[0])
+supervisor.kill()
+"""
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
     while not condition():
@@ -187,6 +204,14 @@ def test_a_child_dies_with_its_parent_whatever_it_does(tmp_path: Path) -> None:
         parent.kill()
         parent.wait()
     wait_for(lambda: not psutil.pid_exists(int(log.read_text())))
+
+
+def test_the_process_that_forks_may_be_killed_as_well(tmp_path: Path) -> None:
+    code = SURVIVOR.format(directory=str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.split()) == (0, ["1", "2", "1"]), done.stderr
 
 
 def test_what_cannot_be_built_says_so_at_each_request() -> None:

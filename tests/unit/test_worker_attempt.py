@@ -47,16 +47,18 @@ CLAIM = Claim(
 class Server:
     """Stands for the API: notes what it is asked, and refuses one thing with a status."""
 
-    def __init__(self, refused: str = "", status: int = 0) -> None:
+    def __init__(self, refused: str = "", status: int = 0, times: int = 1000) -> None:
         self.asked: list[str] = []
         self.claimed: Claim | None = None
         self._refused = refused
         self._status = status
+        self._times = times
 
     def __getattr__(self, name: str) -> Any:
         def answer(*_: object) -> Any:
             self.asked.append(name)
-            if name == self._refused:
+            if name == self._refused and self._times > 0:
+                self._times -= 1
                 raise ApiError(problem(self._status))
             if name == "claim":
                 claimed, self.claimed = self.claimed, None
@@ -113,7 +115,8 @@ def test_what_is_not_computed_is_given_back_when_the_worker_stops(place: Workpla
 
 
 @pytest.mark.parametrize(
-    ("refused", "stage"), [("announce", Stage.TRAINED), ("result", Stage.UPLOADED)]
+    ("refused", "stage"),
+    [("announce", Stage.TRAINED), ("upload", Stage.TRAINED), ("result", Stage.UPLOADED)],
 )
 @pytest.mark.parametrize("status", [0, 401, 429, 500, 503, 507])
 def test_what_cannot_be_delivered_now_waits_in_the_journal(
@@ -130,7 +133,20 @@ def test_what_cannot_be_delivered_now_waits_in_the_journal(
     assert place.journal.read() is None
 
 
-@pytest.mark.parametrize("refused", ["announce", "result"])
+def test_bytes_that_are_refused_are_sent_once_more(place: Workplace) -> None:
+    server = Server("upload", 422, times=1)
+    assert run(server, place, trained(place))
+    assert server.asked == ["announce", "upload", "announce", "upload", "result"]
+
+
+def test_bytes_that_are_refused_twice_are_not_sent_again(place: Workplace) -> None:
+    server = Server("upload", 422)
+    assert run(server, place, trained(place))
+    assert server.asked == ["announce", "upload", "announce", "upload", "failure"]
+    assert place.journal.read() is None
+
+
+@pytest.mark.parametrize("refused", ["announce", "upload", "result"])
 def test_what_the_server_refuses_is_dropped(place: Workplace, refused: str) -> None:
     server = Server(refused, 409)
     assert run(server, place, trained(place))

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from uuid import UUID
 
@@ -70,6 +71,23 @@ def test_what_a_killed_worker_was_writing_is_removed(cache: ArtifactStore, tmp_p
     disk.clear_parts(tmp_path)
     assert not any(part.exists() for part in parts)
     assert cache.has(whole)
+
+
+def test_temporary_files_are_found_by_the_next_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with tempfile.TemporaryDirectory() as short:
+        disk.keep_temporary_files(Path(short))
+        left_behind = Path(tempfile.mkdtemp())
+        assert left_behind.is_relative_to(short)
+        disk.clear_parts(Path(short))
+        assert not left_behind.exists()
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    long = tmp_path / ("long" * 20)
+    long.mkdir()
+    disk.keep_temporary_files(long)
+    assert tempfile.tempdir is None, "a socket's path would not fit"
 
 
 def test_a_directory_has_one_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

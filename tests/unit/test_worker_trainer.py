@@ -187,7 +187,7 @@ def test_an_unexpected_error_quotes_nothing(bench: Bench) -> None:
 def test_a_heartbeat_that_says_so_ends_the_training(bench: Bench, instruction: Instruction) -> None:
     bench.server.instruction = instruction
     assert bench.run("endless") is None
-    assert bench.server.beats == 1
+    assert bench.server.beats == 1, "nobody listens after that"
 
 
 def test_a_stop_ends_the_training_and_gives_the_assignment_back(bench: Bench) -> None:
