@@ -42,7 +42,8 @@ STANDARD_LIBRARY_ALONE = (
 # What processes start from (`python -m ...`), and what must not be loaded once they have.
 ENTRANCES = {
     ("server.main", "server.background", "server.migrate", "server.admin"): LEARNING | {"worker"},
-    ("worker.__main__",): SERVING | {"server"},
+    ("worker.__main__",): SERVING | LEARNING | {"server", "numpy"},  # its trainer loads them
+    ("worker.assignments",): SERVING | {"server"},
     ("cli.main",): LEARNING | SERVING | {"server", "worker", "celery", "numpy"},
 }
 
