@@ -115,6 +115,7 @@ CLAIM: Example = {
     "components": ["head.digits", "proj"],
     "version": 1,
     "manifest": {"head.digits": _SHA, "proj": _SHA},
+    "sizes": {"head.digits": 4096, "proj": 4096},
     "base_digest": _SHA,
     "state_digest": None,
 }

@@ -13,6 +13,7 @@ from shared.messages import (
     ComponentName,
     Decision,
     Message,
+    SamplesAtOnce,
     TaskLosses,
     TaskScore,
     Traffic,
@@ -110,6 +111,7 @@ class AssignmentView(Message):
     losses: dict[Name, TaskLosses] = Field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()
     traffic: Traffic | None = None
+    samples_at_once: SamplesAtOnce = None
     failure: FailureView | None = None
     waiting: Waiting | None = Field(
         default=None,

@@ -51,7 +51,7 @@ class Ending(StrEnum):
 
 
 MOST_STARTS = 3  # under one lease: an assignment that always kills its worker must end
-_UNAUTHORIZED = 401  # a key that is renewed may still deliver
+_NOT_NOW = frozenset({401, 408, 429})  # the same request may succeed later: 401 with a renewed key
 _GONE = frozenset({403, 404, 409})
 _STEPS = {
     Stage.CLAIMED: Step.COMPUTE,
@@ -112,7 +112,7 @@ def is_gone(status: int) -> bool:
 
 def has_decided(status: int) -> bool:
     """Whether the server has decided; where not, trying again later may help."""
-    return 400 <= status < 500 and status != _UNAUTHORIZED
+    return 400 <= status < 500 and status not in _NOT_NOW
 
 
 def when_withdrawn(*, stopping: bool) -> Ending:

@@ -2,36 +2,34 @@
 
 import logging
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
-from shared.api_client import ApiClient
 from shared.crash_points import crash_point
 from shared.messages import Claim
 from shared.transport import ApiError
-from worker.attempt import Attempt
+from worker.attempt import Attempt, Member
 from worker.data.client_file import offer
 from worker.decisions import Going, going, needs_claim
 from worker.journal import Entry, held_by
+from worker.trainer_process import TrainerProcess
 from worker.workplace import Workplace
 
 log = logging.getLogger("tapestry.worker")
 
 
-@dataclass(frozen=True)
-class Member:
-    """One principal served here."""
-
-    api: ApiClient
-    place: Workplace
-
-
 class Host:
-    """Does the assignments of its members, one at a time."""
+    """Does the assignments of its members, one at a time; `tidy` is called after each."""
 
-    def __init__(self, members: Mapping[str, Member]) -> None:
+    def __init__(
+        self,
+        members: Mapping[str, Member],
+        trainer: TrainerProcess,
+        tidy: Callable[[], None] = lambda: None,
+    ) -> None:
         self.members = members
         self.stopping = threading.Event()
+        self._trainer = trainer
+        self._tidy = tidy
         self._busy = threading.Lock()
 
     def offer(self) -> None:
@@ -45,7 +43,7 @@ class Host:
         """Do all that there is to do for one member, what was interrupted first."""
         with self._busy:
             while not self.stopping.is_set() and self._work_once(self.members[name]):
-                pass
+                self._tidy()
 
     def wait_until_idle(self) -> None:
         """Wait until nothing is in hand; once the host stops, nothing will be again."""
@@ -66,7 +64,7 @@ class Host:
         """Whether an assignment came to an end, so that there may be another."""
         entry = member.place.journal.read()
         if entry is not None and not needs_claim(entry.stage):
-            return Attempt(member.api, member.place, entry, None, self.stopping).run()
+            return Attempt(member, entry, None, self._trainer, self.stopping).run()
         try:
             claim = member.api.claim(None if entry is None else entry.held)
         except ApiError as error:
@@ -79,7 +77,7 @@ class Host:
         if begun is None:
             return False
         crash_point("worker.answered")
-        return Attempt(member.api, member.place, begun, claim, self.stopping).run()
+        return Attempt(member, begun, claim, self._trainer, self.stopping).run()
 
 
 def _begun(place: Workplace, entry: Entry | None, claim: Claim | None) -> Entry | None:
@@ -102,5 +100,5 @@ def _is_whole(entry: Entry, place: Workplace) -> bool:
     if entry.result is None:
         return False
     state = entry.state_digest
-    here = state is None or place.personal_store(entry.job_id).holds(state)
+    here = state is None or place.personal_files(entry.job_id).holds(state)
     return here and not place.cache.missing(entry.uploads.values())

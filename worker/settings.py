@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from psutil import virtual_memory
+from pydantic import ByteSize, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from worker.state import KEPT_BYTES
+from worker.personal_files import KEPT_BYTES
 
 
 class WorkerSettings(BaseSettings):
@@ -34,6 +35,18 @@ class WorkerSettings(BaseSettings):
     )
     threads: Annotated[int, Field(ge=1)] = Field(
         default=1, description="Threads of torch; the same number everywhere gives the same bits."
+    )
+    trainer_assignments: Annotated[int, Field(ge=1)] = Field(
+        default=200, description="After so many the training process is replaced by a fresh one."
+    )
+    trainer_bytes: ByteSize = Field(
+        default_factory=lambda: ByteSize(virtual_memory().total // 2),
+        description="Once the training process takes more memory, it is replaced by a fresh one; "
+        "by default half of the machine's.",
+    )
+    cache_bytes: ByteSize = Field(
+        default=ByteSize(10 << 30),
+        description="What the artifact cache may take; the artifacts unused for longest go first.",
     )
 
     @field_validator("client_files", mode="before")

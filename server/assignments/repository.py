@@ -10,7 +10,7 @@ from server.assignments.decide import WORKING
 from server.auth import Principal
 from server.database import lock_job
 from server.errors import not_found
-from server.tables import Assignment, Client, Job, UploadedComponent, VersionComponent
+from server.tables import Artifact, Assignment, Client, Job, UploadedComponent, VersionComponent
 from shared.states import ASSIGNMENT_CLAIMABLE, AssignmentState
 
 
@@ -92,16 +92,20 @@ def own_locked(
     return job, row
 
 
-def manifest(session: Session, row: Assignment) -> dict[str, str]:
-    """The artifacts of the assignment's components in the version that it starts from."""
+def manifest(session: Session, row: Assignment) -> dict[str, tuple[str, int]]:
+    """The assignment's components in the version that it starts from: sha256 and bytes of each."""
     if row.version is None:
         return {}
-    query = select(VersionComponent.component, VersionComponent.sha256).where(
-        VersionComponent.job_id == row.job_id,
-        VersionComponent.version == row.version,
-        VersionComponent.component.in_(row.components),
+    query = (
+        select(VersionComponent.component, VersionComponent.sha256, Artifact.n_bytes)
+        .join(Artifact, Artifact.sha256 == VersionComponent.sha256)
+        .where(
+            VersionComponent.job_id == row.job_id,
+            VersionComponent.version == row.version,
+            VersionComponent.component.in_(row.components),
+        )
     )
-    return {row.component: row.sha256 for row in session.execute(query)}
+    return {component: (sha256, n_bytes) for component, sha256, n_bytes in session.execute(query)}
 
 
 def norms(session: Session, assignment_id: UUID) -> dict[tuple[str, str], float | None]:

@@ -125,6 +125,7 @@ def _claim_message(
     session: Session, job: Job, row: Assignment, spec: JobSpec, lease: timedelta
 ) -> Claim:
     personal = session.get(JobClient, (job.id, row.client_id)) if row.client_id else None
+    manifest = repository.manifest(session, row)
     return Claim(
         assignment_id=row.id,
         kind=row.kind,
@@ -134,7 +135,8 @@ def _claim_message(
         round=session.get_one(Round, row.round_id).number,
         components=tuple(row.components),
         version=row.version,
-        manifest=repository.manifest(session, row),
+        manifest={name: sha256 for name, (sha256, _) in manifest.items()},
+        sizes={name: n_bytes for name, (_, n_bytes) in manifest.items()},
         base_digest=job.base_digest,
         state_digest=personal.state_digest if personal else None,
         parent_job_id=job.forked_from,
@@ -177,6 +179,7 @@ def assignment_view(row: Assignment, waiting: Waiting | None = None) -> Assignme
             "losses": result.get("losses", {}),
             "decisions": result.get("decisions", ()),
             "traffic": result.get("traffic"),
+            "samples_at_once": result.get("samples_at_once"),
             "failure": failure_view(row.failure_code, row.failure_message),
             "waiting": waiting,
         }

@@ -8,9 +8,9 @@ import pytest
 
 from cli.stack.processes import Processes
 from cli.stack.settings import StackSettings
-from shared.crash_points import WORKER_POINTS
+from shared.crash_points import TRAINER_POINTS, WORKER_POINTS
 from shared.job_spec import JobSpec
-from shared.states import JOB_TERMINAL, AssignmentState
+from shared.states import JOB_TERMINAL, AssignmentState, JobState
 from tests.support import federation, small
 from tests.support.outcome import outcome, wait_for
 from tests.support.unattended import Unattended
@@ -21,6 +21,7 @@ KILLED = -9
 CLIENTS = ["c01", "c02"]
 # The planner trains nothing and has no personal state.
 PLANNER_POINTS = [name for name in WORKER_POINTS if name != "worker.training"]
+PLANNER_TRAINER_POINTS = ["trainer.begun", "trainer.computed"]
 
 
 @pytest.fixture(scope="module")
@@ -83,21 +84,41 @@ def test_a_worker_killed_twice_at_a_point_ends_with_the_same_bits(
     end(worker)
 
 
+@pytest.mark.parametrize("point", TRAINER_POINTS)
+def test_a_trainer_killed_twice_at_a_point_ends_with_the_same_bits(
+    stack: Unattended, undisturbed: Any, point: str
+) -> None:
+    worker = stack.start_worker(crash=f"{point}:1@1,{point}:2@2")
+    with stack.client() as api:
+        assert outcome(api, api.submit(spec(point), point).id) == undisturbed
+    end(worker)
+    log = (stack.settings.logs / "clients.log").read_text().rpartition("is offered")[2]
+    assert log.count("the training process was killed by SIGKILL") == 2
+
+
 def test_a_planner_killed_at_every_point_in_turn_plans_the_same(
     stack: Unattended, undisturbed: Any
 ) -> None:
     stack.stop_planner()
+    deaths = ",".join(f"{point}:1@{n}" for n, point in enumerate(PLANNER_TRAINER_POINTS, 1))
     try:
         with stack.client() as api:
-            job = api.submit(spec("planner"), "planner").id
+            planned = api.submit(spec("planner"), "planner").id
             for point in PLANNER_POINTS:
                 planner = stack.start_worker("planner", f"{point}:1")
                 planner.join(60)
                 assert planner.exitcode == KILLED, point
+            job = api.submit(spec("plan trainer"), "plan-trainer").id
+            planner = stack.start_worker("planner", deaths)
+            wait_for(lambda: api.job(job).state is JobState.RUNNING)
+            end(planner)
+            log = (stack.settings.logs / "planner.log").read_text()
+            assert log.count("the training process was killed by SIGKILL") == 2
     finally:
         stack.start_planner()
     worker = stack.start_worker()
     with stack.client() as api:
+        assert outcome(api, planned) == undisturbed
         assert outcome(api, job) == undisturbed
     end(worker)
 

@@ -9,15 +9,17 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from cli.stack.processes import Child
 from cli.stack.stack import Stack
 from shared.crash_points import VARIABLE
+from worker.trainer_process import MODULES
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["worker.__main__"])
+_FORKS.set_forkserver_preload(MODULES)
 _BROKER = "TAPESTRY_REDIS_URL"
 
 
@@ -93,6 +95,11 @@ def _work(role: str, env: Mapping[str, str], log: Path) -> None:
     from worker.__main__ import main  # noqa: PLC0415  # the process that forks has imported it
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # A worker has a child, which comes from the same forking process: CPython would forbid the one
+    # to what is ended with its parent, and start another of the other.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+    own = forkserver._forkserver
+    own.ensure_running = forkserver.ensure_running = lambda: None  # type: ignore[method-assign]
     os.environ.update(env)
     with log.open("ab") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())

@@ -17,7 +17,8 @@ from tests.support import small
 from worker.algorithm.stages import NOBODY, Personal
 from worker.artifacts import network_specs
 from worker.models.network import Network
-from worker.state import PersonalStore, StateError
+from worker.personal_files import StateError
+from worker.state import PersonalStore
 from worker.training import seeds
 from worker.training.batches import batches, shares
 from worker.training.checkpoints import FileCheckpoints
