@@ -89,6 +89,7 @@ def kill(progress):
     os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
 print(supervisor.call("count", quiet)[0])
 print(supervisor.call("count", kill)[0])
+supervisor.kill()
 print(supervisor.call("count", quiet)[0])
 supervisor.kill()
 """
