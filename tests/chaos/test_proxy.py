@@ -16,13 +16,13 @@ pytestmark = pytest.mark.integration
 class Echo:
     """A server that answers every line with `done LINE`, and what it has read."""
 
-    socket: socket.socket
+    listening: socket.socket
     read: list[bytes]
 
     def serve(self) -> None:
         while True:
             try:
-                connection, _ = self.socket.accept()
+                connection, _ = self.listening.accept()
             except OSError:
                 return
             threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
@@ -56,7 +56,7 @@ def proxy() -> Iterator[Proxy]:
 
 @pytest.fixture
 def link(echo: Echo, proxy: Proxy) -> Link:
-    return proxy.link("a link", echo.socket.getsockname()[1])
+    return proxy.link("a link", echo.listening.getsockname()[1])
 
 
 @pytest.fixture
