@@ -10,7 +10,10 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+from sqlalchemy import Engine
 
 from cli.stack import ports, postgres, private, valkey
 from cli.stack.processes import Child, Command, Processes
@@ -91,6 +94,7 @@ class Disturbed(Stack):
         self.servers: dict[str, Server] = {}
         self.links: dict[str, Link] = {}
         self.proxy = Proxy()
+        self.engine: Engine | None = None
         self.shim = _compiled_clock(self.settings.state)
         self.forks: Forks | None = None
 
@@ -99,7 +103,7 @@ class Disturbed(Stack):
         """Where the server keeps artifacts."""
         return self.settings.state / "artifacts"
 
-    @property
+    @cached_property
     def apis(self) -> list[ApiClient]:
         """The operator's clients of both APIs, past the proxy."""
         key = self.admin_key_file.read_text(encoding="ascii").strip()
@@ -134,6 +138,10 @@ class Disturbed(Stack):
             self.forks = None
         with suppress(RuntimeError):
             self.proxy.close()
+        for api in self.__dict__.get("apis", ()):
+            api.close()
+        if self.engine is not None:
+            self.engine.dispose()
         super().close()
 
     def _start(self) -> None:
@@ -181,6 +189,8 @@ class Disturbed(Stack):
     @property
     def sessions(self) -> Sessions:
         """The database, past the proxy."""
+        if self.engine is None:
+            raise RuntimeError("the stack has not begun")
         return make_sessions(self.engine)
 
     def _wait_for_apis(self) -> None:
