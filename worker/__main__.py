@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from worker.signals import when_told_to_stop
 
+# Not by an exception: one that is raised in the middle of an import may be swallowed, and leave a
+# lock behind.
 if __name__ == "__main__":  # the imports below take a while, and nothing is in hand meanwhile
     when_told_to_stop(lambda: os._exit(0))
 
@@ -42,7 +44,7 @@ def main(role: str) -> None:
 
     Raises ValueError, SpecError, DataError, ApiError, FailedError, OSError.
     """
-    when_told_to_stop(sys.exit)
+    when_told_to_stop(lambda: os._exit(0))
     settings = WorkerSettings()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -102,7 +104,6 @@ def _listen(app: Celery, host: Host, poll_s: float) -> None:
     poller.start()
     threading.Thread(target=_leave, args=(host,), name="leave", daemon=True).start()
     try:
-        when_told_to_stop(sys.exit)  # until Celery's own handlers are there
         if not host.stopping.is_set():
             app.worker_main(["worker", "--loglevel=INFO", *WORKER_ARGUMENTS])
     finally:
