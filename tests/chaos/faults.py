@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -16,7 +17,6 @@ from typing import Any, Generic, TypeVar
 import psycopg
 import redis
 
-from cli.stack.reaper import alive
 from tests.chaos import disk, network
 from tests.chaos.network import Heal
 from tests.chaos.proxy import Link
@@ -49,6 +49,7 @@ def table() -> list[Fault[Any]]:
             Fault(f"{role} SIGSTOP beyond the lease", _of(role), _freeze, _LONGER_THAN_LEASE)
             for role in ROLES
         ),
+        Fault("trainer kill -9", _of("worker"), _kill_trainer, (0, 0)),
         *_of_servers(),
         *_of_links(),
         Fault("fsync fails (EIO)", _with_disk, _fsync_fails, (2, 4), disk.impossible()),
@@ -105,7 +106,7 @@ def _no_clock() -> str:
 
 
 def _kill(stack: Disturbed, service: Service, _: Random) -> Heal:
-    os.kill(service.pid, signal.SIGKILL)
+    service.send(signal.SIGKILL)
 
     def heal() -> bool:
         stack.start(service)
@@ -114,16 +115,25 @@ def _kill(stack: Disturbed, service: Service, _: Random) -> Heal:
     return heal
 
 
+def _kill_trainer(stack: Disturbed, _: Service, draw: Random) -> Heal | None:
+    trainers = stack.forks.trainers() if stack.forks else []
+    if not trainers:
+        return None
+    with suppress(ProcessLookupError):
+        os.kill(draw.choice(trainers), signal.SIGKILL)
+    return lambda: True
+
+
 def _tell(_: Disturbed, service: Service, __: Random) -> Heal:
     service.tell_to_end()
     return lambda: True
 
 
 def _freeze(_: Disturbed, service: Service, __: Random) -> Heal:
-    os.kill(service.pid, signal.SIGSTOP)
+    service.send(signal.SIGSTOP)
 
     def heal() -> bool:
-        os.kill(service.pid, signal.SIGCONT)
+        service.send(signal.SIGCONT)
         return True
 
     return heal
@@ -178,7 +188,7 @@ def _fsync_fails(stack: Disturbed, service: Service, _: Random) -> Heal:
 
     def heal() -> bool:
         hit = end()
-        if alive(service.pid):
+        if service.alive:
             service.tell_to_end()
         return hit
 
@@ -195,6 +205,6 @@ def _clock(sign: int, _: Disturbed, service: Service, draw: Random) -> Heal:
 
     def heal() -> bool:
         service.set_clock(0)
-        return alive(service.pid)
+        return service.alive
 
     return heal

@@ -7,12 +7,14 @@ they are stopped, and it dies with whoever started it. How each ended is appende
 import ctypes
 import faulthandler
 import json
+import multiprocessing
 import os
 import signal
 import sys
 import threading
 import traceback
 from contextlib import suppress
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,14 @@ from cli.stack.guard import die_with_launcher
 from server import background
 from server import main as api
 from worker import __main__ as worker
+from worker.trainer_process import MODULES
 
 
 def main(ends: Path) -> None:
     """Fork for each wish until the input ends."""
     if threading.active_count() != 1:
         sys.exit("an import has started a thread: forks would be broken")
+    _begin_training()
     signal.signal(signal.SIGCHLD, lambda *_: _reap(ends))
     parent = os.getpid()
     for line in sys.stdin:
@@ -34,6 +38,14 @@ def main(ends: Path) -> None:
         if pid == 0:
             os._exit(_live(parent, wish))
         print(pid, flush=True)
+
+
+def _begin_training() -> None:
+    """Let all workers share the process that forks their training processes: torch is slow."""
+    multiprocessing.set_forkserver_preload([*MODULES, "tests.chaos.forker"])
+    forkserver.ensure_running()
+    own = forkserver._forkserver
+    own.ensure_running = forkserver.ensure_running = lambda: None  # type: ignore[method-assign]
 
 
 def _reap(ends: Path) -> None:

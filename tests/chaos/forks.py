@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from cli.stack.processes import Command
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +45,15 @@ class Forks:
         stdin.flush()
         return int(stdout.readline())
 
+    def trainers(self) -> list[int]:
+        """The training processes of all workers."""
+        forking = [
+            child
+            for child in psutil.Process(self._process.pid).children()
+            if any("multiprocessing.forkserver" in part for part in _arguments(child))
+        ]
+        return [child.pid for each in forking for child in each.children()]
+
     def ends(self) -> dict[int, int]:
         """How each process ended that has: its status, negative for a signal."""
         text = self._ends.read_text() if self._ends.exists() else ""
@@ -56,3 +67,10 @@ class Forks:
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
+
+
+def _arguments(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []

@@ -13,14 +13,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from cli.stack.reaper import alive
 from tests.chaos.faults import Fault
 from tests.chaos.network import Heal
 from tests.chaos.stack import Disturbed, Service
 
 _TICK_S = 0.02
 _MOST_AT_ONCE = 5
-_ENDS_WITHIN_S = 90.0  # a process that is told to end: its timers may wait for 10 s each
+_ENDS_WITHIN_S = 40.0  # a process that is told to end: its timers may take 10 s
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +162,6 @@ class Nemesis:
 
 def _is_free(target: Any) -> bool:
     """Whether nothing is done to it, and it lives."""
-    if isinstance(target, Service) and (target.told_at or not alive(target.pid)):
+    if isinstance(target, Service) and (target.told_at or not target.alive):
         return False
     return not target.fault

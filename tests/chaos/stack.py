@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import select
 import shutil
 import signal
 import struct
@@ -17,7 +18,6 @@ from sqlalchemy import Engine
 
 from cli.stack import ports, postgres, private, valkey
 from cli.stack.processes import Child, Command, Processes
-from cli.stack.reaper import alive
 from cli.stack.settings import StackSettings
 from cli.stack.stack import Stack
 from server.auth import create_key
@@ -51,17 +51,39 @@ class Service:
     log: Path
     clock: Path  # seconds by which its wall clock is wrong
     pid: int = 0
+    handle: int = -1  # of the process, and of no other that may get its pid one day
     fault: str = ""  # what is being done to it now
     told_at: float | None = None  # when it was asked to end
+
+    def begin(self, pid: int) -> None:
+        """A process has begun."""
+        self.close()
+        self.pid, self.handle, self.told_at = pid, os.pidfd_open(pid), None
+
+    def close(self) -> None:
+        """Forget the process."""
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return self.handle >= 0 and not select.select([self.handle], [], [], 0)[0]
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, if it lives."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.handle, number)
 
     def tell_to_end(self) -> None:
         """Ask it to end in order."""
         self.told_at = time.monotonic()
-        os.kill(self.pid, signal.SIGTERM)
+        self.send(signal.SIGTERM)
 
     def say_where(self) -> None:
         """Have it write the stacks of its threads to its log."""
-        os.kill(self.pid, signal.SIGUSR2)
+        self.send(signal.SIGUSR2)
 
     def set_clock(self, offset_s: int) -> None:
         """Have its wall clock be wrong."""
@@ -113,8 +135,7 @@ class Disturbed(Stack):
         """Start a service that does not run."""
         if self.forks is None:
             raise RuntimeError("the stack has not begun")
-        service.told_at = None
-        service.pid = self.forks.start(service.role, service.env, service.log, service.clock)
+        service.begin(self.forks.start(service.role, service.env, service.log, service.clock))
 
     def restart_server(self, server: Server) -> None:
         """Start Postgres or Valkey again; nobody waits until it is ready."""
@@ -123,11 +144,11 @@ class Disturbed(Stack):
 
     def ended(self) -> list[Service]:
         """Services that have ended although nobody does anything to them."""
-        return [s for s in self.services.values() if not s.fault and not alive(s.pid)]
+        return [s for s in self.services.values() if not s.fault and not s.alive]
 
     def status(self, service: Service) -> int | None:
         """How the service's process ended; None while it runs."""
-        if self.forks is None or alive(service.pid):
+        if self.forks is None or service.alive:
             return None
         return self.forks.ends().get(service.pid)
 
@@ -136,6 +157,8 @@ class Disturbed(Stack):
         if self.forks is not None:
             self.forks.close()
             self.forks = None
+        for service in self.services.values():
+            service.close()
         with suppress(RuntimeError):
             self.proxy.close()
         for api in self.__dict__.get("apis", ()):
