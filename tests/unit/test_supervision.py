@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -198,13 +199,15 @@ def test_work_that_does_not_stop_is_killed(supervisor: Supervisor, tmp_path: Pat
 
 def test_a_child_dies_with_its_parent_whatever_it_does(tmp_path: Path) -> None:
     log = tmp_path / "pid"
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(log)], cwd=ROOT)
-    try:
-        wait_for(lambda: log.is_file() and bool(log.read_text()))
-    finally:
-        parent.kill()
-        parent.wait()
-    wait_for(lambda: not psutil.pid_exists(int(log.read_text())))
+    with tempfile.TemporaryDirectory() as sockets:  # which a killed process leaves behind
+        env = {**os.environ, "TMPDIR": sockets}
+        parent = subprocess.Popen([sys.executable, "-c", PARENT, str(log)], cwd=ROOT, env=env)
+        try:
+            wait_for(lambda: log.is_file() and bool(log.read_text()))
+        finally:
+            parent.kill()
+            parent.wait()
+        wait_for(lambda: not psutil.pid_exists(int(log.read_text())))
 
 
 def test_the_process_that_forks_may_be_killed_as_well(tmp_path: Path) -> None:
