@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo up test check compose-check format crash-points bench bench-demo clean
+.PHONY: help environment demo up test check compose-check format crash-points simulation state-machine bench bench-demo chaos leaks bench-rounds clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ format: environment ## let the formatter and the linter mend what they can
 
 crash-points: environment ## kill every process at every named point, one by one; RECORD=1 keeps the figures
 	@$(RUN) -m tests.chaos.crash_points
+simulation: environment ## the decisions against a seeded network: EVENTS=10000000 SEED=1 RECORD=1
+	@$(RUN) -m tests.support.simulation --events $(or $(EVENTS),1000000) --seed $(or $(SEED),1) $(if $(RECORD),--record)
+state-machine: environment ## STEPS=300000 SEED=1: the server against its invariants; RECORD=1 writes the page
+	@$(RUN) -m tests.chaos.state_machine --steps $(or $(STEPS),300000) --seed $(or $(SEED),1) $(if $(RECORD),--record)
 
 bench: environment ## the server's memory while it aggregates
 	@$(RUN) bench/aggregation_memory.py
@@ -44,6 +48,22 @@ bench: environment ## the server's memory while it aggregates
 bench-demo: environment ## the demo's federation with more rounds and three seeds (10 to 25 minutes)
 	@$(RUN) examples/demo/prepare.py --out .tapestry/bench-demo --cache .tapestry/cache
 	@$(RUN) bench/demo_federation.py .tapestry/bench-demo --test --out .tapestry/bench-demo.json
+
+SEED ?= 1
+MINUTES ?= 10
+FAULTS ?= 500
+ROUNDS ?= 50
+
+chaos: environment ## disturb a whole stack by SEED for MINUTES or FAULTS; RECORD=1 keeps the table
+	@$(RUN) -m tests.chaos --seed $(SEED) --minutes $(MINUTES) --faults $(FAULTS) $(if $(RECORD),--record)
+
+leaks: environment ## watch memory, files, threads and connections over ROUNDS; RECORD=1 keeps the table
+	@$(RUN) -m tests.chaos.leaks --rounds $(ROUNDS) $(if $(RECORD),--record)
+
+bench-rounds: environment ## what a round costs beside training, what idle clients cost, thirty clients at once
+	@$(RUN) -m bench.round_overhead
+	@$(RUN) -m bench.idle_clients
+	@$(RUN) -m bench.thirty_clients
 
 clean: ## remove all that make has made, the environment included
 	@rm -rf .venv .tapestry build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

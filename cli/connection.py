@@ -25,12 +25,33 @@ class Connection:
     def open(self) -> ApiClient:
         """A client of the API. Raises UsageError when nobody said where it is."""
         local = {} if self.url and (self.key or self.key_file) else _local_stack()
+        return ApiClient(self._address(local), self.key or self._stored_key(local))
+
+    def of_worker(self, keys_dir: Path | None) -> dict[str, str]:
+        """The same for a worker, as its environment: its keys are those of clients or a planner.
+
+        Raises UsageError.
+        """
+        local = {} if self.url else _local_stack()
+        address = {"TAPESTRY_API_URL": self._address(local)}
+        if keys_dir is None and (self.key or self.key_file):
+            return {**address, "TAPESTRY_KEY": self.key or self._stored_key(local)}
+        if keys_dir is None and "key_file" in local:
+            keys_dir = Path(local["key_file"]).parent
+        if keys_dir is None:
+            raise UsageError(
+                "no key is known: pass --keys-dir with a NAME.key for each client, or one client's "
+                "key by --key-file"
+            )
+        return {**address, "TAPESTRY_KEYS_DIR": str(keys_dir)}
+
+    def _address(self, local: Mapping[str, str]) -> str:
         url = self.url or local.get("url")
         if not url:
             raise UsageError(
                 "no API is known: start one here with `tapestry up`, or pass --url and --key-file"
             )
-        return ApiClient(url, self.key or self._stored_key(local))
+        return url
 
     def _stored_key(self, local: Mapping[str, str]) -> str:
         path = self.key_file or local.get("key_file")

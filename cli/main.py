@@ -4,7 +4,7 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -16,10 +16,12 @@ from cli.demo import run as demo_run
 from cli.progress import follow
 from cli.signals import Stopped, ending_on_signals
 from cli.stack.errors import StackError
+from cli.stack.keeper import Keeper
 from cli.stack.processes import Processes
 from cli.stack.settings import StackSettings, client_files
 from cli.stack.stack import Stack
 from cli.waiting import waiting_table
+from cli.worker import WorkerWish, become
 from shared import spec_files
 from shared.job_spec import JobSpec
 from shared.states import JobState
@@ -84,10 +86,15 @@ def up(
     """Start the local stack in the foreground, until Ctrl-C."""
     files = client_files(clients) if clients else ()
     settings = StackSettings(state, state / "logs", files, port=port, n_workers=workers)
-    with ending_on_signals(), Processes() as processes, Stack(processes, settings, say) as stack:
+    with (
+        ending_on_signals(),
+        Processes() as processes,
+        Stack(processes, settings, say) as stack,
+        Keeper(processes, say) as keeper,
+    ):
         say(f"API at {stack.url}, keys in {stack.admin_key_file.parent}, Ctrl-C ends it")
         while True:
-            processes.check()
+            keeper.check()
             time.sleep(0.2)
 
 
@@ -100,6 +107,31 @@ def demo(
     """Run three algorithms on the same federation and compare them."""
     with ending_on_signals():
         demo_run.run(console(), state)
+
+
+@app.command()
+def worker(  # noqa: PLR0913, PLR0917 - a command's options
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Client files: the clients to serve.")
+    ] = None,
+    planner: Annotated[bool, typer.Option("--planner", help="Plan jobs instead.")] = False,
+    no_broker: Annotated[
+        bool, typer.Option("--no-broker", help="Only poll, even if TAPESTRY_REDIS_URL is set.")
+    ] = False,
+    work_dir: Annotated[
+        Path,
+        typer.Option(help="Cache and personal states: keep it.", envvar="TAPESTRY_WORK_DIR"),
+    ] = Path(".tapestry/worker"),
+    keys_dir: Annotated[
+        Path | None, typer.Option(help="Directory of NAME.key.", envvar="TAPESTRY_KEYS_DIR")
+    ] = None,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+) -> None:
+    """Serve clients (or plan jobs) for an API until told to stop."""
+    wish = WorkerWish(tuple(files or ()), planner, not no_broker, work_dir, keys_dir)
+    become(wish, Connection(url, key, key_file))
 
 
 @app.command()
@@ -174,18 +206,22 @@ def resume(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None)
 
 
 @app.command()
-def fork(
+def fork(  # noqa: PLR0913, PLR0917 - a command's options
     job: Job,
     number: Annotated[
         int, typer.Option("--round", min=0, help="Version to begin with; the next round follows.")
     ],
     spec: Annotated[Path, typer.Option(help="The fork's job spec, YAML or JSON.")],
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Let clients begin without personal states.")
+    ] = False,
     url: Url = None,
     key_file: KeyFile = None,
     key: Key = None,
 ) -> None:
     """Launch a job that goes on from a version of another, and print its id."""
-    wish = JobFork(round=number, spec=spec_files.load(JobSpec, spec))
+    states: Literal["parent", "fresh"] = "fresh" if fresh else "parent"
+    wish = JobFork(round=number, spec=spec_files.load(JobSpec, spec), personal_states=states)
     with Connection(url, key, key_file).open() as api:
         print(api.fork(job, wish, str(uuid.uuid4())).id)
 

@@ -60,6 +60,18 @@ def killable(sessions: Sessions, name: str) -> Iterator[Session]:
     crash_point(f"{name}.committed")
 
 
+@contextmanager
+def glance(sessions: Sessions) -> Iterator[Session]:
+    """A session for a statement or two that need no transaction: without BEGIN and COMMIT.
+
+    For what idle clients ask again and again; each statement is committed by itself.
+    """
+    with sessions() as session:
+        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        yield session
+        session.commit()
+
+
 class DatabaseAwayError(Exception):
     """Postgres cannot be used; the text says why and what to do."""
 

@@ -52,8 +52,9 @@ JOB: Example = {
 }
 PAUSED_JOB: Example = {**JOB, "state": "paused"}
 JOB_DETAIL: Example = {**JOB, "spec": JOB_SPEC}
+_FORKED_FROM: Example = {"job": _PARENT_ID, "round": 2, "personal_states": {"c01": _SHA}}
 FORK: Example = {"round": 2, "spec": JOB_SPEC}
-FORKED_JOB: Example = {**JOB_DETAIL, "forked_from": {"job": _PARENT_ID, "round": 2}}
+FORKED_JOB: Example = {**JOB_DETAIL, "forked_from": _FORKED_FROM}
 JOBS: Example = {"items": [JOB], "next": None}
 EVENTS: Example = {
     "items": [
@@ -114,6 +115,7 @@ CLAIM: Example = {
     "components": ["head.digits", "proj"],
     "version": 1,
     "manifest": {"head.digits": _SHA, "proj": _SHA},
+    "sizes": {"head.digits": 4096, "proj": 4096},
     "base_digest": _SHA,
     "state_digest": None,
 }

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.auth import OPEN_PATHS, Principal, find_principal, unauthorized
 from server.context import Context
+from server.database import glance
 from server.errors import DATABASE_AWAY, ProblemError, database_away
 
 SMALL_BODY_BYTES = 64 << 10
@@ -43,7 +44,7 @@ class Gate:
 
     def _principal(self, connection: HTTPConnection) -> Principal:
         try:
-            with self._context.sessions.begin() as session:
+            with glance(self._context.sessions) as session:
                 return find_principal(session, connection.headers.get("authorization"))
         except DATABASE_AWAY as error:
             raise database_away() from error

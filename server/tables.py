@@ -84,7 +84,7 @@ class Job(Table):
 class JobClient(Table):
     """A client's offer, frozen for one job, and the digest of its personal state.
 
-    In a fork `parent_state_digest` is the one that the client had in the parent at that round.
+    In a fork `parent_state_digest` is the one that the client began with: of the parent.
     """
 
     __tablename__ = "job_clients"

@@ -10,6 +10,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from server.assignments.decide import is_missed, pause_after_hint
+from server.assignments.repository import lock_free
 from server.context import Context
 from server.database import killable, lock_job
 from server.jobs.advance import advance
@@ -22,7 +24,6 @@ Step = Callable[[], object]
 
 _log = logging.getLogger(__name__)
 _BATCH = 100
-_HINTS = tuple(timedelta(seconds=s) for s in (15, 45, 60))  # the first came 5 s after the row
 _BUSY = timedelta(seconds=5)  # not due for another coordinator, unless this one dies
 
 
@@ -39,14 +40,20 @@ class Loop:
         """Begin."""
         self._thread.start()
 
+    def end(self) -> None:
+        """Begin no other step."""
+        self._end.set()
+
     def stop(self) -> None:
         """End after the running step; one that takes long is left, for it can be taken over."""
-        self._end.set()
+        self.end()
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
         while not self._end.wait(self._period_s):
             for step in self._steps:
+                if self._end.is_set():
+                    return
                 try:
                     step()
                 except SQLAlchemyError as error:
@@ -104,10 +111,9 @@ def suspect_missed_leases(context: Context) -> None:
     for job_id, assignment_id in found:
         with killable(context.sessions, "coordinator.suspect") as session:
             lock_job(session, job_id)
-            again = select(Assignment).where(Assignment.id == assignment_id, *missed)
-            row = session.scalars(again.with_for_update(skip_locked=True)).one_or_none()
-            if row is not None:
-                transition(session, row, AssignmentState.SUSPECT)
+            free = lock_free(session, assignment_id)
+            if free is not None and is_missed(*free):
+                transition(session, free[0], AssignmentState.SUSPECT)
 
 
 def hint_again(context: Context) -> None:
@@ -115,7 +121,7 @@ def hint_again(context: Context) -> None:
     with killable(context.sessions, "coordinator.hint") as session:
         for row in _unheard(session):
             wake(session, row)
-            row.hint_at = func.now() + _HINTS[min(row.hints, len(_HINTS) - 1)]
+            row.hint_at = func.now() + pause_after_hint(row.hints)
             row.hints += 1
 
 

@@ -129,6 +129,7 @@ def _assignments(session: Session, late: timedelta) -> Iterator[Finding]:
                 Assignment.state.in_(ASSIGNMENT_CLAIMABLE),
                 Assignment.hint_at < limit,
                 Assignment.not_before < limit,
+                Job.state != JobState.PAUSED,
             ),
             "waits to be claimed, and nobody hints it: look at the coordinators' logs",
         ),

@@ -138,6 +138,16 @@ class ArtifactStore:
         finally:
             os.close(handle)
 
+    def touch(self, used: Iterable[str]) -> None:
+        """Note that artifacts that are here were used now."""
+        for sha256 in used:
+            os.utime(self.path(sha256))
+
+    def remove(self, sha256: str) -> None:
+        """Delete an artifact that nobody needs any more."""
+        self.path(sha256).unlink(missing_ok=True)
+        self._checked.discard(sha256)
+
     def missing(self, wanted: Iterable[str]) -> list[str]:
         """Those that are not here whole; in a store that is not durable each file is checked once.
 

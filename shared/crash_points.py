@@ -4,13 +4,18 @@ import os
 import signal
 from collections import Counter
 
-VARIABLE = "TAPESTRY_CRASH_POINT"  # NAME:HIT, such as worker.trained:2; unset but in tests
+VARIABLE = "TAPESTRY_CRASH_POINT"
+"""NAME:HIT, such as worker.trained:2; unset but in tests. Several are separated by commas.
+
+NAME:HIT@N is for the process's N-th child alone, from 1.
+"""
 
 WORKER_POINTS = (
     "worker.answered",  # the server has leased the assignment, the journal does not know
     "worker.claimed",
-    "worker.training",  # once in each optimizer step
-    "worker.computed",  # all files are written, the journal does not know
+    "worker.pulled",  # all files that it takes are here
+    "worker.training",  # once for each progress that the trainer tells
+    "worker.computed",  # the trainer has answered, the journal does not know
     "worker.trained",
     "worker.uploading",  # once in each piece of the stream
     "worker.sent",  # the server has all bytes, the journal does not know
@@ -18,6 +23,12 @@ WORKER_POINTS = (
     "worker.reported",  # the server has accepted, the journal does not know
     "worker.accepted",
     "worker.promoted",
+)
+TRAINER_POINTS = (
+    "trainer.begun",
+    "trainer.training",  # once in each optimizer step
+    "trainer.checkpoint",  # a checkpoint is written, its name is not there yet
+    "trainer.computed",  # all files of the result are written, the worker does not know
 )
 
 # Transactions of the coordinator, the outbox (of either server) and the API: each may be killed
@@ -83,5 +94,12 @@ def crash_point(name: str) -> None:
     if wanted is None:
         return
     _hits[name] += 1
-    if wanted == f"{name}:{_hits[name]}":
+    if f"{name}:{_hits[name]}" in wanted.split(","):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def of_child(number: int) -> str:
+    """What this process's child of that number is to be given as VARIABLE."""
+    mark = f"@{number}"
+    points = os.environ.get(VARIABLE, "").split(",")
+    return ",".join(point.removesuffix(mark) for point in points if point.endswith(mark))

@@ -252,7 +252,8 @@ class JobSpec(Spec):
             number = getattr(rounds, field)
             if number is not None and number > len(self.clients):
                 raise ValueError(
-                    f"rounds.{field} is {number} but the job names {len(self.clients)} clients"
+                    f"rounds.{field} is {number} but the job names {len(self.clients)} clients; "
+                    "lower it or name more"
                 )
         if SHARED in self.tasks:
             raise ValueError(f"{SHARED!r} cannot be a task's name: choose another")

@@ -12,6 +12,13 @@ from shared.job_spec import JobSpec, Name, Sha256
 ComponentName = Annotated[str, Field(min_length=1, max_length=200)]
 TensorName = Annotated[str, Field(min_length=1, max_length=300)]
 Sentence = Annotated[str, Field(min_length=1, max_length=2000)]
+SamplesAtOnce = Annotated[
+    PositiveInt | None,
+    Field(
+        description="The most samples that went through the network at once, where the memory did "
+        "not suffice for a whole batch; the sums are the same but for rounding."
+    ),
+]
 
 
 class Message(BaseModel):
@@ -109,9 +116,14 @@ class Claim(Message):
     manifest: dict[ComponentName, Sha256] = Field(
         default_factory=dict, description="Artifact of each of the components in that version."
     )
+    sizes: dict[ComponentName, PositiveInt] = Field(
+        default_factory=dict, description="Bytes of each of those artifacts."
+    )
     base_digest: Sha256 | None = None
     state_digest: Sha256 | None = Field(
-        default=None, description="Personal state after the last accepted assignment, if any."
+        default=None,
+        description="Personal state after the last accepted assignment, if any; in a fork before "
+        "that, the parent's.",
     )
     parent_job_id: UUID | None = Field(
         default=None, description="The job that this one was forked from, if any."
@@ -228,6 +240,7 @@ class TrainResult(HeldLease):
     decisions: tuple[Decision, ...] = ()
     state_digest: Sha256 | None = None
     traffic: Traffic = Traffic()
+    samples_at_once: SamplesAtOnce = None
 
 
 class PersonalizeResult(HeldLease):
@@ -237,6 +250,7 @@ class PersonalizeResult(HeldLease):
     losses: dict[Name, TaskLosses]
     state_digest: Sha256 | None = None
     traffic: Traffic = Traffic()
+    samples_at_once: SamplesAtOnce = None
 
 
 class EvaluateResult(HeldLease):
@@ -246,6 +260,7 @@ class EvaluateResult(HeldLease):
     scores: dict[Variant, dict[Name, TaskScore]]
     validation: dict[Variant, dict[Name, TaskScore]] = Field(default_factory=dict)
     traffic: Traffic = Traffic()
+    samples_at_once: SamplesAtOnce = None
 
 
 AssignmentResult = Annotated[

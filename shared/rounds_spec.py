@@ -1,11 +1,20 @@
 """The rounds of a job spec: how many, with whom, and what happens when clients are missing."""
 
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    FiniteFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+)
 
 from shared.spec import Spec
+
+_SECOND, _YEAR = timedelta(seconds=1), timedelta(days=365)
 
 
 class RoundsSpec(Spec):
@@ -22,10 +31,10 @@ class RoundsSpec(Spec):
         default=None,
         description="Accepted clients without which a round fails; default: all of the round.",
     )
-    deadline: timedelta = Field(
+    deadline: Annotated[timedelta, Field(ge=_SECOND, le=_YEAR)] = Field(
         default=timedelta(hours=1), description="How long a round waits for its clients."
     )
-    grace: timedelta | None = Field(
+    grace: Annotated[timedelta, Field(ge=timedelta(0))] | None = Field(
         default=None,
         description="How long a training round that has its quorum waits for the others; default: "
         "until its deadline.",
@@ -42,12 +51,18 @@ class RoundsSpec(Spec):
         "job fails. Default: any number.",
     )
 
-    @model_validator(mode="after")
-    def _reachable(self) -> Self:
-        if self.deadline < timedelta(seconds=1):
-            raise ValueError("deadline must be at least one second")
-        if self.clients_per_round and self.quorum and self.quorum > self.clients_per_round:
-            raise ValueError("quorum is larger than clients_per_round: lower it")
-        if self.grace is not None and not timedelta(0) <= self.grace <= self.deadline:
-            raise ValueError("grace must lie between zero and deadline: correct it or leave it out")
-        return self
+    @field_validator("quorum")
+    @classmethod
+    def _quorum_fits(cls, quorum: int | None, info: ValidationInfo) -> int | None:
+        most = info.data.get("clients_per_round")
+        if most and quorum and quorum > most:
+            raise ValueError(f"must be at most clients_per_round, which is {most}; lower it")
+        return quorum
+
+    @field_validator("grace")
+    @classmethod
+    def _grace_fits(cls, grace: timedelta | None, info: ValidationInfo) -> timedelta | None:
+        deadline = info.data.get("deadline")
+        if deadline and grace and grace > deadline:
+            raise ValueError("must be at most the deadline; lower it or leave it out")
+        return grace

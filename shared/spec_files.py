@@ -1,14 +1,35 @@
 """Values from YAML or JSON text, with errors that name the field and the remedy."""
 
 import difflib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 M = TypeVar("M", bound=BaseModel)
+
+
+_WHOLE_NUMBER = "must be a whole number; correct it"
+_NUMBER = "must be a number; correct it"
+_DURATION = "must be a duration such as PT5M; correct it"
+_SENTENCES = {  # by pydantic's types of errors
+    "greater_than_equal": "must be at least {ge}; raise it",
+    "greater_than": "must be more than {gt}; raise it",
+    "less_than_equal": "must be at most {le}; lower it",
+    "less_than": "must be less than {lt}; lower it",
+    "finite_number": "must be a finite number; correct it",
+    "int_parsing": _WHOLE_NUMBER,
+    "int_parsing_size": _WHOLE_NUMBER,
+    "int_type": _WHOLE_NUMBER,
+    "int_from_float": _WHOLE_NUMBER,
+    "float_parsing": _NUMBER,
+    "float_type": _NUMBER,
+    "time_delta_parsing": _DURATION,
+    "time_delta_type": _DURATION,
+}
 
 
 class SpecError(ValueError):
@@ -61,8 +82,17 @@ def _sentence(kind: type[BaseModel], detail: ErrorDetails) -> str:
         case "extra_forbidden":
             return f"{place}: is not a known field; {_nearest(kind, str(detail['loc'][-1]))}"
         case _:
-            message = detail["msg"].removeprefix("Value error, ")
-            return f"{place}: {message} (given: {_short(detail['input'])})"
+            given = detail["input"]
+            shown = "" if isinstance(given, dict) else f" (given: {_short(given)})"
+            return f"{place}: {_wrong(detail)}{shown}"
+
+
+def _wrong(detail: ErrorDetails) -> str:
+    """What is wrong with a value, and what to do."""
+    sentence = _SENTENCES.get(detail["type"])
+    if sentence is None:
+        return detail["msg"].removeprefix("Value error, ")
+    return sentence.format(**detail.get("ctx", {}))
 
 
 def _nearest(kind: type[BaseModel], name: str) -> str:
@@ -87,5 +117,7 @@ def _field_names(kind: Any, seen: set[Any]) -> set[str]:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, timedelta):
+        value = TypeAdapter(timedelta).dump_python(value, mode="json")
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,7 +1,7 @@
 """What operators read: jobs, rounds, versions, reports, clients, problems. JSON on the wire."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -13,6 +13,7 @@ from shared.messages import (
     ComponentName,
     Decision,
     Message,
+    SamplesAtOnce,
     TaskLosses,
     TaskScore,
     Traffic,
@@ -63,6 +64,11 @@ class ForkView(Message):
 
     job: UUID
     round: int
+    personal_states: dict[Name, Sha256] = Field(
+        default_factory=dict,
+        description="The state of the parent that each client goes on with; who is not named "
+        "begins without one.",
+    )
 
 
 class JobDetail(JobView):
@@ -79,6 +85,11 @@ class JobFork(Message):
         description="The parent's version to begin with; round + 1 is the first of the fork."
     )
     spec: JobSpec
+    personal_states: Literal["parent", "fresh"] = Field(
+        default="parent",
+        description="Whether clients go on with their personal states of that round, or begin "
+        "without any.",
+    )
 
 
 class JobList(Message):
@@ -100,6 +111,7 @@ class AssignmentView(Message):
     losses: dict[Name, TaskLosses] = Field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()
     traffic: Traffic | None = None
+    samples_at_once: SamplesAtOnce = None
     failure: FailureView | None = None
     waiting: Waiting | None = Field(
         default=None,

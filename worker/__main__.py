@@ -1,11 +1,18 @@
 """`python -m worker clients` serves clients, `python -m worker planner` plans jobs."""
 
 import logging
-import signal
+import os
 import sys
 import threading
+from collections.abc import Mapping
 
-import torch
+from worker.signals import when_told_to_stop
+
+# Not by an exception: one that is raised in the middle of an import may be swallowed, and leave a
+# lock behind.
+if __name__ == "__main__":  # the imports below take a while, and nothing is in hand meanwhile
+    when_told_to_stop(lambda: os._exit(0))
+
 from celery import Celery
 from pydantic import ValidationError
 
@@ -14,46 +21,103 @@ from shared.artifacts import ArtifactStore
 from shared.spec_files import SpecError, explain
 from shared.transport import ApiError
 from shared.wakeups import WORKER_ARGUMENTS
+from worker.attempt import Member
 from worker.celery_app import make_app
 from worker.data.client_file import ClientFile
 from worker.data.rows import DataError
-from worker.host import Host, Member
+from worker.disk import clear_parts, keep_temporary_files, needed, owned, trim
+from worker.failures import FailedError
+from worker.host import Host
 from worker.settings import WorkerSettings
+from worker.supervision import Limits
+from worker.trainer_process import TrainerProcess
+from worker.work import Equipment
 from worker.workplace import Workplace
 
 PLANNER = "planner"
 _RETRY_S = 2.0
+_GRACE_S = 2.0
 
 
 def main(role: str) -> None:
-    """Serve until told to stop. Raises ValueError, SpecError, DataError, ApiError, OSError."""
+    """Serve until told to stop.
+
+    Raises ValueError, SpecError, DataError, ApiError, FailedError, OSError.
+    """
+    when_told_to_stop(lambda: os._exit(0))
     settings = WorkerSettings()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    torch.set_num_threads(settings.threads)
-    host = Host(_planner(settings) if role == PLANNER else _clients(settings))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: host.stopping.set())
+    with owned(settings.work_dir):
+        clear_parts(settings.work_dir)
+        keep_temporary_files(settings.work_dir)
+        members = _planner(settings) if role == PLANNER else _clients(settings)
+        trainer = _trainer(settings, members)
+        try:
+            _serve(settings, members, trainer, planner=role == PLANNER)
+        finally:
+            trainer.kill()
+
+
+def _serve(
+    settings: WorkerSettings,
+    members: Mapping[str, Member],
+    trainer: TrainerProcess,
+    *,
+    planner: bool,
+) -> None:
+    cache = next(iter(members.values())).place.cache
+
+    def tidy() -> None:
+        trim(cache, settings.cache_bytes, needed(settings.work_dir))
+
+    host = Host(members, trainer, tidy)
+    tidy()
     _offer_when_ready(host)
+    when_told_to_stop(host.stopping.set)
     if settings.redis_url is None:
         host.poll(settings.poll_s)
     else:
-        app = make_app(settings.redis_url, host, planner=role == PLANNER)
+        app = make_app(settings.redis_url, host, planner=planner)
         _listen(app, host, settings.poll_s)
+
+
+def _trainer(settings: WorkerSettings, members: Mapping[str, Member]) -> TrainerProcess:
+    """The training process, about to be ready. Raises FailedError when it has no such device."""
+    equipment = Equipment(
+        places={name: member.place for name, member in members.items()},
+        device=settings.device,
+        checkpoint_s=settings.checkpoint_s,
+        threads=settings.threads,
+    )
+    limits = Limits(settings.trainer_assignments, settings.trainer_bytes)
+    trainer = TrainerProcess.of(equipment, limits)
+    trainer.warm_up()
+    if settings.device == "cuda":
+        trainer.check()
+    return trainer
 
 
 def _listen(app: Celery, host: Host, poll_s: float) -> None:
     """Work when woken, and now and then unasked; what is in hand at the end is given back."""
     poller = threading.Thread(target=host.poll, args=(poll_s,), name="poll", daemon=True)
     poller.start()
+    threading.Thread(target=_leave, args=(host,), name="leave", daemon=True).start()
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: sys.exit())  # until Celery's own handlers are there
         if not host.stopping.is_set():
             app.worker_main(["worker", "--loglevel=INFO", *WORKER_ARGUMENTS])
     finally:
         host.stopping.set()
         poller.join()
+
+
+def _leave(host: Host) -> None:
+    """End the process soon after it was told to: Celery would wait for a broker that is silent."""
+    host.stopping.wait()
+    host.wait_until_idle()
+    threading.main_thread().join(_GRACE_S)
+    logging.getLogger("tapestry.worker").warning("left without the broker, with nothing in hand")
+    os._exit(0)
 
 
 def _planner(settings: WorkerSettings) -> dict[str, Member]:
@@ -68,26 +132,14 @@ def _clients(settings: WorkerSettings) -> dict[str, Member]:
     if settings.key is not None and len(settings.client_files) > 1:
         raise ValueError("TAPESTRY_KEY is one client's key: give several by TAPESTRY_KEYS_DIR")
     cache = ArtifactStore(settings.work_dir / "cache", durable=False)
-    device = _device(settings)
     members = {}
     for path in settings.client_files:
         file = ClientFile.read(path)
         api = ApiClient(settings.api_url, settings.key_of(file.client))
-        members[file.client] = Member(
-            api,
-            Workplace(file.client, cache, settings.work_dir, file, device, settings.checkpoint_s),
-        )
+        kept = settings.states_kept_bytes
+        place = Workplace(file.client, cache, settings.work_dir, file, kept)
+        members[file.client] = Member(api, place)
     return members
-
-
-def _device(settings: WorkerSettings) -> torch.device:
-    """The device of the settings. Raises ValueError when it is not there."""
-    there = torch.cuda.is_available()
-    if settings.device == "cuda" and not there:
-        raise ValueError(
-            "TAPESTRY_DEVICE is cuda, but torch sees no GPU here: set it to auto or cpu"
-        )
-    return torch.device("cuda" if there and settings.device != "cpu" else "cpu")
 
 
 def _offer_when_ready(host: Host) -> None:
@@ -111,5 +163,7 @@ if __name__ == "__main__":
         main(sys.argv[1])
     except ValidationError as problem:
         sys.exit("worker settings: " + "; ".join(explain(WorkerSettings, problem)))
+    except FailedError as problem:
+        sys.exit(f"worker: {problem.sentence}")
     except (ValueError, SpecError, DataError, ApiError, OSError) as problem:
         sys.exit(f"worker: {problem}")

@@ -1,12 +1,15 @@
-"""Doing one claimed assignment: plan, train, personalize, evaluate."""
+"""Doing one claimed assignment in the training process: plan, train, personalize, evaluate."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypedDict
 from uuid import UUID
 
-from shared.artifacts import ArtifactStore
+import torch
+
+from shared.artifacts import ArtifactError, ArtifactStore
 from shared.components import parse
 from shared.crash_points import crash_point
 from shared.job_spec import JobSpec
@@ -15,6 +18,7 @@ from shared.messages import (
     AssignmentResult,
     Claim,
     EvaluateResult,
+    FailureCode,
     PersonalizeResult,
     TaskScore,
     TrainResult,
@@ -22,22 +26,91 @@ from shared.messages import (
 )
 from worker.algorithm.stages import Personal, client_round, final_models, personalize
 from worker.artifacts import load_state, network_specs, save_state
-from worker.coordinator import Hold
 from worker.data.client_file import SplitName
-from worker.models.base import load_base
+from worker.data.rows import DataError
+from worker.failures import FailedError
+from worker.models.base import BaseError, load_base
 from worker.models.network import Network, State
+from worker.personal_files import StateError
 from worker.planner import plan
 from worker.state import PersonalStore
+from worker.supervision import Report
 from worker.training.evaluation import evaluate
+from worker.training.loop import DivergedError
 from worker.training.trainer import Trainer
-from worker.workplace import Workplace
+from worker.work import Computed, Equipment, Request
+from worker.workbench import Workbench
+
+log = logging.getLogger("tapestry.worker")
+
+_FAILURES: Mapping[type[Exception], FailureCode] = {
+    DivergedError: FailureCode.DIVERGED,
+    DataError: FailureCode.BAD_DATA,
+    BaseError: FailureCode.BASE_MISMATCH,
+    StateError: FailureCode.STATE_MISMATCH,
+    ArtifactError: FailureCode.REFUSED,
+    MemoryError: FailureCode.OUT_OF_MEMORY,
+    torch.OutOfMemoryError: FailureCode.OUT_OF_MEMORY,
+}
+# How torch says it where it raises a plain RuntimeError: the CPU's allocator, CUDA, its libraries.
+_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+
+
+class Workshop:
+    """The training process's side: the workbenches of all members of a worker."""
+
+    def __init__(self, equipment: Equipment) -> None:
+        """Raises FailedError when the device is not there."""
+        torch.set_num_threads(equipment.threads)
+        device = _device(equipment)
+        self._benches = {
+            name: Workbench(place, device, equipment.checkpoint_s)
+            for name, place in equipment.places.items()
+        }
+
+    def handle(self, request: Request | None, report: Report) -> Computed | None:
+        """Do what is asked; None asks whether all is there. Raises FailedError, StoppedError."""
+        if request is None:
+            return None
+        crash_point("trainer.begun")
+        try:
+            computed = perform(request, self._benches[request.member], report)
+        except Exception as error:
+            code = failure_code(error)
+            if code is None:
+                raise
+            log.exception("%s: failed", request.member)
+            raise FailedError(code, str(error) or type(error).__name__) from error
+        crash_point("trainer.computed")
+        return computed
+
+
+def failure_code(error: Exception) -> FailureCode | None:
+    """The class of an error that the coordinator knows."""
+    for kind, code in _FAILURES.items():
+        if isinstance(error, kind):
+            return code
+    if isinstance(error, RuntimeError) and any(said in str(error) for said in _OUT_OF_MEMORY):
+        return FailureCode.OUT_OF_MEMORY
+    return None
+
+
+def _device(equipment: Equipment) -> torch.device:
+    there = torch.cuda.is_available()
+    if equipment.device == "cuda" and not there:
+        raise FailedError(
+            FailureCode.INTERNAL,
+            "TAPESTRY_DEVICE is cuda, but torch sees no GPU here: set it to auto or cpu",
+        )
+    return torch.device("cuda" if there and equipment.device != "cpu" else "cpu")
 
 
 class Held(TypedDict):
-    """The lease's part of every report."""
+    """What every report of a client begins with."""
 
     lease_id: UUID
     attempt: int
+    samples_at_once: int | None
 
 
 @dataclass(frozen=True)
@@ -45,7 +118,6 @@ class Work:
     """A client's assignment with all that it takes: the arguments of what it asks for."""
 
     claim: Claim
-    hold: Hold
     trainer: Trainer
     cache: ArtifactStore
     store: PersonalStore
@@ -54,34 +126,47 @@ class Work:
 
     @property
     def held(self) -> Held:
-        """The lease's part of the report."""
-        return Held(lease_id=self.claim.lease.id, attempt=self.claim.lease.attempt)
+        """What the report begins with."""
+        return Held(
+            lease_id=self.claim.lease.id,
+            attempt=self.claim.lease.attempt,
+            samples_at_once=self.trainer.samples_at_once,
+        )
 
 
-def perform(claim: Claim, place: Workplace, hold: Hold) -> AssignmentResult:
+def perform(request: Request, bench: Workbench, report: Report) -> Computed:
     """Do an assignment. The files of the result are in the cache, its personal state is saved.
 
-    Raises BaseError, DataError, StateError, DivergedError, ArtifactError, ApiError, WithdrawnError.
+    Raises BaseError, DataError, StateError, DivergedError, ArtifactError and what `report` raises.
     """
-    if claim.kind is AssignmentKind.PLAN:
-        return plan(claim, place.cache, hold)
-    work = _work(claim, place, hold)
-    match claim.kind:
+    if request.claim.kind is AssignmentKind.PLAN:
+        return plan(request.claim, bench.place.cache)
+    return Computed(_done(_work(request, bench, report), request.claim.kind))
+
+
+def _done(work: Work, kind: AssignmentKind) -> AssignmentResult:
+    match kind:
         case AssignmentKind.TRAIN:
             return _train(work)
         case AssignmentKind.PERSONALIZE:
             return _personalize(work)
         case AssignmentKind.EVALUATE:
             return _evaluate(work)
+        case AssignmentKind.PLAN:
+            raise ValueError("a plan has no client")
 
 
-def _work(claim: Claim, place: Workplace, hold: Hold) -> Work:
-    trainer = _trainer(claim, place, hold)
-    store = place.personal_store(claim.job_id)
+def _work(request: Request, bench: Workbench, report: Report) -> Work:
+    claim, cache = request.claim, bench.place.cache
+    trainer = _trainer(request, bench, report)
+    store = bench.personal_store(claim.job_id)
     specs = network_specs(trainer.network, claim.components)
-    personal = store.load(claim.state_digest, specs)
-    server = load_state(hold.pull(claim.manifest, specs), specs)
-    return Work(claim, hold, trainer, place.cache, store, server, personal)
+    personal = bench.personal(claim, specs)
+    files = {name: cache.open_path(sha256) for name, sha256 in claim.manifest.items()}
+    server = load_state(files, specs)
+    if claim.parent_job_id is not None:
+        personal = personal.completed(server)
+    return Work(claim, trainer, cache, store, server, personal)
 
 
 def _train(work: Work) -> TrainResult:
@@ -93,7 +178,6 @@ def _train(work: Work) -> TrainResult:
         losses=dict(outcome.losses),
         decisions=outcome.decisions,
         state_digest=work.store.save(outcome.personal),
-        traffic=work.hold.traffic,
     )
 
 
@@ -103,7 +187,6 @@ def _personalize(work: Work) -> PersonalizeResult:
         **work.held,
         losses=dict(outcome.losses),
         state_digest=work.store.save(outcome.personal),
-        traffic=work.hold.traffic,
     )
 
 
@@ -113,27 +196,29 @@ def _evaluate(work: Work) -> EvaluateResult:
         **work.held,
         scores=_scores(work.trainer, models, "test"),
         validation=_scores(work.trainer, models, "validation"),
-        traffic=work.hold.traffic,
     )
 
 
 def _scores(
     trainer: Trainer, models: Mapping[Variant, State], split: SplitName
 ) -> dict[Variant, dict[str, TaskScore]]:
-    return {v: evaluate(trainer.network, m, trainer.data, split) for v, m in models.items()}
+    network, data, most = trainer.network, trainer.data, trainer.samples_at_once
+    return {v: evaluate(network, model, data, split, most) for v, model in models.items()}
 
 
-def _trainer(claim: Claim, place: Workplace, hold: Hold) -> Trainer:
-    base = load_base(claim.spec.model.model_copy(update={"digest": claim.base_digest}))
-    network = _network(claim.spec.model_dump_json(), claim.components).to(place.device)
-    steps = claim.spec.training.local_steps
+def _trainer(request: Request, bench: Workbench, report: Report) -> Trainer:
+    claim, spec = request.claim, request.claim.spec
+    base = load_base(spec.model.model_copy(update={"digest": claim.base_digest}))
+    network = _network(spec.model_dump_json(), claim.components).to(bench.device)
+    steps = spec.training.local_steps
 
     def on_step(done: int) -> None:
-        crash_point("worker.training")
-        hold.check(min(done / steps, 1.0))
+        crash_point("trainer.training")
+        report(min(done / steps, 1.0))
 
-    data, checkpoints = place.data(claim.spec, base), place.checkpoints(claim.assignment_id)
-    return Trainer(place.name, claim.spec, network, data, on_step, checkpoints)
+    data, checkpoints = bench.data(spec, base), bench.checkpoints(claim.assignment_id)
+    most = checkpoints.settle(request.samples_at_once)
+    return Trainer(request.member, spec, network, data, on_step, checkpoints, most)
 
 
 @lru_cache(maxsize=16)

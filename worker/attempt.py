@@ -1,4 +1,4 @@
-"""One attempt at an assignment: compute, upload, report, promote.
+"""One attempt at an assignment: pull, have it computed, upload, report, promote.
 
 Each step is written into the journal once it is done, and may be repeated: a kill between any two
 ends with the same result and the same personal state.
@@ -7,44 +7,46 @@ ends with the same result and the same personal state.
 import logging
 import threading
 import time
-from collections.abc import Mapping
-
-import torch
+from dataclasses import dataclass
 
 from shared.api_client import ApiClient
-from shared.artifacts import ArtifactError
+from shared.artifacts import FULL, ArtifactError
 from shared.crash_points import crash_point
-from shared.messages import AssignmentResult, Claim, Failure, FailureCode
+from shared.messages import (
+    AssignmentKind,
+    AssignmentResult,
+    Claim,
+    Failure,
+    FailureCode,
+)
 from shared.transport import ApiError
-from worker.assignments import perform
 from worker.coordinator import Hold, WithdrawnError
-from worker.data.rows import DataError
+from worker.decisions import (
+    MOST_STARTS,
+    Ending,
+    Step,
+    may_start,
+    next_step,
+    when_not_delivered,
+    when_not_said,
+    when_withdrawn,
+)
+from worker.failures import FailedError
 from worker.journal import Entry, Stage
-from worker.models.base import BaseError
-from worker.state import StateError
-from worker.training.loop import DivergedError
+from worker.supervision import ChildDiedError, UnexpectedError
+from worker.trainer_process import TrainerProcess
+from worker.work import Computed, Request
 from worker.workplace import Workplace
 
 log = logging.getLogger("tapestry.worker")
 
-_MOST_STARTS = 3  # under one lease: an assignment that always kills its worker must end
-_UNAUTHORIZED = 401  # a key that is renewed may still deliver
 
+@dataclass(frozen=True)
+class Member:
+    """One principal served here."""
 
-class StartsError(Exception):
-    """The computation was begun again and again, and never came to an end."""
-
-
-_FAILURES: Mapping[type[Exception], FailureCode] = {
-    DivergedError: FailureCode.DIVERGED,
-    DataError: FailureCode.BAD_DATA,
-    BaseError: FailureCode.BASE_MISMATCH,
-    StateError: FailureCode.STATE_MISMATCH,
-    ArtifactError: FailureCode.REFUSED,
-    MemoryError: FailureCode.OUT_OF_MEMORY,
-    torch.OutOfMemoryError: FailureCode.OUT_OF_MEMORY,
-    StartsError: FailureCode.INTERNAL,
-}
+    api: ApiClient
+    place: Workplace
 
 
 class Attempt:
@@ -52,19 +54,20 @@ class Attempt:
 
     def __init__(
         self,
-        api: ApiClient,
-        place: Workplace,
+        member: Member,
         entry: Entry,
         claim: Claim | None,
+        trainer: TrainerProcess,
         stopping: threading.Event,
     ) -> None:
-        self._api = api
-        self._place = place
+        self._api = member.api
+        self._place = member.place
         self._entry = entry
         self._claim = claim
+        self._trainer = trainer
         self._stopping = stopping
         kind = f"{claim.kind} round {claim.round}" if claim else entry.outcome.kind
-        self._label = f"{place.name} {kind} job {entry.job_id}"
+        self._label = f"{member.place.name} {kind} job {entry.job_id}"
 
     def run(self) -> bool:
         """Whether it came to an end; where not, the journal keeps it for another time."""
@@ -73,13 +76,15 @@ class Attempt:
             self._go_on()
         except WithdrawnError as error:
             log.warning("%s: given up: %s", self._label, error)
-            return self._give_back() if self._stopping.is_set() else self._drop()
+            given_back = when_withdrawn(stopping=self._stopping.is_set()) is Ending.GIVE_BACK
+            return self._give_back() if given_back else self._drop()
         except ApiError as error:
             log.warning("%s: not delivered: %s", self._label, error)
-            return _refused(error) and self._fail(FailureCode.REFUSED, str(error))
+            failed = when_not_delivered(error.problem.status) is Ending.FAIL
+            return failed and self._fail(FailedError(FailureCode.REFUSED, str(error)))
         except Exception as error:
             log.exception("%s: failed", self._label)
-            return self._fail(_code(error), _sentence(error))
+            return self._fail(_failed(error))
         return True
 
     def _go_on(self) -> None:
@@ -88,24 +93,80 @@ class Attempt:
         if self._claim is not None:
             hold = Hold(self._api, self._claim, self._place.cache, self._stopping)
             with hold.renewed():
-                if self._entry.stage is Stage.CLAIMED:
+                if next_step(self._entry.stage) is Step.COMPUTE:
                     self._compute(self._claim, hold)
-                self._send(hold)
-        if self._entry.stage is Stage.UPLOADED:
+                if next_step(self._entry.stage) is Step.SEND:
+                    self._send(hold)
+        if next_step(self._entry.stage) is Step.REPORT:
             self._report()
-        self._promote()
+        if next_step(self._entry.stage) is Step.PROMOTE:
+            self._promote()
         log.info("%s: done in %.1f s", self._label, self._entry.outcome.traffic.seconds)
 
     def _compute(self, claim: Claim, hold: Hold) -> None:
-        if self._entry.starts > _MOST_STARTS:
-            raise StartsError(
-                f"begun {_MOST_STARTS} times without coming to an end: look at this worker's log "
-                "and at the memory of its machine"
-            )
+        self._check_starts()
         hold.check(0.0)
-        result = perform(claim, self._place, hold)
+        hold.pull()
+        crash_point("worker.pulled")
+        computed = None
+        while computed is None:
+            computed = self._start(claim, hold)
+        if computed.catalogue is not None:
+            hold.describe(computed.catalogue)
         crash_point("worker.computed")
+        result = computed.result.model_copy(update={"traffic": hold.traffic})
         self._note(Stage.TRAINED, result)
+
+    def _start(self, claim: Claim, hold: Hold) -> Computed | None:
+        """Have it computed; None when it must be begun again, as the journal then says."""
+        request = Request(self._place.name, claim, self._entry.samples_at_once)
+        try:
+            return self._trainer.compute(request, lambda progress: _heard(hold, progress))
+        except ChildDiedError as error:
+            log.warning("%s: %s", self._label, error)
+            if not error.out_of_memory:
+                self._again(self._entry.begun_again(str(error)))
+                return None
+            sentence = f"{error} for want of memory"
+        except FailedError as error:
+            if error.code is not FailureCode.OUT_OF_MEMORY:
+                raise
+            sentence = error.sentence
+        self._trainer.kill()  # a fresh one has its memory whole
+        self._begin_smaller(claim, sentence)
+        return None
+
+    def _begin_smaller(self, claim: Claim, sentence: str) -> None:
+        """Begin again with half as many samples at once. Raises FailedError where that is none."""
+        smaller = None
+        if claim.kind is not AssignmentKind.PLAN:
+            smaller = self._entry.halved(claim.spec.training.batch_size)
+        if smaller is None:
+            raise FailedError(
+                FailureCode.OUT_OF_MEMORY,
+                f"the memory does not suffice, even for one sample at a time: use a machine with "
+                f"more, or a smaller base ({sentence})",
+            )
+        log.warning(
+            "%s: out of memory, again with at most %s samples at once",
+            self._label,
+            smaller.samples_at_once,
+        )
+        self._again(smaller)
+
+    def _again(self, entry: Entry) -> None:
+        self._entry = entry
+        self._place.journal.write(entry)
+        self._check_starts()
+
+    def _check_starts(self) -> None:
+        if not may_start(self._entry.starts):
+            died = f" ({self._entry.died})" if self._entry.died else ""
+            raise FailedError(
+                FailureCode.INTERNAL,
+                f"begun {MOST_STARTS} times without coming to an end{died}: look at this worker's "
+                "log and at the memory of its machine",
+            )
 
     def _send(self, hold: Hold) -> None:
         began = time.monotonic()
@@ -128,7 +189,7 @@ class Attempt:
     def _promote(self) -> None:
         digest = self._entry.state_digest
         if digest is not None:
-            self._place.personal_store(self._entry.job_id).promote(digest)
+            self._place.personal_files(self._entry.job_id).promote(digest)
         crash_point("worker.promoted")
         self._drop()
 
@@ -143,20 +204,23 @@ class Attempt:
             self._api.release(self._entry.held)
         except ApiError as error:
             log.warning("%s: not given back: %s", self._label, error)
-            if not _refused(error):
+            if when_not_said(error.problem.status) is Ending.KEEP:
                 return False
         return self._drop()
 
-    def _fail(self, code: FailureCode, message: str) -> bool:
+    def _fail(self, error: FailedError) -> bool:
         held = self._entry.held
         failure = Failure(
-            lease_id=held.lease_id, attempt=held.attempt, code=code, message=message[:2000]
+            lease_id=held.lease_id,
+            attempt=held.attempt,
+            code=error.code,
+            message=error.sentence[:2000],
         )
         try:
             self._api.failure(held.assignment_id, failure)
-        except ApiError as error:
-            log.warning("%s: the failure was not reported: %s", self._label, error)
-            if not _refused(error):
+        except ApiError as problem:
+            log.warning("%s: the failure was not reported: %s", self._label, problem)
+            if when_not_said(problem.problem.status) is Ending.KEEP:
                 return False
         return self._drop()
 
@@ -167,20 +231,24 @@ class Attempt:
         return True
 
 
-def _refused(error: ApiError) -> bool:
-    """Whether the server has decided; where not, trying again later may help."""
-    return 400 <= error.problem.status < 500 and error.problem.status != _UNAUTHORIZED
+def _heard(hold: Hold, progress: float) -> None:
+    if progress > 0:
+        crash_point("worker.training")
+    hold.check(progress)
 
 
-def _code(error: Exception) -> FailureCode:
-    for kind, code in _FAILURES.items():
-        if isinstance(error, kind):
-            return code
-    return FailureCode.INTERNAL
-
-
-def _sentence(error: Exception) -> str:
+def _failed(error: Exception) -> FailedError:
     """What the coordinator hears; unexpected errors may quote data and stay in the worker's log."""
-    if not isinstance(error, tuple(_FAILURES)):
-        return f"unexpected {type(error).__name__}: see this worker's log"
-    return str(error) or type(error).__name__
+    match error:
+        case FailedError():
+            return error
+        case ArtifactError():
+            return FailedError(FailureCode.REFUSED, str(error))
+        case MemoryError():
+            return FailedError(FailureCode.OUT_OF_MEMORY, "the worker itself has no memory left")
+        case OSError() if error.errno in FULL:
+            return FailedError(
+                FailureCode.INTERNAL, "the worker's disk is full: free some space on it"
+            )
+    name = str(error) if isinstance(error, UnexpectedError) else type(error).__name__
+    return FailedError(FailureCode.INTERNAL, f"unexpected {name}: see this worker's log")

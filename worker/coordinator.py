@@ -1,5 +1,6 @@
 """The talk with the coordinator for one client (or the planner): lease, artifacts, report."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -7,21 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shared.api_client import ApiClient
-from shared.artifacts import ArtifactStore
+from shared.artifacts import ArtifactError, ArtifactStore
 from shared.messages import (
     Catalogue,
     Claim,
-    ComponentSpec,
     Heartbeat,
-    Instruction,
     Traffic,
     UploadCreate,
     UploadWish,
 )
-from shared.tensor_file import component_layout
 from shared.transport import ApiError
+from worker.decisions import beat_after, goes_on, is_gone
 
-_GONE = frozenset({403, 404, 409})
+log = logging.getLogger("tapestry.worker")
+
+_UNPROCESSABLE = 422
 
 
 class WithdrawnError(Exception):
@@ -61,18 +62,31 @@ class Hold:
         if self._withdrawn:
             raise WithdrawnError(self._withdrawn)
 
-    def pull(
-        self, manifest: Mapping[str, str], specs: Mapping[str, ComponentSpec]
-    ) -> dict[str, Path]:
-        """Files of the components of a manifest; fetches only what the cache lacks."""
-        sizes = {sha: component_layout(specs[name]).n_bytes for name, sha in manifest.items()}
+    def pull(self) -> None:
+        """Have all artifacts of the claim's manifest in the cache; fetches only what it lacks.
+
+        Raises ApiError, WithdrawnError, and ArtifactError when bytes arrive damaged twice.
+        """
+        try:
+            self._fetch()
+        except ArtifactError as error:
+            log.warning("fetching again: %s", error)
+            self._fetch()
+        self._cache.touch(self.claim.manifest.values())
+
+    def _fetch(self) -> None:
+        sizes = {sha: self.claim.sizes[name] for name, sha in self.claim.manifest.items()}
         missing = self._cache.missing(sizes)
         self._api.download({sha: sizes[sha] for sha in missing}, self._keep)
-        return {name: self._cache.open_path(sha) for name, sha in manifest.items()}
 
     def _keep(self, sha256: str, chunks: Iterator[bytes]) -> None:
-        self._cache.write(chunks, sha256)
+        self._cache.write(self._while_wanted(chunks), sha256)
         self._bytes_down += self._cache.path(sha256).stat().st_size
+
+    def _while_wanted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self.check(self._progress)
+            yield chunk
 
     def describe(self, catalogue: Catalogue) -> None:
         """Say what the components of the job are."""
@@ -97,6 +111,15 @@ class Hold:
             attempt=lease.attempt,
             components=wishes,
         )
+        try:
+            return self._deliver(create, paths)
+        except ApiError as error:
+            if error.problem.status != _UNPROCESSABLE:
+                raise
+            log.warning("sending again, for the bytes may have been damaged on the way: %s", error)
+            return self._deliver(create, paths)
+
+    def _deliver(self, create: UploadCreate, paths: Mapping[str, Path]) -> int:
         view = self._api.announce(create)
         self._api.upload(view, [paths[name] for name in view.components])
         return view.n_bytes
@@ -114,13 +137,13 @@ class Hold:
 
     def _beat(self) -> None:
         lease = self.claim.lease
-        while not self._done.wait(lease.seconds / 3):
+        while self._withdrawn is None and not self._done.wait(beat_after(lease.seconds)):
             beat = Heartbeat(lease_id=lease.id, attempt=lease.attempt, progress=self._progress)
             try:
                 reply = self._api.heartbeat(self.claim.assignment_id, beat)
             except ApiError as error:
-                if error.problem.status in _GONE:
+                if is_gone(error.problem.status):
                     self._withdrawn = str(error)
                 continue  # the coordinator is away: go on, the lease may be taken up again
-            if reply.instruction is not Instruction.CONTINUE:
+            if not goes_on(reply.instruction):
                 self._withdrawn = f"the coordinator says {reply.instruction}"

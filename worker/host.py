@@ -2,34 +2,34 @@
 
 import logging
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
-from shared.api_client import ApiClient
 from shared.crash_points import crash_point
+from shared.messages import Claim
 from shared.transport import ApiError
-from worker.attempt import Attempt
+from worker.attempt import Attempt, Member
 from worker.data.client_file import offer
-from worker.journal import Entry, Stage, held_by
+from worker.decisions import Going, going, needs_claim
+from worker.journal import Entry, held_by
+from worker.trainer_process import TrainerProcess
 from worker.workplace import Workplace
 
 log = logging.getLogger("tapestry.worker")
 
 
-@dataclass(frozen=True)
-class Member:
-    """One principal served here."""
-
-    api: ApiClient
-    place: Workplace
-
-
 class Host:
-    """Does the assignments of its members, one at a time."""
+    """Does the assignments of its members, one at a time; `tidy` is called after each."""
 
-    def __init__(self, members: Mapping[str, Member]) -> None:
+    def __init__(
+        self,
+        members: Mapping[str, Member],
+        trainer: TrainerProcess,
+        tidy: Callable[[], None] = lambda: None,
+    ) -> None:
         self.members = members
         self.stopping = threading.Event()
+        self._trainer = trainer
+        self._tidy = tidy
         self._busy = threading.Lock()
 
     def offer(self) -> None:
@@ -43,7 +43,12 @@ class Host:
         """Do all that there is to do for one member, what was interrupted first."""
         with self._busy:
             while not self.stopping.is_set() and self._work_once(self.members[name]):
-                pass
+                self._tidy()
+
+    def wait_until_idle(self) -> None:
+        """Wait until nothing is in hand; once the host stops, nothing will be again."""
+        with self._busy:
+            return
 
     def poll(self, interval_s: float) -> None:
         """Ask for all members' work at once and then now and then, until the host stops."""
@@ -58,32 +63,42 @@ class Host:
     def _work_once(self, member: Member) -> bool:
         """Whether an assignment came to an end, so that there may be another."""
         entry = member.place.journal.read()
-        if entry is not None and entry.stage in {Stage.UPLOADED, Stage.ACCEPTED}:
-            return Attempt(member.api, member.place, entry, None, self.stopping).run()
+        if entry is not None and not needs_claim(entry.stage):
+            return Attempt(member, entry, None, self._trainer, self.stopping).run()
         try:
             claim = member.api.claim(None if entry is None else entry.held)
         except ApiError as error:
             log.warning("%s cannot claim: %s", member.place.name, error)
             return False
-        if entry is not None and (claim is None or held_by(claim) != entry.held):
+        begun = _begun(member.place, entry, claim)
+        if entry is not None and (begun is None or begun.held != entry.held):
             log.warning("%s: what was in hand is no longer wanted", member.place.name)
             member.place.journal.clear()
-            entry = None
-        if claim is None:
+        if begun is None:
             return False
         crash_point("worker.answered")
-        begun = Entry.of(claim) if entry is None else _resumed(entry, member.place)
-        return Attempt(member.api, member.place, begun, claim, self.stopping).run()
+        return Attempt(member, begun, claim, self._trainer, self.stopping).run()
 
 
-def _resumed(entry: Entry, place: Workplace) -> Entry:
-    """Where to go on: with what is computed, if all of it is still there."""
-    return (
-        entry if entry.stage is Stage.TRAINED and _is_whole(entry, place) else entry.begun_again()
-    )
+def _begun(place: Workplace, entry: Entry | None, claim: Claim | None) -> Entry | None:
+    """What is in hand now that the claim is answered; None for nothing."""
+    if claim is None:
+        return None
+    if entry is None:
+        return Entry.of(claim)
+    match going(entry.held, entry.stage, held_by(claim), whole=_is_whole(entry, place)):
+        case Going.DELIVER:
+            return entry
+        case Going.COMPUTE_AGAIN:
+            return entry.begun_again()
+        case _:
+            return Entry.of(claim)
 
 
 def _is_whole(entry: Entry, place: Workplace) -> bool:
+    """Whether all that was computed is still there."""
+    if entry.result is None:
+        return False
     state = entry.state_digest
-    here = state is None or place.personal_store(entry.job_id).holds(state)
+    here = state is None or place.personal_files(entry.job_id).holds(state)
     return here and not place.cache.missing(entry.uploads.values())

@@ -42,6 +42,8 @@ class Entry(Message):
     job_id: UUID
     stage: Stage = Stage.CLAIMED
     starts: PositiveInt = 1  # times that its computation was begun under this lease
+    samples_at_once: PositiveInt | None = None  # fewer than a batch, where that was too large
+    died: str | None = None  # how the training process ended when it last did not answer
     result: AssignmentResult | None = None
 
     @model_validator(mode="after")
@@ -77,9 +79,22 @@ class Entry(Message):
         digest: Sha256 | None = getattr(self.outcome, "state_digest", None)
         return digest
 
-    def begun_again(self) -> "Entry":
+    def begun_again(self, died: str | None = None) -> "Entry":
         """The same lease, with the computation ahead once more."""
-        return Entry(held=self.held, job_id=self.job_id, starts=self.starts + 1)
+        return Entry(
+            held=self.held,
+            job_id=self.job_id,
+            starts=self.starts + 1,
+            samples_at_once=self.samples_at_once,
+            died=died or self.died,
+        )
+
+    def halved(self, batch_size: int) -> "Entry | None":
+        """The same with half as many samples at once; None where it was one already."""
+        now = self.samples_at_once or batch_size
+        if now == 1:
+            return None
+        return Entry(held=self.held, job_id=self.job_id, samples_at_once=now // 2)
 
 
 def held_by(claim: Claim) -> HeldAssignment:

@@ -4,25 +4,24 @@ from shared.artifacts import ArtifactStore
 from shared.components import parse
 from shared.messages import Claim, PlanResult
 from worker.artifacts import catalogue, save_component
-from worker.coordinator import Hold
 from worker.models.base import load_base
 from worker.models.network import Network
+from worker.work import Computed
 
 
-def plan(claim: Claim, cache: ArtifactStore, hold: Hold) -> PlanResult:
+def plan(claim: Claim, cache: ArtifactStore) -> Computed:
     """Build all components of the job from its seed, say what they are, keep them.
 
-    Raises BaseError, ApiError.
+    Raises BaseError.
     """
     network = Network(
         claim.spec, load_base(claim.spec.model), [parse(name) for name in claim.components]
     )
-    hold.describe(catalogue(network))
-    manifest = initial_version(network, cache)
     lease = claim.lease
-    return PlanResult(
-        lease_id=lease.id, attempt=lease.attempt, components=manifest, traffic=hold.traffic
+    result = PlanResult(
+        lease_id=lease.id, attempt=lease.attempt, components=initial_version(network, cache)
     )
+    return Computed(result, catalogue(network))
 
 
 def initial_version(network: Network, store: ArtifactStore) -> dict[str, str]:

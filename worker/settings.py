@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from psutil import virtual_memory
+from pydantic import ByteSize, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from worker.personal_files import KEPT_BYTES
 
 
 class WorkerSettings(BaseSettings):
@@ -26,8 +29,24 @@ class WorkerSettings(BaseSettings):
     checkpoint_s: Annotated[float, Field(ge=0)] = Field(
         default=60.0, description="How often a training is written down, to go on after a kill."
     )
+    states_kept_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=KEPT_BYTES,
+        description="How much of a client's older personal states of a job is kept for forks.",
+    )
     threads: Annotated[int, Field(ge=1)] = Field(
         default=1, description="Threads of torch; the same number everywhere gives the same bits."
+    )
+    trainer_assignments: Annotated[int, Field(ge=1)] = Field(
+        default=200, description="After so many the training process is replaced by a fresh one."
+    )
+    trainer_bytes: ByteSize = Field(
+        default_factory=lambda: ByteSize(virtual_memory().total // 2),
+        description="Once the training process takes more memory, it is replaced by a fresh one; "
+        "by default half of the machine's.",
+    )
+    cache_bytes: ByteSize = Field(
+        default=ByteSize(10 << 30),
+        description="What the artifact cache may take; the artifacts unused for longest go first.",
     )
 
     @field_validator("client_files", mode="before")

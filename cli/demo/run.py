@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from cli.progress import Progress, follow
 from cli.signals import Stopped
 from cli.stack import private
 from cli.stack.errors import StackError
+from cli.stack.keeper import Keeper
 from cli.stack.processes import Command, Processes
 from cli.stack.settings import StackSettings, client_files
 from cli.stack.stack import Stack
@@ -30,6 +32,7 @@ from shared.views import JobView, ReportView
 EXAMPLE = Path(cli.__file__).resolve().parents[1] / "examples" / "demo"
 ALGORITHMS = ("tap", "fedavg", "local")
 _PREPARE_WITHIN_S = 900.0
+_PATIENCE_S = 60.0  # for an API that is started again
 
 
 def run(console: Console, state: Path) -> None:
@@ -48,10 +51,11 @@ def run(console: Console, state: Path) -> None:
             settings = StackSettings(
                 private_state / "stack", output / "logs", client_files(clients), durable=False
             )
-            with Stack(
-                processes, settings, lambda text: console.print(text, highlight=False)
-            ) as stack:
-                reports = _jobs(stack, specs, console)
+            say = partial(console.print, highlight=False, markup=False)
+            with Stack(processes, settings, say) as stack:
+                stack.wait_for_offers()
+                with Keeper(processes, say) as keeper:
+                    reports = _jobs(stack, specs, console, keeper)
     except Stopped:
         shutil.rmtree(output, ignore_errors=True)
         raise
@@ -79,13 +83,14 @@ def _prepare(
     return target / "clients"
 
 
-def _jobs(stack: Stack, specs: Mapping[str, JobSpec], console: Console) -> dict[str, ReportView]:
+def _jobs(
+    stack: Stack, specs: Mapping[str, JobSpec], console: Console, keeper: Keeper
+) -> dict[str, ReportView]:
     """Launch all jobs at once and follow them to their reports."""
-    stack.wait_for_offers()
-    with stack.client() as api:
+    with stack.client(_PATIENCE_S) as api:
         jobs = [api.submit(spec, str(uuid.uuid4())) for spec in specs.values()]
         _print_curl(stack, jobs, console)
-        ended = follow(api, [str(job.id) for job in jobs], console, stack.processes.check)
+        ended = follow(api, [str(job.id) for job in jobs], console, keeper.check)
         _refuse_failed(ended, stack.settings.logs)
         reports = [api.report(each.job.id) for each in ended]
     return {report.algorithm: report for report in reports}

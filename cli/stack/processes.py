@@ -48,9 +48,9 @@ class Command:
         return _python(guard.__file__, *front, *map(str, self.arguments))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Child:
-    """A running child."""
+    """A running child; the process changes when it is started again."""
 
     command: Command
     process: "subprocess.Popen[bytes]"
@@ -119,26 +119,17 @@ class Processes:
 
         Raises StackError when it cannot be started.
         """
-        try:
-            with _appending(log) as errors, _appending(output or log) as printed:
-                begins = errors.seek(0, os.SEEK_END)
-                process = subprocess.Popen(
-                    command.guarded,
-                    stdin=subprocess.DEVNULL,
-                    stdout=printed,
-                    stderr=errors,
-                    env={**os.environ, **command.env},
-                    cwd=command.cwd,
-                    start_new_session=True,
-                )
-        except OSError as error:
-            raise StackError(
-                f"{command.name} cannot be started ({error}): {_remedy(error)}"
-            ) from error
-        child = Child(command, process, log, begins)
+        child = Child(command, *_launch(command, log, output or log))
         self.children.append(child)
-        self._tell({"watch": [process.pid, int(command.stop_signal)]})
+        self._tell({"watch": [child.process.pid, int(command.stop_signal)]})
         return child
+
+    def start_again(self, child: Child) -> None:
+        """Start a child that has ended as it was, in place of it. Raises StackError."""
+        child.stop(within_s=0.0)
+        self._tell({"forget": child.process.pid})
+        child.process, child.log, child.log_begins = _launch(child.command, child.log, child.log)
+        self._tell({"watch": [child.process.pid, int(child.command.stop_signal)]})
 
     def run(self, command: Command, log: Path, within_s: float) -> None:
         """Run a command to its end. Raises StackError when it fails or takes too long."""
@@ -207,6 +198,27 @@ class Processes:
             with contextlib.suppress(OSError):  # a reaper that somebody killed is only a loss
                 stdin.write(json.dumps(message).encode() + b"\n")
                 stdin.flush()
+
+
+def _launch(
+    command: Command, log: Path, output: Path
+) -> tuple["subprocess.Popen[bytes]", Path, int]:
+    """The process, its log, and how long that was before. Raises StackError."""
+    try:
+        with _appending(log) as errors, _appending(output) as printed:
+            begins = errors.seek(0, os.SEEK_END)
+            process = subprocess.Popen(
+                command.guarded,
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=errors,
+                env={**os.environ, **command.env},
+                cwd=command.cwd,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise StackError(f"{command.name} cannot be started ({error}): {_remedy(error)}") from error
+    return process, log, begins
 
 
 def _appending(path: Path) -> IO[bytes]:

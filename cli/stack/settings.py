@@ -1,7 +1,7 @@
 """What the local stack is asked to be, and the environment that its processes get."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,15 +28,7 @@ class StackSettings:
 
     def __post_init__(self) -> None:
         """Read the clients' names. Raises StackError for a file that has none, or a double one."""
-        clients: dict[str, Path] = {}
-        for path in self.client_files:
-            name = client_name(path)
-            if "," in str(path):
-                raise StackError(f"{path} has a comma in its path: move the clients elsewhere")
-            if name in clients:
-                raise StackError(f"{path} and {clients[name]} both are client {name}: rename one")
-            clients[name] = path
-        object.__setattr__(self, "clients", clients)
+        object.__setattr__(self, "clients", by_name(self.client_files))
 
     def check(self) -> None:
         """Raises StackError for what would only fail later: a full disk, a port in use."""
@@ -57,6 +49,19 @@ class StackSettings:
         names = sorted(self.clients)
         count = min(self.n_workers, len(names))
         return [{name: self.clients[name] for name in names[i::count]} for i in range(count)]
+
+
+def by_name(files: Iterable[Path]) -> dict[str, Path]:
+    """Client files by their clients' names. Raises StackError for one without, or a double one."""
+    clients: dict[str, Path] = {}
+    for path in files:
+        name = client_name(path)
+        if "," in str(path):
+            raise StackError(f"{path} has a comma in its path: move the clients elsewhere")
+        if name in clients:
+            raise StackError(f"{path} and {clients[name]} both are client {name}: rename one")
+        clients[name] = path
+    return clients
 
 
 def client_name(path: Path) -> str:

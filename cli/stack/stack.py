@@ -68,9 +68,10 @@ class Stack:
     def _keys(self) -> Path:
         return self.settings.state / "keys"
 
-    def client(self) -> ApiClient:
+    def client(self, patience_s: float = 8.0) -> ApiClient:
         """A client of the API with the administrator's key."""
-        return ApiClient(self.url, self.admin_key_file.read_text(encoding="ascii").strip())
+        key = self.admin_key_file.read_text(encoding="ascii").strip()
+        return ApiClient(self.url, key, patience_s)
 
     def close(self) -> None:
         """Stop everything: first what uses the servers, then the servers."""

@@ -1,17 +1,17 @@
 """Queries about assignments as their workers see them."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from server.assignments.decide import WORKING
 from server.auth import Principal
 from server.database import lock_job
 from server.errors import not_found
-from server.tables import Assignment, Client, Job, UploadedComponent, VersionComponent
-from shared.states import ASSIGNMENT_CLAIMABLE, JOB_TERMINAL, AssignmentState, JobState
-
-WORKING = set(JobState) - JOB_TERMINAL - {JobState.CANCELLING, JobState.PAUSED}
+from server.tables import Artifact, Assignment, Client, Job, UploadedComponent, VersionComponent
+from shared.states import ASSIGNMENT_CLAIMABLE, AssignmentState
 
 
 def claimable(session: Session, principal: Principal) -> list[tuple[UUID, UUID]]:
@@ -38,18 +38,15 @@ def claimable(session: Session, principal: Principal) -> list[tuple[UUID, UUID]]
     return [(job_id, assignment_id) for job_id, assignment_id in session.execute(query)]
 
 
-def lock_claimable(session: Session, assignment_id: UUID) -> Assignment | None:
-    """The assignment, locked, if it can still be claimed and nobody is changing it."""
+def lock_free(session: Session, assignment_id: UUID) -> tuple[Assignment, datetime] | None:
+    """The assignment, locked, unless somebody is changing it; and Postgres's time."""
     query = (
-        select(Assignment)
-        .where(
-            Assignment.id == assignment_id,
-            Assignment.state.in_(ASSIGNMENT_CLAIMABLE),
-            Assignment.not_before <= func.now(),
-        )
-        .with_for_update(skip_locked=True)
+        select(Assignment, func.now())
+        .where(Assignment.id == assignment_id)
+        .with_for_update(skip_locked=True, of=Assignment)
     )
-    return session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+    found = session.execute(query, execution_options={"populate_existing": True}).one_or_none()
+    return None if found is None else (found[0], found[1])
 
 
 def lock_client(session: Session, principal: Principal) -> None:
@@ -95,16 +92,20 @@ def own_locked(
     return job, row
 
 
-def manifest(session: Session, row: Assignment) -> dict[str, str]:
-    """The artifacts of the assignment's components in the version that it starts from."""
+def manifest(session: Session, row: Assignment) -> dict[str, tuple[str, int]]:
+    """The assignment's components in the version that it starts from: sha256 and bytes of each."""
     if row.version is None:
         return {}
-    query = select(VersionComponent.component, VersionComponent.sha256).where(
-        VersionComponent.job_id == row.job_id,
-        VersionComponent.version == row.version,
-        VersionComponent.component.in_(row.components),
+    query = (
+        select(VersionComponent.component, VersionComponent.sha256, Artifact.n_bytes)
+        .join(Artifact, Artifact.sha256 == VersionComponent.sha256)
+        .where(
+            VersionComponent.job_id == row.job_id,
+            VersionComponent.version == row.version,
+            VersionComponent.component.in_(row.components),
+        )
     )
-    return {row.component: row.sha256 for row in session.execute(query)}
+    return {component: (sha256, n_bytes) for component, sha256, n_bytes in session.execute(query)}
 
 
 def norms(session: Session, assignment_id: UUID) -> dict[tuple[str, str], float | None]:

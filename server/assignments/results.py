@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from server.aggregation import component_weight
+from server.assignments import decide
+from server.assignments.decide import Reception
 from server.assignments.repository import norms, own_locked, uploaded
-from server.assignments.service import assignment_view, held_locked, is_current, tries
+from server.assignments.service import assignment_view, held_locked
 from server.auth import Principal
 from server.database import to_json
 from server.errors import ProblemError, stale_lease
@@ -30,10 +33,8 @@ from shared.messages import (
     PlanResult,
     TrainResult,
 )
-from shared.states import ASSIGNMENT_HELD, JOB_TERMINAL, AssignmentState, JobState
+from shared.states import ASSIGNMENT_HELD, AssignmentState
 from shared.views import AssignmentView
-
-_LONGEST_DELAY = timedelta(minutes=1)
 
 
 def accept(
@@ -42,10 +43,19 @@ def accept(
     """Record a result; the same one again answers the same. Raises ProblemError (404, 409, 422)."""
     job, row = own_locked(session, principal, assignment_id)
     data = to_json(result)
-    if row.state is AssignmentState.ACCEPTED and row.result == data:
-        return assignment_view(row)
-    if not is_current(row, result) or job.state in JOB_TERMINAL | {JobState.CANCELLING}:
-        raise stale_lease()
+    match decide.reception(job.state, row, result, same=row.result == data):
+        case Reception.REPEATED:
+            return assignment_view(row)
+        case Reception.STALE:
+            raise stale_lease()
+        case Reception.TAKE:
+            _take(session, job, row, result, data)
+            return assignment_view(row)
+
+
+def _take(
+    session: Session, job: Job, row: Assignment, result: AssignmentResult, data: dict[str, Any]
+) -> None:
     _check(session, job, row, result)
     transition(session, row, AssignmentState.ACCEPTED)
     row.result = data
@@ -53,7 +63,6 @@ def accept(
     row.failure_code = row.failure_message = None  # of an earlier attempt
     _record(session, job, row, result)
     ask_advance(session, job)
-    return assignment_view(row)
 
 
 def _check(session: Session, job: Job, row: Assignment, result: AssignmentResult) -> None:
@@ -152,14 +161,14 @@ def fail(
     """
     job, row = held_locked(session, principal, assignment_id, failure)
     spec = JobSpec.model_validate(job.spec)
-    again = failure.code in RETRYABLE and tries(row) < spec.rounds.max_attempts
-    target = AssignmentState.QUEUED if again else AssignmentState.FAILED
+    retryable, most = failure.code in RETRYABLE, spec.rounds.max_attempts
+    target = decide.after_failure(row, retryable=retryable, max_attempts=most)
     transition(session, row, target, code=failure.code, reason=failure.message)
     row.failure_code = failure.code
     row.failure_message = failure.message
     row.lease_id = uuid4()
-    if again:
-        _offer_again(session, row, min(first_delay * 2 ** (tries(row) - 1), _LONGEST_DELAY))
+    if target is AssignmentState.QUEUED:
+        _offer_again(session, row, decide.pause_after_failure(row, first_delay))
     else:
         ask_advance(session, job)
     session.flush()

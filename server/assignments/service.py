@@ -6,10 +6,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
-from server.assignments import repository
+from server.assignments import decide, repository
+from server.assignments.decide import Claiming, Renewal
 from server.auth import Principal
 from server.context import Context
-from server.database import killable, lock_job
+from server.database import glance, killable, lock_job
 from server.errors import ProblemError, stale_lease
 from server.jobs.service import failure_view
 from server.lifecycle import transition
@@ -25,11 +26,9 @@ from shared.messages import (
     Instruction,
     Lease,
 )
-from shared.states import ASSIGNMENT_HELD, JOB_TERMINAL, AssignmentState, JobState
+from shared.states import AssignmentState
 from shared.views import AssignmentView
 from shared.waiting import Waiting
-
-_ENDED = JOB_TERMINAL | {JobState.CANCELLING}
 
 
 def claim(
@@ -44,7 +43,7 @@ def claim(
             taken_over = _take_over(session, principal, held, context.settings.lease)
         if taken_over is not None:
             return taken_over
-    with context.sessions.begin() as session:
+    with glance(context.sessions) as session:
         candidates = repository.claimable(session, principal)
     for job_id, assignment_id in candidates:
         with killable(context.sessions, "api.claim") as session:
@@ -62,21 +61,22 @@ def _take_over(
         job, row = repository.own_locked(session, principal, held.assignment_id)
     except ProblemError:
         return None
-    if job.state in _ENDED or not _renew(session, row, held, lease):
+    if _renew(session, job, row, held, lease) is Renewal.NO:
         return None
     return _claim_message(session, job, row, JobSpec.model_validate(job.spec), lease)
 
 
-def _renew(session: Session, row: Assignment, held: HeldLease, lease: timedelta) -> bool:
+def _renew(
+    session: Session, job: Job, row: Assignment, held: HeldLease, lease: timedelta
+) -> Renewal:
     """Extend the locked assignment's lease, if it is current and the client has no other."""
-    if not is_current(row, held):
-        return False
-    if row.state is AssignmentState.SUSPECT:
-        if repository.holds_lease(session, row.client_id):
-            return False
+    busy = row.state is AssignmentState.SUSPECT and repository.holds_lease(session, row.client_id)
+    renewal = decide.renewal(job.state, row, held, busy=busy)
+    if renewal is Renewal.RESUME:
         transition(session, row, AssignmentState.LEASED, resumed=True)
-    row.lease_until = func.now() + lease
-    return True
+    if renewal is not Renewal.NO:
+        row.lease_until = func.now() + lease
+    return renewal
 
 
 def _claim_one(
@@ -84,32 +84,32 @@ def _claim_one(
 ) -> Claim | None:
     job = lock_job(session, job_id)
     repository.lock_client(session, principal)
-    if job is None or job.state not in repository.WORKING:
+    free = repository.lock_free(session, assignment_id)
+    if job is None or free is None:
         return None
-    if repository.holds_lease(session, principal.client):
-        return None
-    row = repository.lock_claimable(session, assignment_id)
-    if row is None:
-        return None
+    row, now = free
     spec = JobSpec.model_validate(job.spec)
-    if tries(row) >= spec.rounds.max_attempts:
-        _exhausted(session, job, row)
-        return None
-    transition(session, row, AssignmentState.LEASED, attempt=row.attempt + 1)
-    _lease(session, row, lease)
-    return _claim_message(session, job, row, spec, lease)
+    busy = repository.holds_lease(session, principal.client)
+    most = spec.rounds.max_attempts
+    match decide.claiming(job.state, row, now, busy=busy, max_attempts=most):
+        case Claiming.NOTHING:
+            return None
+        case Claiming.EXHAUST:
+            _exhausted(session, job, row)
+            return None
+        case Claiming.LEASE:
+            transition(session, row, AssignmentState.LEASED, attempt=row.attempt + 1)
+            _lease(session, row, lease)
+            return _claim_message(session, job, row, spec, lease)
 
 
 def _exhausted(session: Session, job: Job, row: Assignment) -> None:
     transition(session, row, AssignmentState.FAILED, code="attempts_exhausted")
     row.failure_code = "attempts_exhausted"
-    row.failure_message = f"{tries(row)} attempts ended without a result: look at the worker's log"
+    row.failure_message = (
+        f"{decide.tries(row)} attempts ended without a result: look at the worker's log"
+    )
     ask_advance(session, job)
-
-
-def tries(row: Assignment) -> int:
-    """How many attempts count: those that no worker gave back."""
-    return row.attempt - row.released
 
 
 def _lease(session: Session, row: Assignment, lease: timedelta) -> None:
@@ -125,6 +125,7 @@ def _claim_message(
     session: Session, job: Job, row: Assignment, spec: JobSpec, lease: timedelta
 ) -> Claim:
     personal = session.get(JobClient, (job.id, row.client_id)) if row.client_id else None
+    manifest = repository.manifest(session, row)
     return Claim(
         assignment_id=row.id,
         kind=row.kind,
@@ -134,17 +135,12 @@ def _claim_message(
         round=session.get_one(Round, row.round_id).number,
         components=tuple(row.components),
         version=row.version,
-        manifest=repository.manifest(session, row),
+        manifest={name: sha256 for name, (sha256, _) in manifest.items()},
+        sizes={name: n_bytes for name, (_, n_bytes) in manifest.items()},
         base_digest=job.base_digest,
         state_digest=personal.state_digest if personal else None,
         parent_job_id=job.forked_from,
     )
-
-
-def is_current(row: Assignment, held: HeldLease) -> bool:
-    """Whether the lease is the one under which the assignment is being worked on."""
-    same = row.lease_id == held.lease_id and row.attempt == held.attempt
-    return same and row.state in ASSIGNMENT_HELD
 
 
 def held_locked(
@@ -152,7 +148,7 @@ def held_locked(
 ) -> tuple[Job, Assignment]:
     """The caller's assignment under a current lease, locked. Raises ProblemError (404, 409)."""
     job, row = repository.own_locked(session, principal, assignment_id)
-    if not is_current(row, held) or job.state in _ENDED:
+    if not decide.may_speak(job.state, row, held):
         raise stale_lease()
     return job, row
 
@@ -162,12 +158,11 @@ def heartbeat(
 ) -> HeartbeatReply:
     """Renew the lease, or say why not. Raises ProblemError (404)."""
     job, row = repository.own_locked(session, principal, assignment_id)
-    if job.state in _ENDED or row.state is AssignmentState.CANCELLED:
-        return HeartbeatReply(instruction=Instruction.CANCEL, lease_seconds=0)
-    if not _renew(session, row, beat, lease):
-        return HeartbeatReply(instruction=Instruction.STALE, lease_seconds=0)
+    instruction = decide.instruction(job.state, row, _renew(session, job, row, beat, lease))
+    if instruction is not Instruction.CONTINUE:
+        return HeartbeatReply(instruction=instruction, lease_seconds=0)
     row.progress = beat.progress
-    return HeartbeatReply(instruction=Instruction.CONTINUE, lease_seconds=lease.total_seconds())
+    return HeartbeatReply(instruction=instruction, lease_seconds=lease.total_seconds())
 
 
 def assignment_view(row: Assignment, waiting: Waiting | None = None) -> AssignmentView:
@@ -184,6 +179,7 @@ def assignment_view(row: Assignment, waiting: Waiting | None = None) -> Assignme
             "losses": result.get("losses", {}),
             "decisions": result.get("decisions", ()),
             "traffic": result.get("traffic"),
+            "samples_at_once": result.get("samples_at_once"),
             "failure": failure_view(row.failure_code, row.failure_message),
             "waiting": waiting,
         }

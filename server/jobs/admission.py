@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
 from shared.job_spec import JobSpec, TaskSpec
 from shared.messages import ClientOffer, TaskOffer
 
-LONGEST_DEADLINE = timedelta(days=365)
 Offers = Mapping[str, ClientOffer | None]
 
 
@@ -25,20 +23,11 @@ def refusals(spec: JobSpec, offers: Offers) -> tuple[Reason, ...]:
     `offers` holds the registered clients; None is a client that has made no offer yet.
     """
     return (
-        *_deadline(spec),
         *_clients(spec, offers),
         *_mismatches(spec, offers),
         *_uncovered_tasks(spec, offers),
         *_quorum(spec, offers),
     )
-
-
-def _deadline(spec: JobSpec) -> Iterator[Reason]:
-    if spec.rounds.deadline > LONGEST_DEADLINE:
-        yield Reason(
-            "deadline_too_long",
-            f"rounds.deadline: may be {LONGEST_DEADLINE.days} days at most; shorten it",
-        )
 
 
 def _clients(spec: JobSpec, offers: Offers) -> Iterator[Reason]:

@@ -5,7 +5,7 @@ transaction under the job's lock; aggregation runs between two of them, under a 
 """
 
 import logging
-from datetime import timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func
@@ -16,10 +16,19 @@ from server.database import killable, lock_job
 from server.jobs import publishing
 from server.jobs.phases import after, begin, fail_job
 from server.lifecycle import transition
+from server.rounds.aggregating import Next, next_attempt
 from server.rounds.collecting import Verdict
-from server.rounds.repository import database_now, failed_assignments, live_round
-from server.rounds.service import end_assignments, extend_round, missing_quorum, over_budget
-from server.rounds.standing import is_late, judge, waits_until
+from server.rounds.repository import assignments, database_now, failed_assignments, live_round
+from server.rounds.service import end_assignments, extend_round, failed_too_often, missing_quorum
+from server.rounds.standing import (
+    LOOK_AGAIN,
+    is_late,
+    judge,
+    look_again,
+    over_budget,
+    reaches_quorum,
+    waits_until,
+)
 from server.tables import Job, Round
 from server.upkeep.collect import require_kept
 from shared.job_spec import JobSpec
@@ -27,7 +36,6 @@ from shared.messages import AssignmentKind
 from shared.states import AssignmentState, JobState, RoundState
 
 _log = logging.getLogger(__name__)
-_LOOK_AGAIN = timedelta(seconds=10)
 
 # What the next step may be, besides a piece of aggregation:
 GO_ON, WAIT = True, False
@@ -76,7 +84,7 @@ def _step(context: Context, session: Session, job_id: UUID) -> bool | publishing
             _finish_cancelling(session, job)
             return WAIT
         case JobState.PAUSED | JobState.SUCCEEDED | JobState.CANCELLED | JobState.FAILED:
-            job.due_at = func.now() + _LOOK_AGAIN
+            job.due_at = func.now() + LOOK_AGAIN
             return WAIT
 
 
@@ -87,16 +95,18 @@ def _round_step(context: Context, session: Session, job: Job) -> bool | publishi
     if row.state is RoundState.AGGREGATING:
         return _aggregating_step(context, session, job, row)
     spec = JobSpec.model_validate(job.spec)
-    failed, budget = failed_assignments(session, job.id), spec.rounds.failure_budget
-    if budget is not None and len(failed) > budget:
-        fail_job(session, job, "failure_budget", over_budget(failed, budget))
+    failed = failed_assignments(session, job.id)
+    if over_budget(len(failed), spec):
+        message = failed_too_often(failed, spec.rounds.failure_budget or 0)
+        fail_job(session, job, "failure_budget", message)
         return WAIT
-    match judge(session, row, spec):
+    now = database_now(session)
+    match _judge(session, row, spec, now):
         case Verdict.WAIT:
-            job.due_at = func.least(waits_until(row, spec), func.now() + _LOOK_AGAIN)
+            job.due_at = look_again(waits_until(row, spec), now)
             return WAIT
         case Verdict.EXTEND:
-            extend_round(session, job, row, late=is_late(session, row))
+            extend_round(session, job, row, late=is_late(row, now))
             return GO_ON
         case Verdict.FAIL:
             code = "planning_failed" if row.phase is AssignmentKind.PLAN else "quorum_missed"
@@ -118,25 +128,37 @@ def _close(session: Session, job: Job, row: Round) -> None:
         after(session, job, row)
 
 
+def _judge(session: Session, row: Round, spec: JobSpec, now: datetime) -> Verdict:
+    """What is to be done with the round now; notes when its quorum is there."""
+    states = [a.state for a in assignments(session, row.id)]
+    if reaches_quorum(row, states):
+        row.quorum_at = now
+        session.flush()
+    return judge(row, states, spec, now)
+
+
 def _aggregating_step(
     context: Context, session: Session, job: Job, row: Round
 ) -> bool | publishing.Order:
-    if row.lease_until > database_now(session):
-        job.due_at = func.least(row.lease_until, func.now() + _LOOK_AGAIN)
-        return WAIT
-    if context.store.read_only:  # another coordinator may, or this one when it starts again
-        job.due_at = func.now() + _LOOK_AGAIN
-        return WAIT
-    if row.attempt >= context.settings.aggregation_attempts:
-        fail_job(
-            session,
-            job,
-            "aggregation_failed",
-            f"Round {row.number} could not be aggregated in {row.attempt} attempts: look at the "
-            "coordinator's log and at the artifacts' directory, and submit again.",
-        )
-        return WAIT
-    return publishing.take(session, job, row, context.settings.aggregation_lease)
+    now = database_now(session)
+    match next_attempt(row, now, context.settings.aggregation_attempts):
+        case Next.WAIT:
+            job.due_at = look_again(row.lease_until, now)
+            return WAIT
+        case _ if context.store.read_only:  # another coordinator may, or this one started again
+            job.due_at = func.now() + LOOK_AGAIN
+            return WAIT
+        case Next.GIVE_UP:
+            fail_job(
+                session,
+                job,
+                "aggregation_failed",
+                f"Round {row.number} could not be aggregated in {row.attempt} attempts: look at "
+                "the coordinator's log and at the artifacts' directory, and submit again.",
+            )
+            return WAIT
+        case Next.TAKE:
+            return publishing.take(session, job, row, context.settings.aggregation_lease)
 
 
 def _finish_cancelling(session: Session, job: Job) -> None:

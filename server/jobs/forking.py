@@ -10,7 +10,7 @@ from server.errors import ProblemError
 from server.idempotency import once
 from server.jobs.admission import refusals
 from server.jobs.fork_admission import Origin, fork_refusals
-from server.jobs.lineage import note_personal_states
+from server.jobs.lineage import hand_down_personal_states
 from server.jobs.repository import get_job, offers_of
 from server.jobs.service import add_job, refuse, shown
 from server.rounds.service import frozen_offers
@@ -52,7 +52,8 @@ def _store(session: Session, parent: Job, wish: JobFork) -> UUID:
         forked_round=wish.round,
     )
     add_job(session, job, spec, offers)
-    note_personal_states(session, job)
+    if wish.personal_states == "parent":
+        hand_down_personal_states(session, job)
     return job.id
 
 

@@ -44,19 +44,19 @@ def _copy_manifest(session: Session, job: Job) -> None:
     session.execute(insert(its).from_select([its.job_id, *columns], manifest))
 
 
-def note_personal_states(session: Session, job: Job) -> None:
-    """Keep in the fork which personal state each client had in the parent at that round."""
+def hand_down_personal_states(session: Session, job: Job) -> None:
+    """Let each client of the fork go on with the personal state that it had in the parent then."""
     parent, number = job.forked_from, job.forked_round
     if parent is None or number is None:
         return
-    states = {**_inherited_states(session, parent), **_accepted_states(session, parent, number)}
+    states = {**inherited_states(session, parent), **_accepted_states(session, parent, number)}
     for client in session.scalars(select(JobClient).where(JobClient.job_id == job.id)):
-        client.parent_state_digest = states.get(client.client_id)
+        client.parent_state_digest = client.state_digest = states.get(client.client_id)
     session.flush()
 
 
-def _inherited_states(session: Session, job_id: UUID) -> dict[str, str]:
-    """What the clients of a fork had before its own rounds."""
+def inherited_states(session: Session, job_id: UUID) -> dict[str, str]:
+    """What the clients of a fork had before its own rounds: from the parent."""
     query = select(JobClient.client_id, JobClient.parent_state_digest).where(
         JobClient.job_id == job_id, JobClient.parent_state_digest.is_not(None)
     )

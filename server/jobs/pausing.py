@@ -5,15 +5,17 @@ from uuid import UUID
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
+from server.assignments.decide import FIRST_HINT
 from server.database import lock_job
 from server.errors import ProblemError, not_found
 from server.jobs.service import job_view
 from server.lifecycle import transition
 from server.outbox import ask_advance, wake
 from server.rounds.repository import active_assignments, database_now, live_round
+from server.rounds.standing import move_on
 from server.tables import Job
 from server.waiting.query import waiting_of, waits
-from shared.states import ASSIGNMENT_CLAIMABLE, JOB_TERMINAL, JobState
+from shared.states import ASSIGNMENT_CLAIMABLE, JOB_TERMINAL, JobState, RoundState
 from shared.views import JobView
 
 _ENDING = JOB_TERMINAL | {JobState.CANCELLING}
@@ -61,16 +63,19 @@ def _restore_times(session: Session, job: Job) -> None:
     row = live_round(session, job.id)
     if row is None or job.paused_at is None:
         return
-    paused = database_now(session) - job.paused_at
-    row.deadline_at += paused
-    if row.quorum_at is not None:
-        row.quorum_at += paused
+    now = database_now(session)
+    move_on(row, now - job.paused_at)
+    if row.state is RoundState.AGGREGATING:
+        row.lease_until = max(row.lease_until, now)  # nobody has left it: it was paused
     session.flush()
 
 
 def _wake_all(session: Session, job: Job) -> None:
+    """Wake the workers of what can be claimed, and have them hinted as if it were new."""
     for assignment in active_assignments(session, job.id):
         if assignment.state in ASSIGNMENT_CLAIMABLE:
+            assignment.hint_at = func.now() + FIRST_HINT
+            assignment.hints = 0
             wake(session, assignment)
 
 

@@ -4,19 +4,15 @@ from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from server.jobs.lineage import inherit
+from server.jobs.order import following
 from server.lifecycle import transition
 from server.rounds.repository import accepted, live_round
 from server.rounds.sampling import sample
 from server.rounds.service import end_assignments, open_planning, open_round
 from server.tables import Job, Round
-from shared.job_spec import FedAvgAlgorithm, JobSpec
+from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind
 from shared.states import AssignmentState, JobState, RoundState
-
-
-def personalizes(spec: JobSpec) -> bool:
-    """Whether the job has a stage two."""
-    return not isinstance(spec.algorithm, FedAvgAlgorithm) or spec.algorithm.post_training
 
 
 def begin(session: Session, job: Job) -> None:
@@ -32,31 +28,25 @@ def begin(session: Session, job: Job) -> None:
 def after(session: Session, job: Job, row: Round) -> None:
     """What follows a round that was published: the next round, the next phase, or the end."""
     spec = JobSpec.model_validate(job.spec)
-    match row.phase:
-        case AssignmentKind.PLAN:
-            transition(session, job, JobState.RUNNING)
-            _behind_version(session, job, spec, row.number)
+    then = following(row.phase, row.number, spec)
+    for state in then.states:
+        transition(session, job, state)
+    match then.phase:
         case AssignmentKind.TRAIN:
-            _behind_version(session, job, spec, row.number)
-        case AssignmentKind.PERSONALIZE:
-            transition(session, job, JobState.EVALUATING)
-            clients = [a.client_id for a in accepted(session, row.id) if a.client_id]
-            open_round(session, job, AssignmentKind.EVALUATE, clients, row.number)
-        case AssignmentKind.EVALUATE:
-            transition(session, job, JobState.SUCCEEDED)
+            _open_training(session, job, spec, then.number)
+        case AssignmentKind.PERSONALIZE | AssignmentKind.EVALUATE:
+            clients = _personalized(session, row) or spec.clients
+            open_round(session, job, then.phase, clients, then.number)
+        case _:
+            pass
     job.due_at = func.now()
 
 
-def _behind_version(session: Session, job: Job, spec: JobSpec, number: int) -> None:
-    """What follows version `number`: the next round, or stage two, or evaluation."""
-    if number < spec.rounds.count:
-        _open_training(session, job, spec, number + 1)
-    elif personalizes(spec):
-        transition(session, job, JobState.PERSONALIZING)
-        open_round(session, job, AssignmentKind.PERSONALIZE, spec.clients, number)
-    else:
-        transition(session, job, JobState.EVALUATING)
-        open_round(session, job, AssignmentKind.EVALUATE, spec.clients, number)
+def _personalized(session: Session, row: Round) -> list[str]:
+    """The clients that are done with stage two, if the round was that one."""
+    if row.phase is not AssignmentKind.PERSONALIZE:
+        return []
+    return [a.client_id for a in accepted(session, row.id) if a.client_id]
 
 
 def _open_training(session: Session, job: Job, spec: JobSpec, number: int) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -13,6 +13,7 @@ from server.context import Context
 from server.database import killable, lock_job
 from server.jobs.phases import after
 from server.lifecycle import record, transition
+from server.rounds.aggregating import Publishing, holds, publishing
 from server.rounds.repository import accepted
 from server.tables import (
     Artifact,
@@ -24,10 +25,10 @@ from server.tables import (
 )
 from shared.crash_points import crash_point
 from shared.messages import Catalogue, PlanResult
-from shared.states import JobState, RoundState
+from shared.states import RoundState
 from shared.tensor_file import component_layout
 
-_PAUSE = timedelta(seconds=5)
+PAUSE = timedelta(seconds=5)  # after an attempt that failed
 
 
 class LeaseLostError(Exception):
@@ -80,27 +81,21 @@ def aggregate_round(context: Context, order: Order) -> Made:
 
 def renew(context: Context, order: Order) -> None:
     """Keep the round's lease for the next component. Raises LeaseLostError."""
-    mine = (Round.id == order.round_id, Round.lease_id == order.lease_id)
-    live = Round.state == RoundState.AGGREGATING
     with killable(context.sessions, "coordinator.renew") as session:
-        renewed = session.execute(
-            update(Round)
-            .where(*mine, live)
-            .values(lease_until=func.now() + order.lease)
-            .returning(Round.id)
-        ).one_or_none()
-    if renewed is None:
-        raise LeaseLostError
+        row = _locked(session, order)
+        if not holds(row, order.lease_id):
+            raise LeaseLostError
+        row.lease_until = func.now() + order.lease
 
 
 def give_back(session: Session, order: Order, error: Exception) -> None:
     """Let the round be tried again soon, and record why this attempt failed."""
     job = lock_job(session, order.job_id)
-    row = _held(session, order)
-    if job is None or row is None:
+    row = _locked(session, order)
+    if job is None or not holds(row, order.lease_id):
         return
-    row.lease_until = func.now() + _PAUSE
-    job.due_at = func.now() + _PAUSE
+    row.lease_until = func.now() + PAUSE
+    job.due_at = func.now() + PAUSE
     reason = f"{type(error).__name__}: {error}"[:500]
     record(session, "round.aggregation_failed", job.id, {"round": row.number, "reason": reason})
 
@@ -111,16 +106,19 @@ def publish(session: Session, order: Order, made: Made) -> None:
     Where the job was paused meanwhile, the lease goes back: the same is made again on resuming.
     """
     job = lock_job(session, order.job_id)
-    row = _held(session, order)
-    if job is None or row is None:
+    row = _locked(session, order)
+    if job is None:
         return
-    if job.state is not JobState.RUNNING:
-        _put_back(row)
-        return
-    manifest = _following(session, row, made)
-    _store_version(session, row, manifest, order.catalogue)
-    transition(session, row, RoundState.PUBLISHED, version=row.number, changed=len(made))
-    after(session, job, row)
+    match publishing(job.state, row, order.lease_id):
+        case Publishing.LOST:
+            return
+        case Publishing.PUT_BACK:
+            _put_back(row)
+        case Publishing.PUBLISH:
+            manifest = _following(session, row, made)
+            _store_version(session, row, manifest, order.catalogue)
+            transition(session, row, RoundState.PUBLISHED, version=row.number, changed=len(made))
+            after(session, job, row)
 
 
 def _put_back(row: Round) -> None:
@@ -130,13 +128,8 @@ def _put_back(row: Round) -> None:
     row.attempt -= 1
 
 
-def _held(session: Session, order: Order) -> Round | None:
-    query = select(Round).where(
-        Round.id == order.round_id,
-        Round.lease_id == order.lease_id,
-        Round.state == RoundState.AGGREGATING,
-    )
-    return session.scalars(query.with_for_update()).one_or_none()
+def _locked(session: Session, order: Order) -> Round:
+    return session.get_one(Round, order.round_id, with_for_update={"key_share": True})
 
 
 def publish_first(session: Session, row: Round) -> None:

@@ -1,6 +1,6 @@
 """Submitting and cancelling jobs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session
@@ -10,6 +10,7 @@ from server.database import lock_job, to_json
 from server.errors import ProblemError, not_found
 from server.idempotency import once
 from server.jobs.admission import Offers, Reason, refusals
+from server.jobs.lineage import inherited_states
 from server.jobs.repository import get_job, offers_of
 from server.lifecycle import created, transition
 from server.outbox import ask_advance
@@ -82,17 +83,19 @@ def cancel(session: Session, job_id: UUID) -> JobView:
 
 def job_view(job: Job, waiting: Waiting | None = None) -> JobView:
     """The job as operators read it in a list."""
-    detail = job_detail(job, waiting)
+    detail = _detail(job, waiting)
     return JobView.model_validate(detail.model_dump(exclude={"spec", "forked_from"}))
 
 
 def shown(session: Session, job: Job) -> JobDetail:
     """The job as operators read it alone, with the reason for its waiting."""
-    return job_detail(job, waiting_of(waits(session, [job]), job.id))
+    states = inherited_states(session, job.id) if job.forked_from else {}
+    return _detail(job, waiting_of(waits(session, [job]), job.id), states)
 
 
-def job_detail(job: Job, waiting: Waiting | None = None) -> JobDetail:
-    """The job as operators read it alone."""
+def _detail(
+    job: Job, waiting: Waiting | None, states: Mapping[str, str] | None = None
+) -> JobDetail:
     spec = JobSpec.model_validate(job.spec)
     return JobDetail(
         id=job.id,
@@ -107,14 +110,14 @@ def job_detail(job: Job, waiting: Waiting | None = None) -> JobDetail:
         failure=failure_view(job.failure_code, job.failure_message),
         waiting=waiting,
         spec=spec,
-        forked_from=_fork_view(job),
+        forked_from=_fork_view(job, states or {}),
     )
 
 
-def _fork_view(job: Job) -> ForkView | None:
+def _fork_view(job: Job, states: Mapping[str, str]) -> ForkView | None:
     if job.forked_from is None or job.forked_round is None:
         return None
-    return ForkView(job=job.forked_from, round=job.forked_round)
+    return ForkView(job=job.forked_from, round=job.forked_round, personal_states=dict(states))
 
 
 def failure_view(code: str | None, message: str | None) -> FailureView | None:

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from server.errors import ProblemError
-from server.jobs.phases import personalizes
+from server.jobs.order import personalizes
 from server.jobs.repository import get_job
 from server.reports.attendance import attendance
 from server.rounds.repository import job_assignments

@@ -1,25 +1,23 @@
 """Opening and ending rounds, inside the caller's transaction."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from server.aggregation import client_components
+from server.assignments.decide import FIRST_HINT
 from server.lifecycle import Scalar, created, record, transition
 from server.outbox import wake
-from server.rounds.collecting import missing
 from server.rounds.repository import active_assignments, assignments
-from server.rounds.sampling import draw
+from server.rounds.standing import needs, replacements
 from server.tables import Assignment, Job, JobClient, Round
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, ClientOffer
 from shared.states import AssignmentState, RoundState
 
 _MOST_NAMED = 5
-FIRST_HINT = timedelta(seconds=5)  # a wake-up goes out at once; the timer repeats it
 
 
 def frozen_offers(session: Session, job_id: UUID) -> dict[str, ClientOffer]:
@@ -37,7 +35,10 @@ def open_planning(session: Session, job: Job) -> Round:
     """The round in which the planner makes version 0."""
     spec = JobSpec.model_validate(job.spec)
     names = component_names(spec, list(frozen_offers(session, job.id).values()))
-    row = Round(phase=AssignmentKind.PLAN, number=0, state=RoundState.OPEN, quorum=1, target=1)
+    quorum, target = needs(AssignmentKind.PLAN, spec, 1)
+    row = Round(
+        phase=AssignmentKind.PLAN, number=0, state=RoundState.OPEN, quorum=quorum, target=target
+    )
     _open(session, job, row)
     _assign(session, row, None, names)
     return row
@@ -49,14 +50,14 @@ def open_round(
     """A round in which `clients` work from the version that the last training round made."""
     spec = JobSpec.model_validate(job.spec)
     offers = frozen_offers(session, job.id)
-    trains = phase is AssignmentKind.TRAIN
+    quorum, target = needs(phase, spec, len(clients))
     row = Round(
         phase=phase,
         number=number,
         state=RoundState.OPEN,
-        quorum=spec.quorum if trains else 1,
-        target=spec.clients_per_round if trains else len(clients),
-        version=number - 1 if trains else number,
+        quorum=quorum,
+        target=target,
+        version=number - 1 if phase is AssignmentKind.TRAIN else number,
     )
     _open(session, job, row)
     for client in sorted(clients):
@@ -73,21 +74,13 @@ def _open(session: Session, job: Job, row: Round) -> None:
     session.refresh(row)
 
 
-def unasked(session: Session, row: Round, spec: JobSpec) -> list[str]:
-    """The clients that could replace missing ones, in the order of the round's draw."""
-    if row.phase is not AssignmentKind.TRAIN:
-        return []
-    members = {a.client_id for a in assignments(session, row.id)}
-    return [c for c in draw(spec.seed, row.number, spec.clients) if c not in members]
-
-
 def extend_round(session: Session, job: Job, row: Round, *, late: bool) -> None:
     """Another deadline, and the next clients of the draw in place of those who are missing."""
     spec = JobSpec.model_validate(job.spec)
     offers = frozen_offers(session, job.id)
-    states = [a.state for a in assignments(session, row.id)]
-    n = spec.asked_for(missing(states, row.target, late=late))
-    replacements = unasked(session, row, spec)[:n]
+    members = assignments(session, row.id)
+    states = [a.state for a in members]
+    others = replacements(row, spec, [a.client_id for a in members], states, late=late)
     row.extensions += 1
     row.deadline_at = func.now() + spec.rounds.deadline
     data: dict[str, Scalar] = {
@@ -95,11 +88,11 @@ def extend_round(session: Session, job: Job, row: Round, *, late: bool) -> None:
         "round": row.number,
         "extension": row.extensions,
         "reason": "the deadline passed" if late else "too many clients failed",
-        "asked": ", ".join(replacements) or None,
+        "asked": ", ".join(others) or None,
         "deadline_s": spec.rounds.deadline.total_seconds(),
     }
     record(session, "round.extended", job.id, data)
-    for client in replacements:
+    for client in others:
         _assign(session, row, client, component_names(spec, [offers[client]]))
     session.flush()
 
@@ -125,7 +118,7 @@ def end_assignments(session: Session, job_id: UUID, target: AssignmentState, why
         transition(session, assignment, target, reason=why)
 
 
-def over_budget(failed: Sequence[Assignment], budget: int) -> str:
+def failed_too_often(failed: Sequence[Assignment], budget: int) -> str:
     """The sentence that says which of the job's assignments failed, newest first."""
     named = "; ".join(
         f"{a.client_id}: {a.failure_code} ({a.failure_message})" for a in failed[:_MOST_NAMED]

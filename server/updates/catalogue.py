@@ -9,7 +9,7 @@ from server.assignments.repository import own_locked
 from server.auth import Principal
 from server.database import to_json
 from server.errors import ProblemError, not_found, stale_lease
-from server.tables import Assignment, Job, Upload
+from server.tables import Assignment, Job, Upload, UploadedComponent
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, Catalogue
 from shared.states import ASSIGNMENT_HELD
@@ -32,7 +32,8 @@ def put_catalogue(
     _check(job, row, catalogue)
     data = to_json(catalogue)
     if job.catalogue != data:
-        session.execute(delete(Upload).where(Upload.assignment_id == row.id))
+        for table in (Upload, UploadedComponent):
+            session.execute(delete(table).where(table.assignment_id == row.id))
         job.catalogue = data
         job.base_digest = catalogue.base_digest
 

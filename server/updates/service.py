@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from server.aggregation.average import open_component
 from server.aggregation.norms import Change
+from server.assignments.decide import may_write
 from server.assignments.repository import uploaded
 from server.assignments.results import refuse
 from server.assignments.service import held_locked
@@ -43,7 +44,6 @@ from shared.messages import (
     UploadCreate,
     UploadView,
 )
-from shared.states import ASSIGNMENT_HELD
 from shared.tensor_file import component_layout
 
 MOST_REFUSALS = 2
@@ -160,7 +160,7 @@ def writable(
         row = repository.own_upload(session, principal, upload_id)
         assignment = session.get_one(Assignment, row.assignment_id)
         check_writable(context.store)
-        if assignment.attempt != row.attempt or assignment.state not in ASSIGNMENT_HELD:
+        if not may_write(assignment, row.attempt):
             raise stale_lease()
         return row, repository.specs_of(session, row)
 

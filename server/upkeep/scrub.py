@@ -18,6 +18,7 @@ from shared.artifacts import CHUNK_BYTES
 DAMAGED, RESTORED = "artifact.damaged", "artifact.restored"
 
 _log = logging.getLogger(__name__)
+_MISSING = "is missing"
 _BATCH = 500
 _BATCH_COSTS = 4096  # so that a sweep over rows alone ends too
 _PASS = timedelta(days=1)  # a pass begins this long after the one before began, at the earliest
@@ -83,7 +84,7 @@ def _one(context: Context, sha256: str) -> Iterator[int]:
                 yield len(piece)
         wrong = None if sha.hexdigest() == sha256 else "is damaged"
     except FileNotFoundError:
-        wrong = "is missing"
+        wrong = _MISSING
     except OSError as error:
         wrong = f"cannot be read ({error.strerror})"
     _note(context, sha256, wrong)
@@ -98,6 +99,8 @@ def _note(context: Context, sha256: str, wrong: str | None) -> None:
         if row is None or (wrong and not needed) or (wrong is None) == (known is None):
             return
         path = context.store.path(sha256)
+        if wrong == _MISSING and path.is_file():
+            return  # it was collected, and is needed and here again since it was looked for
         if wrong is None:
             record(session, RESTORED, None, {"sha256": sha256})
             _log.info("artifact %s is whole again", sha256)

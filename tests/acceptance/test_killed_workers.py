@@ -1,20 +1,18 @@
 """A worker that is killed at any point, twice, or told to stop, changes nothing of the outcome."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from cli.stack.processes import Processes
 from cli.stack.settings import StackSettings
-from shared.api_client import ApiClient
-from shared.crash_points import WORKER_POINTS
+from shared.crash_points import TRAINER_POINTS, WORKER_POINTS
 from shared.job_spec import JobSpec
 from shared.states import JOB_TERMINAL, AssignmentState, JobState
 from tests.support import federation, small
+from tests.support.outcome import outcome, wait_for
 from tests.support.unattended import Unattended
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
@@ -23,6 +21,7 @@ KILLED = -9
 CLIENTS = ["c01", "c02"]
 # The planner trains nothing and has no personal state.
 PLANNER_POINTS = [name for name in WORKER_POINTS if name != "worker.training"]
+PLANNER_TRAINER_POINTS = ["trainer.begun", "trainer.computed"]
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +39,6 @@ def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Unattend
         yield running
 
 
-def wait_for(condition: Callable[[], bool], within_s: float = 60) -> None:
-    end = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def end(worker: Any) -> None:
     """Tell a worker to stop: it does so soon and in peace."""
     worker.terminate()
@@ -57,16 +49,6 @@ def end(worker: Any) -> None:
 def spec(name: str, **changes: Any) -> JobSpec:
     tasks = {task: small.SPEC["tasks"][task] for c in CLIENTS for task in federation.CLIENTS[c]}
     return small.spec(name=name, clients=CLIENTS, tasks=tasks, **changes)
-
-
-def outcome(api: ApiClient, job: UUID) -> Any:
-    """What must not depend on any kill: all versions, all decisions, all scores."""
-    wait_for(lambda: api.job(job).state in JOB_TERMINAL)
-    assert api.job(job).state is JobState.SUCCEEDED, api.job(job).failure
-    report = api.report(job)
-    versions = [api.version(job, v.number).manifest for v in api.versions(job).items]
-    hashes = [{name: entry.sha256 for name, entry in each.items()} for each in versions]
-    return hashes, report.replacements, report.scores
 
 
 @pytest.fixture(scope="module")
@@ -102,21 +84,41 @@ def test_a_worker_killed_twice_at_a_point_ends_with_the_same_bits(
     end(worker)
 
 
+@pytest.mark.parametrize("point", TRAINER_POINTS)
+def test_a_trainer_killed_twice_at_a_point_ends_with_the_same_bits(
+    stack: Unattended, undisturbed: Any, point: str
+) -> None:
+    worker = stack.start_worker(crash=f"{point}:1@1,{point}:2@2")
+    with stack.client() as api:
+        assert outcome(api, api.submit(spec(point), point).id) == undisturbed
+    end(worker)
+    log = (stack.settings.logs / "clients.log").read_text().rpartition("is offered")[2]
+    assert log.count("the training process was killed by SIGKILL") == 2
+
+
 def test_a_planner_killed_at_every_point_in_turn_plans_the_same(
     stack: Unattended, undisturbed: Any
 ) -> None:
     stack.stop_planner()
+    deaths = ",".join(f"{point}:1@{n}" for n, point in enumerate(PLANNER_TRAINER_POINTS, 1))
     try:
         with stack.client() as api:
-            job = api.submit(spec("planner"), "planner").id
+            planned = api.submit(spec("planner"), "planner").id
             for point in PLANNER_POINTS:
                 planner = stack.start_worker("planner", f"{point}:1")
                 planner.join(60)
                 assert planner.exitcode == KILLED, point
+            job = api.submit(spec("plan trainer"), "plan-trainer").id
+            planner = stack.start_worker("planner", deaths)
+            wait_for(lambda: api.job(job).state is JobState.RUNNING)
+            end(planner)
+            log = (stack.settings.logs / "planner.log").read_text()
+            assert log.count("the training process was killed by SIGKILL") == 2
     finally:
         stack.start_planner()
     worker = stack.start_worker()
     with stack.client() as api:
+        assert outcome(api, planned) == undisturbed
         assert outcome(api, job) == undisturbed
     end(worker)
 

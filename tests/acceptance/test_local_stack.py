@@ -119,13 +119,20 @@ def test_it_serves_and_ends_without_a_trace_and_starts_again(place: Path) -> Non
     wait_for(lambda: gone(started), within_s=30)
 
 
-def test_a_process_that_dies_ends_the_stack_with_one_sentence(place: Path) -> None:
-    with running(place) as launcher:
+def test_a_process_that_dies_is_started_again(place: Path) -> None:
+    with running(place, "--clients", "clients") as launcher:
         started = began(launcher)
-        (api,) = (pid for pid, command in started.items() if "server.main" in command)
-        os.kill(api, signal.SIGKILL)
-        assert launcher.wait(60) == 1
-        assert launcher.stderr is not None
-        said = launcher.stderr.read()
-    assert re.fullmatch(r"tapestry: process api ended with status -9; see \S.*api\.log.*\n", said)
+        reapers = [pid for pid, command in started.items() if "reaper.py" in command]
+        killed = set(started).difference(reapers)
+        assert len(killed) == 6  # Postgres, Valkey, API, coordinator, planner, worker
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: len(children(launcher.pid)) == len(started))
+        assert not killed.intersection(children(launcher.pid))
+        launcher.send_signal(signal.SIGINT)
+        assert launcher.wait(60) == 130
+        assert launcher.stdout is not None
+        said = launcher.stdout.read()
+    for name in ("Postgres", "Valkey", "process api", "process coordinator", "process worker-1"):
+        assert re.search(rf"{name} ended with status -9; see .*: it is started again\n", said)
     assert gone(started)

@@ -1,7 +1,7 @@
 """Client directories with small real files for the job of tests.support.small."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ SIZES = {"train": 14, "validation": 4, "test": 6}
 _WORDS = ("the", "film", "was", "good", "bad", "news", "red", "blue", "shape", "what", "is", "it")
 
 
-def write(root: Path) -> list[Path]:
-    """Write all clients; returns their client files."""
-    return [_write_client(root / name, name, tasks) for name, tasks in CLIENTS.items()]
+def write(root: Path, clients: Mapping[str, tuple[str, ...]] = CLIENTS) -> list[Path]:
+    """Write all clients, given with their tasks; returns their client files."""
+    return [_write_client(root / name, name, tasks) for name, tasks in clients.items()]
 
 
 def _write_client(directory: Path, name: str, tasks: tuple[str, ...]) -> Path:

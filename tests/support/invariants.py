@@ -62,12 +62,16 @@ def _one_lease(session: Session) -> Iterator[str]:
 
 def _attempts(session: Session) -> Iterator[str]:
     query = text(
-        "SELECT a.id FROM assignments a LEFT JOIN (SELECT assignment_id, max(attempt) AS last "
+        "SELECT a.id, a.attempt, coalesce(t.last, 0), coalesce(t.claims, 0) FROM assignments a "
+        "LEFT JOIN (SELECT assignment_id, max(attempt) AS last, count(*) AS claims "
         "FROM attempts GROUP BY assignment_id) t ON t.assignment_id = a.id "
-        "WHERE a.attempt < coalesce(t.last, 0)"
+        "WHERE a.attempt <> coalesce(t.last, 0) OR a.attempt <> coalesce(t.claims, 0)"
     )
-    for row in session.scalars(query):
-        yield f"I2 assignment {row} has fewer attempts than were claimed"
+    for row, attempt, last, claims in session.execute(query):
+        yield (
+            f"I2 assignment {row} is in attempt {attempt}, "
+            f"but was claimed {claims} times, the last as attempt {last}"
+        )
 
 
 def _contributions(session: Session) -> Iterator[str]:
@@ -190,7 +194,7 @@ def _personal(session: Session) -> Iterator[str]:
             .order_by(Round.opened_at)
         )
         digests = [(a.result or {}).get("state_digest") for a in session.scalars(query)]
-        last = next((each for each in reversed(digests) if each), None)
+        last = next((each for each in reversed(digests) if each), row.parent_state_digest)
         if row.state_digest != last:
             yield f"I8 {row.client_id} has state {row.state_digest}, not {last}"
 

@@ -9,15 +9,17 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from cli.stack.processes import Child
 from cli.stack.stack import Stack
 from shared.crash_points import VARIABLE
+from worker.trainer_process import MODULES
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["worker.__main__"])
+_FORKS.set_forkserver_preload(MODULES)
 _BROKER = "TAPESTRY_REDIS_URL"
 
 
@@ -39,14 +41,36 @@ class Unattended(Stack):
         return process
 
     def start_command(self) -> Child:
-        """Start `python -m worker clients`."""
-        env = self._worker_env("worker", self.settings.clients)
-        command = self._command("worker", ["worker", "clients"], env)
+        """Start `tapestry worker --no-broker` as an operator does, although a broker is set."""
+        env = super()._worker_env("worker", {}) | {"TAPESTRY_POLL_S": "0.1"}
+        files = map(str, self.settings.clients.values())
+        command = self._command("worker", ["cli", "worker", "--no-broker", *files], env)
         return self.processes.start(command, self.settings.logs / "worker.log")
+
+    def child(self, name: str) -> Child:
+        """The process of the stack with this name."""
+        (found,) = (c for c in self._children if c.command.name == f"process {name}")
+        return found
+
+    def start_again(self, name: str) -> None:
+        """End a process of the stack if it still runs, and start it as it was."""
+        old = self.child(name)
+        self._children.remove(old)
+        self.processes.stop(old)
+        new = self.processes.start(old.command, old.log)
+        self._children.append(new)
+        if name == "api" and not self._api_is_ready(new):
+            raise new.failure()
+
+    def start_own_worker(self) -> None:
+        """Start a worker that belongs to the stack, as the planner does."""
+        self._spawn(
+            "worker", ["worker", "clients"], self._worker_env("worker", self.settings.clients)
+        )
 
     def stop_planner(self) -> None:
         """End the stack's own planner."""
-        (planner,) = (c for c in self._children if c.command.name == "process planner")
+        planner = self.child("planner")
         self._children.remove(planner)
         self.processes.stop(planner)
 
@@ -71,6 +95,11 @@ def _work(role: str, env: Mapping[str, str], log: Path) -> None:
     from worker.__main__ import main  # noqa: PLC0415  # the process that forks has imported it
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # A worker has a child, which comes from the same forking process: CPython would forbid the one
+    # to what is ended with its parent, and start another of the other.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+    own = forkserver._forkserver
+    own.ensure_running = forkserver.ensure_running = lambda: None  # type: ignore[method-assign]
     os.environ.update(env)
     with log.open("ab") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())

@@ -1,17 +1,22 @@
 """The command line: one sentence and a non-zero exit for every error, and quick to start."""
 
+import json
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from cli import worker
+from cli.connection import Connection
 from cli.main import app
 from cli.stack import settings
 from cli.stack.errors import StackError
 from cli.stack.settings import StackSettings, client_files
+from cli.worker import WorkerWish, environment
 
 pytestmark = pytest.mark.unit
 SPEC = """
@@ -78,6 +83,47 @@ def test_a_client_file_must_name_a_client_once(tmp_path: Path) -> None:
         settings.client_name(write_client(tmp_path, "three", "tasks: {}"))
     with pytest.raises(StackError, match="cannot be read"):
         settings.client_name(write_client(tmp_path, "four", "client: [c01"))
+
+
+def test_a_worker_is_told_what_to_serve_and_with_which_keys(tmp_path: Path) -> None:
+    there = ("--url", "http://127.0.0.1:1")
+    client = str(write_client(tmp_path, "one", "client: c01"))
+    assert "name the client files" in refused("worker", *there)
+    assert "--planner alone" in refused("worker", "--planner", client, *there)
+    assert "absent.yaml cannot be read" in refused("worker", "absent.yaml", *there, "--key", "k")
+    assert "no key is known" in refused("worker", client, *there)
+    assert "`tapestry up`" in refused("worker", client, "--key", "k")
+
+
+def test_a_worker_without_its_packages_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "find_spec", lambda _: None)
+    client = str(write_client(tmp_path, "one", "client: c01"))
+    said = refused("worker", client, "--url", "http://127.0.0.1:1", "--key", "k")
+    assert "install tapestry-fl[worker]" in said
+
+
+def test_a_worker_finds_the_local_stack_and_polls_when_asked_to(tmp_path: Path) -> None:
+    local = tmp_path / ".tapestry" / "local"
+    local.mkdir(parents=True)
+    note = {"url": "http://127.0.0.1:7", "key_file": str(local / "keys" / "admin.key")}
+    (local / "stack.json").write_text(json.dumps(note))
+    files = (write_client(tmp_path, "a", "client: a"),)
+    wish = WorkerWish(files, planner=False, broker=True, work_dir=tmp_path, keys_dir=None)
+    given = {"TAPESTRY_REDIS_URL": "redis://there", "TAPESTRY_KEY": "an operator's", "HOME": "/"}
+    nobody = Connection(None, None, None)
+    env = environment(wish, nobody, given)
+    assert env == {
+        "HOME": "/",
+        "TAPESTRY_REDIS_URL": "redis://there",
+        "TAPESTRY_API_URL": "http://127.0.0.1:7",
+        "TAPESTRY_KEYS_DIR": str(local / "keys"),
+        "TAPESTRY_WORK_DIR": str(tmp_path),
+        "TAPESTRY_CLIENT_FILES": str(tmp_path / "a" / "client.yaml"),
+    }
+    polling = environment(replace(wish, broker=False), nobody, given)
+    assert env.items() - polling.items() == {("TAPESTRY_REDIS_URL", "redis://there")}
 
 
 def test_clients_are_dealt_out_to_workers(tmp_path: Path) -> None:

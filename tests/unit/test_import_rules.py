@@ -43,7 +43,8 @@ STANDARD_LIBRARY_ALONE = (
 ENTRANCES = {
     ("server.main", "server.background", "server.migrate", "server.admin"): LEARNING | {"worker"},
     ("server.aggregation.child",): LEARNING | SERVING | {"worker", "celery"},
-    ("worker.__main__",): SERVING | {"server"},
+    ("worker.__main__",): SERVING | LEARNING | {"server", "numpy"},  # its trainer loads them
+    ("worker.assignments",): SERVING | {"server"},
     ("cli.main",): LEARNING | SERVING | {"server", "worker", "celery", "numpy"},
 }
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.jobs.admission import refusals
-from server.jobs.phases import personalizes
+from server.jobs.order import personalizes
 from server.reports.service import optimizer_steps
 from server.rounds.collecting import Terms, Verdict, decide, missing
 from server.rounds.sampling import draw, sample
@@ -145,11 +145,10 @@ def test_a_possible_job_is_admitted() -> None:
 
 
 def test_every_reason_is_named() -> None:
-    spec = job_spec(["c1", "c2", "c3"], rounds={"count": 1, "deadline": "P366D"})
+    spec = job_spec(["c1", "c2", "c3"])
     spec["tasks"]["drawing"] = {"kind": "image_generation", "modalities": ["image"]}
     reasons = codes(spec, {"c1": offer(), "c2": None})
     assert reasons == [
-        "deadline_too_long",
         "client_without_offer",
         "unknown_client",
         "task_without_client",

@@ -16,7 +16,9 @@ from shared.metrics import skill
 from tests.support import small
 from worker.algorithm.stages import NOBODY, Personal
 from worker.artifacts import network_specs
-from worker.state import PersonalStore, StateError
+from worker.models.network import Network
+from worker.personal_files import StateError
+from worker.state import PersonalStore
 from worker.training import seeds
 from worker.training.batches import batches, shares
 from worker.training.checkpoints import FileCheckpoints
@@ -211,7 +213,7 @@ def test_a_personal_state_survives_and_the_old_one_goes_after_the_acknowledgemen
 ) -> None:
     network = small.network(JOB, ["digits"])
     specs = network_specs(network, network.components)
-    store = PersonalStore(tmp_path)
+    store = PersonalStore(tmp_path, kept_bytes=0)
     assert store.load(None, specs) == NOBODY
     first = store.save(Personal({Variant.PERSONAL: network.state()}, {"digits": 1.5}))
     store.promote(first)
@@ -220,10 +222,58 @@ def test_a_personal_state_survives_and_the_old_one_goes_after_the_acknowledgemen
     second = store.save(Personal({Variant.PERSONAL: network.state()}, {"digits": 1.0}))
     assert store.load(first, specs).losses == {"digits": 1.5}, "not acknowledged: the old one"
     files = set(tmp_path.rglob("*"))
-    found = PersonalStore(tmp_path).load(second, specs)
+    found = PersonalStore(tmp_path, kept_bytes=0).load(second, specs)
     assert found.losses == {"digits": 1.0}
     assert found.model is not None
     assert torch.equal(found.model["proj"]["bias"], network.state()["proj"]["bias"])
     assert len(files - set(tmp_path.rglob("*"))) == 2, "the old manifest and the old projection"
     with pytest.raises(StateError, match="restore the directory"):
         store.load(first, specs)
+
+
+def keep_states(store: PersonalStore, network: Network, n: int) -> list[str]:
+    """`n` accepted states, each with a projection of its own."""
+    states = []
+    for number in range(n):
+        with torch.no_grad():
+            network.tensors("proj")["bias"].fill_(number)
+        personal = Personal({Variant.PERSONAL: network.state()}, {"digits": 1.0})
+        states.append(store.save(personal))
+        store.promote(states[-1])
+    return states
+
+
+def test_older_personal_states_are_kept_for_forks_within_the_budget(tmp_path: Path) -> None:
+    network = small.network(JOB, ["digits"])
+    everything = PersonalStore(tmp_path / "all")
+    states = keep_states(everything, network, 4)
+    assert [everything.holds(state) for state in states] == [True] * 4
+    files = everything.files(states[0], {"proj"}).values()
+    budget = 2 * sum(path.stat().st_size for path in files)
+    two = PersonalStore(tmp_path / "two", kept_bytes=budget)
+    assert [two.holds(state) for state in keep_states(two, network, 4)] == [False, True, True, True]
+    two.promote(states[1])  # the server went back to it
+    assert [two.holds(state) for state in states] == [False, True, True, True]
+
+
+def test_a_fork_takes_what_its_network_has_from_the_parents_state(tmp_path: Path) -> None:
+    wide, narrow = small.network(JOB, ["digits", "reviews"]), small.network(JOB, ["digits"])
+    parent, fork = PersonalStore(tmp_path / "parent"), PersonalStore(tmp_path / "fork")
+    (state,) = keep_states(parent, wide, 1)
+    specs = network_specs(narrow, narrow.components)
+    fork.adopt(parent.files(state, specs))
+    found = fork.load(state, specs)
+    assert found.model is not None
+    assert set(found.model) == set(narrow.components)
+    assert fork.holds(state, specs)
+    assert not fork.holds(state)
+    server = wide.state()
+    completed = found.completed(server)
+    assert completed.model is not None
+    assert set(completed.model) == set(wide.components)
+    assert completed.model["proj"] is found.model["proj"]
+    assert completed.model["head.reviews"] is server["head.reviews"]
+    damaged = parent.files(state, specs)[state]
+    damaged.write_bytes(b"{}")
+    with pytest.raises(StateError, match="is damaged"):
+        PersonalStore(tmp_path / "other").adopt({state: damaged})

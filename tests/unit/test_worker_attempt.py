@@ -21,9 +21,12 @@ from shared.messages import (
 from shared.transport import ApiError
 from shared.views import Problem
 from tests.support import small
-from worker.attempt import Attempt
-from worker.host import Host, Member
+from worker.attempt import Attempt, Member
+from worker.host import Host
 from worker.journal import Entry, Stage
+from worker.supervision import Limits
+from worker.trainer_process import TrainerProcess
+from worker.work import Equipment
 from worker.workplace import Workplace
 
 pytestmark = pytest.mark.unit
@@ -44,16 +47,18 @@ CLAIM = Claim(
 class Server:
     """Stands for the API: notes what it is asked, and refuses one thing with a status."""
 
-    def __init__(self, refused: str = "", status: int = 0) -> None:
+    def __init__(self, refused: str = "", status: int = 0, times: int = 1000) -> None:
         self.asked: list[str] = []
         self.claimed: Claim | None = None
         self._refused = refused
         self._status = status
+        self._times = times
 
     def __getattr__(self, name: str) -> Any:
         def answer(*_: object) -> Any:
             self.asked.append(name)
-            if name == self._refused:
+            if name == self._refused and self._times > 0:
+                self._times -= 1
                 raise ApiError(problem(self._status))
             if name == "claim":
                 claimed, self.claimed = self.claimed, None
@@ -78,16 +83,21 @@ def trained(place: Workplace) -> Entry:
     return Entry(held=HELD, job_id=CLAIM.job_id, stage=Stage.TRAINED, result=result)
 
 
+def trainer() -> TrainerProcess:
+    """One that nothing is asked of."""
+    return TrainerProcess.of(Equipment({}), Limits())
+
+
 def run(server: Any, place: Workplace, entry: Entry, *, stopping: bool = False) -> bool:
     stop = threading.Event()
     if stopping:
         stop.set()
-    return Attempt(server, place, entry, CLAIM, stop).run()
+    return Attempt(Member(server, place), entry, CLAIM, trainer(), stop).run()
 
 
 def resume(server: Server, place: Workplace) -> None:
     api: ApiClient = server  # type: ignore[assignment]  # it stands for it
-    Host({"c01": Member(api, place)}).work("c01")
+    Host({"c01": Member(api, place)}, trainer()).work("c01")
 
 
 def test_what_is_computed_is_delivered_even_when_the_worker_stops(place: Workplace) -> None:
@@ -105,9 +115,10 @@ def test_what_is_not_computed_is_given_back_when_the_worker_stops(place: Workpla
 
 
 @pytest.mark.parametrize(
-    ("refused", "stage"), [("announce", Stage.TRAINED), ("result", Stage.UPLOADED)]
+    ("refused", "stage"),
+    [("announce", Stage.TRAINED), ("upload", Stage.TRAINED), ("result", Stage.UPLOADED)],
 )
-@pytest.mark.parametrize("status", [0, 401, 500, 503])
+@pytest.mark.parametrize("status", [0, 401, 429, 500, 503, 507])
 def test_what_cannot_be_delivered_now_waits_in_the_journal(
     place: Workplace, refused: str, stage: Stage, status: int
 ) -> None:
@@ -122,7 +133,20 @@ def test_what_cannot_be_delivered_now_waits_in_the_journal(
     assert place.journal.read() is None
 
 
-@pytest.mark.parametrize("refused", ["announce", "result"])
+def test_bytes_that_are_refused_are_sent_once_more(place: Workplace) -> None:
+    server = Server("upload", 422, times=1)
+    assert run(server, place, trained(place))
+    assert server.asked == ["announce", "upload", "announce", "upload", "result"]
+
+
+def test_bytes_that_are_refused_twice_are_not_sent_again(place: Workplace) -> None:
+    server = Server("upload", 422)
+    assert run(server, place, trained(place))
+    assert server.asked == ["announce", "upload", "announce", "upload", "failure"]
+    assert place.journal.read() is None
+
+
+@pytest.mark.parametrize("refused", ["announce", "upload", "result"])
 def test_what_the_server_refuses_is_dropped(place: Workplace, refused: str) -> None:
     server = Server(refused, 409)
     assert run(server, place, trained(place))

@@ -26,6 +26,10 @@ class Personal:
         """The personal model Z, once there is one."""
         return self.models.get(Variant.PERSONAL)
 
+    def completed(self, server: State) -> "Personal":
+        """With the server's components for those that a fork's client never had before."""
+        return Personal({v: {**server, **state} for v, state in self.models.items()}, self.losses)
+
 
 NOBODY = Personal({})
 

@@ -4,7 +4,7 @@ A model (engaged, personal, teacher) is a `State`: the tensors of its components
 one place where a state is put to work, so that any number of models share one frozen base.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -48,12 +48,19 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same samples on a device."""
+        return self._each(lambda values: values.to(device))
+
+    def part(self, rows: slice) -> "Batch":
+        """Some of the samples."""
+        return self._each(lambda values: values[rows])
+
+    def _each(self, make: Callable[[Tensor], Tensor]) -> "Batch":
         return Batch(
-            images=None if self.images is None else self.images.to(device),
-            tokens=None if self.tokens is None else self.tokens.to(device),
-            labels=None if self.labels is None else self.labels.to(device),
-            targets=None if self.targets is None else self.targets.to(device),
-            domains=self.domains.to(device),
+            images=None if self.images is None else make(self.images),
+            tokens=None if self.tokens is None else make(self.tokens),
+            labels=None if self.labels is None else make(self.labels),
+            targets=None if self.targets is None else make(self.targets),
+            domains=make(self.domains),
         )
 
 

@@ -59,6 +59,16 @@ def _rows(size: int, count: int, generator: Generator) -> Iterator[Tensor]:
         yield rows
 
 
+def pieces(micro: MicroBatch, most: int | None) -> Iterator[MicroBatch]:
+    """A micro-batch in pieces of one task and at most `most` samples; without it whole."""
+    if most is None:
+        yield micro
+        return
+    for task, batch in micro.items():
+        for first in range(0, len(batch), most):
+            yield {task: batch.part(slice(first, first + most))}
+
+
 def in_order(split: Split, batch_size: int) -> Iterator[Batch]:
     """All samples of a split once, in their order."""
     for rows in torch.arange(len(split)).split(batch_size):

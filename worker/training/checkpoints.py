@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from shared.crash_points import crash_point
 from worker.models.network import State
 
 log = logging.getLogger("tapestry.worker")
@@ -105,6 +106,21 @@ class FileCheckpoints:
         self._every_s = every_s
         self._last = time.monotonic()
 
+    def settle(self, samples_at_once: int | None) -> int | None:
+        """The most samples that go through the network at once in this assignment.
+
+        An attempt of it that began with fewer is followed.
+        """
+        note = self._directory / "samples_at_once"
+        known = int(note.read_text(encoding="ascii")) if note.is_file() else None
+        if samples_at_once is None or (known is not None and known <= samples_at_once):
+            return known
+        self._directory.mkdir(parents=True, exist_ok=True)
+        part = note.with_suffix(".new")
+        part.write_text(str(samples_at_once), encoding="ascii")
+        part.replace(note)
+        return samples_at_once
+
     def finished(self, purpose: str) -> Finished | None:
         """The training of that purpose, if it was done."""
         return self._read(f"{purpose}.done", lambda content: Finished(**content))
@@ -132,11 +148,12 @@ class FileCheckpoints:
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
-        part = self._directory / f"{name}.new"
+        part = self._directory / f"{name}.{os.getpid()}.new"  # another may just be dying
         with part.open("wb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
+        crash_point("trainer.checkpoint")
         part.replace(self._directory / name)
 
     def _read(self, name: str, make: Callable[[dict[str, Any]], T]) -> T | None:

@@ -6,6 +6,7 @@ the client's own training split. The skill score puts tasks on one scale (shared
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,37 +24,65 @@ from worker.training.batches import in_order
 _BATCH = 64
 
 
+@dataclass(frozen=True)
+class _Measuring:
+    """A network that is measured at one task, and how many samples go through it at once."""
+
+    network: Network
+    task: str
+    batch_size: int
+
+    def batches(self, split: Split) -> Iterator[Batch]:
+        """All samples of a split in order, where the network computes."""
+        return (batch.to(self.network.device) for batch in in_order(split, self.batch_size))
+
+    def outputs(self, split: Split) -> Tensor:
+        """The network's outputs for all samples. (N, ...)"""
+        return torch.cat([self.network(self.task, each).cpu() for each in self.batches(split)])
+
+    def texts(self, split: Split) -> list[str]:
+        """The targets as the tokenizer writes them, cut to the task's length like the outputs."""
+        assert split.targets is not None  # noqa: S101 - for mypy: the loader gave a text split
+        return [self.network.base.tokenizer.decode(ids[1:].tolist()) for ids in split.targets]
+
+
 def evaluate(
-    network: Network, state: State, data: Mapping[str, TaskData], split: str
+    network: Network,
+    state: State,
+    data: Mapping[str, TaskData],
+    split: str,
+    samples_at_once: int | None = None,
 ) -> dict[str, TaskScore]:
     """Scores of one model on the `test` or `validation` split of each task."""
     network.load(state)
     network.eval()
+    size = min(_BATCH, samples_at_once or _BATCH)
     with torch.no_grad():
         return {
             task: _score(
-                network, task, sets.train, sets.test if split == "test" else sets.validation
+                _Measuring(network, task, size),
+                sets.train,
+                sets.test if split == "test" else sets.validation,
             )
             for task, sets in data.items()
         }
 
 
-def _score(network: Network, task: str, train: Split, split: Split) -> TaskScore:
-    spec = network.spec.tasks[task]
-    match spec.kind:
+def _score(at: _Measuring, train: Split, split: Split) -> TaskScore:
+    match at.network.spec.tasks[at.task].kind:
         case TaskKind.IMAGE_CLASSIFICATION | TaskKind.TEXT_CLASSIFICATION:
-            return _classification(network, task, train, split)
+            return _classification(at, train, split)
         case TaskKind.IMAGE_GENERATION:
-            return _image_generation(network, task, train, split)
+            return _image_generation(at, train, split)
         case TaskKind.TEXT_GENERATION:
-            return _text_generation(network, task, train, split)
+            return _text_generation(at, train, split)
 
 
-def _classification(network: Network, task: str, train: Split, split: Split) -> TaskScore:
+def _classification(at: _Measuring, train: Split, split: Split) -> TaskScore:
     """Accuracy; the reference always answers the most frequent training class."""
     assert train.labels is not None  # noqa: S101 - for mypy: the loader gave a classification split
     assert split.labels is not None  # noqa: S101 - likewise
-    outputs = _outputs(network, task, split)
+    outputs = at.outputs(split)
     accuracy = float((outputs.argmax(1) == split.labels).double().mean())
     majority = int(train.labels.bincount().argmax())
     reference = float((split.labels == majority).double().mean())
@@ -61,35 +90,35 @@ def _classification(network: Network, task: str, train: Split, split: Split) -> 
     return _made("accuracy", accuracy, reference, 1.0, len(split), {"loss": loss})
 
 
-def _image_generation(network: Network, task: str, train: Split, split: Split) -> TaskScore:
+def _image_generation(at: _Measuring, train: Split, split: Split) -> TaskScore:
     """Mean squared error of pixel values; the reference is the mean training image."""
     assert train.images is not None  # noqa: S101 - for mypy: the loader gave an image split
     assert split.images is not None  # noqa: S101 - likewise
     wanted = image_targets(split.images, IMAGE_SIZE)
-    error = float((_outputs(network, task, split) - wanted).square().double().mean())
+    error = float((at.outputs(split) - wanted).square().double().mean())
     average = image_targets(train.images, IMAGE_SIZE).mean(0)
     reference = float((average - wanted).square().double().mean())
     return _made("mse", error, reference, 0.0, len(split), {})
 
 
-def _text_generation(network: Network, task: str, train: Split, split: Split) -> TaskScore:
+def _text_generation(at: _Measuring, train: Split, split: Split) -> TaskScore:
     """With an image (question answering) exact match of the generated text; else nats per token.
 
     The references are the most frequent training answer, and the training frequencies of words.
     """
-    spec = network.spec.tasks[task]
-    pad = network.base.tokenizer.pad_id
+    network, task = at.network, at.task
+    spec, words = network.spec.tasks[task], network.base.tokenizer
     losses = [
-        task_loss(spec.kind, batch, network(task, batch), pad) for batch in _batches(network, split)
+        task_loss(spec.kind, batch, network(task, batch), words.pad_id)
+        for batch in at.batches(split)
     ]
     nll = float(torch.cat(losses).double().mean())
-    words = network.base.tokenizer
     generated = [
         words.decode(ids[1:].tolist())
-        for batch in _batches(network, split)
+        for batch in at.batches(split)
         for ids in network.generate(task, batch)
     ]
-    truth = _texts(network, split)
+    truth = at.texts(split)
     exact = _mean([float(a == b) for a, b in zip(generated, truth, strict=True)])
     metrics = {
         "exact_match": exact,
@@ -97,27 +126,11 @@ def _text_generation(network: Network, task: str, train: Split, split: Split) ->
         "nll": nll,
     }
     if Modality.IMAGE in spec.modalities:
-        usual, _ = Counter(_texts(network, train)).most_common(1)[0]
+        usual, _ = Counter(at.texts(train)).most_common(1)[0]
         reference = _mean([float(usual == text) for text in truth])
         return _made("exact_match", exact, reference, 1.0, len(split), metrics)
-    reference = unigram_nll(train, split, words.vocab_size, pad)
+    reference = unigram_nll(train, split, words.vocab_size, words.pad_id)
     return _made("nll", nll, reference, 0.0, len(split), metrics)
-
-
-def _outputs(network: Network, task: str, split: Split) -> Tensor:
-    """The network's outputs for all samples. (N, ...)"""
-    return torch.cat([network(task, batch).cpu() for batch in _batches(network, split)])
-
-
-def _batches(network: Network, split: Split) -> Iterator[Batch]:
-    """All samples of a split in order, where the network computes."""
-    return (batch.to(network.device) for batch in in_order(split, _BATCH))
-
-
-def _texts(network: Network, split: Split) -> list[str]:
-    """The targets as the tokenizer writes them, cut to the task's length like what is generated."""
-    assert split.targets is not None  # noqa: S101 - for mypy: the loader gave a text split
-    return [network.base.tokenizer.decode(ids[1:].tolist()) for ids in split.targets]
 
 
 def unigram_nll(train: Split, split: Split, n_words: int, pad: int) -> float:

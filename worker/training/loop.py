@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from worker.models.network import Batch, Network
-from worker.training.batches import MicroBatch
+from worker.training.batches import MicroBatch, pieces
 from worker.training.checkpoints import Randomness, Snapshot
 
 SampleLoss = Callable[[str, Batch], tuple[Tensor, Tensor]]
@@ -31,6 +31,7 @@ class Budget:
     learning_rate: float
     weight_decay: float
     clip_norm: float
+    samples_at_once: int | None = None  # through the network; all of a micro-batch without it
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def train(
     for step in range(done, budget.steps):
         optimizer.zero_grad()
         for _ in range(budget.accumulation):
-            value = _backward(next(batches), loss, budget.accumulation, totals, network.device)
+            value = _backward(next(batches), loss, budget, totals, network.device)
             if not math.isfinite(value):
                 raise DivergedError(
                     f"the loss became {value} at step {step + 1}: lower the learning rate"
@@ -111,17 +112,23 @@ def _restore(
 def _backward(
     micro: MicroBatch,
     loss: SampleLoss,
-    accumulation: int,
+    budget: Budget,
     totals: Mapping[str, list[float]],
     device: torch.device,
 ) -> float:
-    """Add one micro-batch's gradients; sums of plain losses and sample counts go to `totals`."""
+    """Add one micro-batch's gradients; sums of plain losses and sample counts go to `totals`.
+
+    Losses are of single samples, so that pieces of a micro-batch add up to the whole.
+    """
     size = sum(len(batch) for batch in micro.values())
-    value = torch.zeros((), device=device)
-    for task, batch in micro.items():
-        minimized, plain = loss(task, batch.to(device))
-        value = value + minimized.sum() / size
-        totals[task][0] += float(plain.detach().double().sum())
-        totals[task][1] += len(batch)
-    (value / accumulation).backward()
-    return float(value.detach())
+    whole = 0.0
+    for piece in pieces(micro, budget.samples_at_once):
+        value = torch.zeros((), device=device)
+        for task, batch in piece.items():
+            minimized, plain = loss(task, batch.to(device))
+            value = value + minimized.sum() / size
+            totals[task][0] += float(plain.detach().double().sum())
+            totals[task][1] += len(batch)
+        (value / budget.accumulation).backward()
+        whole += float(value.detach())
+    return whole

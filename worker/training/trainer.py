@@ -24,7 +24,11 @@ Trained = tuple[State, dict[str, float]]  # the new state, and the mean loss of 
 
 @dataclass(frozen=True)
 class Trainer:
-    """One client's network and data; spec.seed, client, round and purpose seed everything."""
+    """One client's network and data; spec.seed, client, round and purpose seed everything.
+
+    With `samples_at_once` no more of them go through the network together: the same sums, up to
+    rounding (and up to dropout, which draws its masks piece by piece).
+    """
 
     client: str
     spec: JobSpec
@@ -32,6 +36,7 @@ class Trainer:
     data: Mapping[str, TaskData]
     on_step: Progress = lambda _: None
     checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
+    samples_at_once: int | None = None
 
     @property
     def component_sets(self) -> dict[str, frozenset[str]]:
@@ -72,7 +77,12 @@ class Trainer:
     ) -> dict[str, float]:
         training = self.spec.training
         budget = Budget(
-            steps, training.accumulation, rate, training.weight_decay, training.clip_norm
+            steps,
+            training.accumulation,
+            rate,
+            training.weight_decay,
+            training.clip_norm,
+            self.samples_at_once,
         )
         names = (self.spec.seed, self.client, number, purpose)
         self.network.load(start)

@@ -34,7 +34,7 @@ NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
             "invalid",
             "raunds: is not a known field; did you mean rounds?",
         ),
-        (job_spec(["c1"], seed="x"), "invalid", "seed: Input should be a valid integer"),
+        (job_spec(["c1"], seed="x"), "invalid", "seed: must be a whole number"),
         (job_spec(["c1", "c9"]), "unknown_client", "clients: c9 is not registered"),
         (job_spec(["c1", "c1"]), "invalid", "clients names a client twice"),
         ([], "invalid", "the whole: Input should be a valid dictionary"),

@@ -30,7 +30,7 @@ def wish(number: int, **changes: Any) -> Json:
 
 def fork(world: World, parent: str, number: int, **changes: Any) -> str:
     made = world.operator.ok("POST", f"/v1/jobs/{parent}/fork", json=wish(number, **changes))
-    assert made["forked_from"] == {"job": parent, "round": number}
+    assert (made["forked_from"]["job"], made["forked_from"]["round"]) == (parent, number)
     world.advance(made["id"])
     return str(made["id"])
 
@@ -52,7 +52,7 @@ def test_a_fork_continues_behind_the_parents_version(pair: World, parent: str) -
     assert (claim["round"], claim["version"]) == (2, 1)
     assert claim["manifest"]["proj"] == sha(component_bytes(1, 1, 1))
     assert claim["base_digest"] == SHA
-    assert (claim["parent_job_id"], claim["state_digest"]) == (parent, None)
+    assert (claim["parent_job_id"], claim["state_digest"]) == (parent, SHA)
     pair.train("c2", 7.0)
     pair.advance(job)
     numbers = [v["number"] for v in pair.viewer.ok("GET", f"/v1/jobs/{job}/versions")["items"]]
@@ -68,15 +68,27 @@ def test_a_fork_of_a_fork_knows_who_made_its_components(pair: World, parent: str
     assert [share["client"] for share in shares] == ["c1", "c2"]
 
 
-def test_personal_states_are_noted_as_they_were(pair: World, parent: str) -> None:
-    states = (
-        "SELECT string_agg(coalesce(parent_state_digest, '-'), ' ') FROM job_clients "
-        "WHERE job_id = :id"
-    )
-    assert pair.value(states, id=fork(pair, parent, 0)) == "- -"
+def test_clients_go_on_with_the_personal_states_of_that_round(pair: World, parent: str) -> None:
+    def states(job: str) -> Json:
+        found: Json = pair.job(job)["forked_from"]["personal_states"]
+        return found
+
+    assert states(fork(pair, parent, 0)) == {}
     job = fork(pair, parent, 1)
-    assert pair.value(states, id=job) == f"{SHA} {SHA}"
-    assert pair.value(states, id=fork(pair, job, 1)) == f"{SHA} {SHA}"
+    assert states(job) == {"c1": SHA, "c2": SHA}
+    assert states(fork(pair, job, 1)) == {"c1": SHA, "c2": SHA}
+
+
+def test_clients_begin_without_personal_states_when_the_operator_says_so(
+    pair: World, parent: str
+) -> None:
+    given = {**wish(1), "personal_states": "fresh"}
+    made = pair.operator.ok("POST", f"/v1/jobs/{parent}/fork", json=given)
+    assert made["forked_from"]["personal_states"] == {}
+    pair.advance(made["id"])
+    claim = pair.clients["c1"].claim()
+    assert claim is not None
+    assert (claim["parent_job_id"], claim["state_digest"]) == (parent, None)
 
 
 def test_a_fork_behind_the_last_round_goes_to_stage_two(pair: World, parent: str) -> None:

@@ -13,7 +13,7 @@ from server.tables import UploadedComponent
 from server.updates import service
 from server.upkeep.collect import Collector, collect_directory, drop_parts
 from server.upkeep.references import referenced
-from server.upkeep.scrub import Scrub, scrub
+from server.upkeep.scrub import Scrub, _note, scrub
 from server.watchdog import findings
 from tests.support.scripted import Json, World, component_bytes, sha
 
@@ -267,6 +267,13 @@ def test_damage_is_reported_once_and_until_it_is_mended(
     assert logged == [said]
     path.write_bytes(whole)
     list(scrub(published.context))
+    assert reports(published) == []
+
+
+def test_a_file_that_has_come_again_since_it_was_looked_for_is_not_missing(
+    published: World,
+) -> None:
+    _note(published.context, sha_of(4.0), "is missing")
     assert reports(published) == []
 
 

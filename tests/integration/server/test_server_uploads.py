@@ -235,3 +235,23 @@ def test_a_client_sees_only_its_own(pair: World, claim: Json) -> None:
     assert own.status_code == 200
     assert pair.planner("PUT", f"/v1/assignments/{name}/catalogue", json={}).status_code == 422
     assert held(claim)["attempt"] == 1
+
+
+def test_what_came_under_another_catalogue_has_not_arrived(pair: World) -> None:
+    pair.launch()
+    claim = pair.planner.claim()
+    assert claim is not None
+    path = f"/v1/assignments/{claim['assignment_id']}/catalogue"
+
+    def describe(n_values: int) -> None:
+        spec = {"tensors": {"w": {"shape": [n_values]}}}
+        components = dict.fromkeys(claim["components"], spec)
+        pair.planner.ok("PUT", path, json={"base_digest": "a" * 64, "components": components})
+
+    describe(3)
+    files = dict.fromkeys(claim["components"], GOOD)
+    assert pair.planner.upload(claim, files).json()["complete"]
+    describe(4)
+    components = {name: sha(GOOD) for name in files}
+    answer = pair.planner.report(claim, "result", kind="plan", components=components)
+    assert answer.json()["code"] == "missing_upload"

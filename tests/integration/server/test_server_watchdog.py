@@ -80,5 +80,29 @@ def test_a_paused_job_is_not_stuck(unchecked_pair: World, job: str) -> None:
     world = unchecked_pair
     world.execute("UPDATE jobs SET state = 'paused', due_at = now() - interval '1 h'")
     world.execute(BREAKS["past_deadline"])
+    world.execute(BREAKS["never_hinted"])
     assert codes(world) == []
     assert world.job(job)["state"] == "paused"
+
+
+def test_a_job_that_was_paused_for_long_is_not_stuck_when_it_goes_on(
+    unchecked_pair: World, job: str
+) -> None:
+    world = unchecked_pair
+    world.operator.ok("POST", f"/v1/jobs/{job}/pause")
+    world.execute("UPDATE jobs SET paused_at = paused_at - interval '1 h'")
+    world.execute(BREAKS["never_hinted"])
+    world.operator.ok("POST", f"/v1/jobs/{job}/resume")
+    assert codes(world) == []
+
+
+def test_an_aggregation_that_was_paused_for_long_is_not_stuck_when_it_goes_on(
+    unchecked_pair: World, job: str
+) -> None:
+    world = unchecked_pair
+    world.operator.ok("POST", f"/v1/jobs/{job}/pause")
+    world.execute("UPDATE assignments SET state = 'superseded' WHERE state = 'queued'")
+    for statement in BREAKS["aggregation_left"].split("; "):
+        world.execute(statement)
+    world.operator.ok("POST", f"/v1/jobs/{job}/resume")
+    assert codes(world) == []

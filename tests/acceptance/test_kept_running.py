@@ -1,0 +1,65 @@
+"""Any process of the local stack may be killed: the job goes on, and ends with the same bits."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.stack.keeper import Keeper
+from cli.stack.processes import Processes
+from cli.stack.settings import StackSettings
+from cli.stack.stack import Stack
+from shared.job_spec import JobSpec
+from tests.support import federation, small
+from tests.support.outcome import outcome, wait_for
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+CLIENTS = ["c01", "c02"]
+PROCESSES = ("coordinator", "api", "worker-1", "worker-2", "Postgres", "Valkey")
+
+
+@pytest.fixture(scope="module")
+def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Stack]:
+    settings = StackSettings(
+        state=server_directory / "kept",
+        logs=server_directory / "kept-logs",
+        client_files=tuple(client_files[:2]),
+        durable=False,
+    )
+    with Processes() as own, Stack(own, settings) as running:
+        running.wait_for_offers()
+        with Keeper(own):
+            yield running
+
+
+def spec(name: str) -> JobSpec:
+    tasks = {task: small.SPEC["tasks"][task] for c in CLIENTS for task in federation.CLIENTS[c]}
+    rounds = {"count": len(PROCESSES), "max_attempts": 10}
+    return small.spec(name=name, clients=CLIENTS, tasks=tasks, rounds=rounds)
+
+
+def kill(stack: Stack, name: str) -> None:
+    (pid,) = (
+        child.process.pid
+        for child in stack.processes.children
+        if child.command.name.removeprefix("process ") == name
+    )
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(stack: Stack) -> Any:
+    with stack.client() as api:
+        return outcome(api, api.submit(spec("undisturbed"), "undisturbed").id)
+
+
+def test_each_process_is_killed_in_one_round_of_a_job(stack: Stack, undisturbed: Any) -> None:
+    with stack.client(patience_s=60) as api:
+        job = api.submit(spec("killed"), "killed").id
+        for number, name in enumerate(PROCESSES, start=1):
+            wait_for(lambda number=number: api.job(job).round >= number, within_s=120)  # type: ignore[misc]
+            kill(stack, name)
+        assert outcome(api, job) == undisturbed

@@ -1,0 +1,81 @@
+"""A system call that fails, or at which a process dies, changes nothing of a job's outcome."""
+
+import itertools
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from cli.stack.processes import Processes
+from cli.stack.settings import StackSettings
+from shared.api_client import ApiClient
+from shared.states import JOB_TERMINAL
+from tests.support import federation, small
+from tests.support.outcome import outcome
+from tests.support.system_calls import injected, wait_for_hit
+from tests.support.unattended import Unattended
+
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
+]
+
+CLIENTS = ["c01", "c02"]
+KILLED = ("signal=KILL:when=1", "signal=KILL:when=2")
+FAULTS = {
+    "fsync": (*KILLED, "error=EIO:when=1", "error=ENOSPC:when=1..2"),
+    "rename": (*KILLED, "error=EIO:when=1", "error=ENOSPC:when=1"),
+    "write": (*KILLED, "error=EIO:when=1", "error=ENOSPC:when=1..3"),
+    "sendto": (*KILLED, "error=ECONNRESET:when=1", "error=EPIPE:when=2..4"),
+}
+NAMES = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Unattended]:
+    settings = StackSettings(
+        state=server_directory / "calls",
+        logs=server_directory / "calls-logs",
+        client_files=tuple(client_files[:2]),
+        durable=False,
+    )
+    with Processes() as own, Unattended(own, settings) as running:
+        running.start_own_worker()
+        running.wait_for_offers()
+        yield running
+
+
+def submit(api: ApiClient) -> UUID:
+    tasks = {task: small.SPEC["tasks"][task] for c in CLIENTS for task in federation.CLIENTS[c]}
+    rounds = {"count": 3, "max_attempts": 100}
+    name = f"job-{next(NAMES)}"
+    spec = small.spec(name=name, clients=CLIENTS, tasks=tasks, rounds=rounds)
+    return api.submit(spec, name).id
+
+
+@pytest.fixture(scope="module")
+def undisturbed(stack: Unattended) -> Any:
+    with stack.client() as api:
+        return outcome(api, submit(api))
+
+
+@pytest.mark.parametrize("call", sorted(FAULTS))
+@pytest.mark.parametrize("process", ["api", "coordinator", "worker"])
+def test_a_system_call_fails(
+    stack: Unattended, undisturbed: Any, process: str, call: str, tmp_path: Path
+) -> None:
+    jobs: list[UUID] = []
+    with stack.client() as api:
+        for number, fault in enumerate(FAULTS[call]):
+            if not jobs or api.job(jobs[-1]).state in JOB_TERMINAL:
+                jobs.append(submit(api))
+            pid = stack.child(process).process.pid
+            with injected(pid, call, fault, tmp_path / f"strace-{number}") as trace:
+                assert wait_for_hit(trace, 60), f"{process} makes no such call in its work"
+            stack.start_again(process)
+        for job in jobs:
+            assert outcome(api, job) == undisturbed

@@ -1,0 +1,20 @@
+"""The short form of `make leaks`: no process holds more after each round."""
+
+import pytest
+
+from tests.chaos import leaks
+from tests.support.figures import show
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+ROUNDS = 20
+A_VERSION_KB = 100
+
+
+def test_no_process_grows_with_the_rounds() -> None:
+    found = leaks.measure(ROUNDS)
+    show("leaks", f"make leaks ROUNDS={ROUNDS}", list(leaks.rows(found, ROUNDS)), record=False)
+    assert {each.process for each in found} >= {"api", "coordinator", "worker-1", "postgres"}
+    growing = [each for each in found if each.quantity != "RSS, kB" and not each.flat]
+    assert growing == []
+    # So few rounds show a leak of a version a round, not yet one of some kB.
+    assert [e for e in found if e.quantity == "RSS, kB" and e.slope.low > A_VERSION_KB] == []

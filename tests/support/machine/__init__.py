@@ -1,0 +1,1 @@
+"""A Hypothesis state machine over the real server: what it stands on, and its rules."""

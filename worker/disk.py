@@ -1,0 +1,86 @@
+"""The worker's directory: who may use it, and what of it is cleared away."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared.artifacts import ArtifactStore
+from worker.journal import Journal
+
+_LOCKED_FOR_S = 10.0  # a worker that is just stopping
+_TRY_S = 0.1
+_HASH_LENGTH = 64
+_TEMPORARY = "tmp"
+_LONGEST_DIRECTORY = 70  # bytes; a socket's path has at most 107, multiprocessing appends 32
+
+
+@contextmanager
+def owned(work_dir: Path) -> Iterator[None]:
+    """Have the directory for this process alone. Raises ValueError when another one has it."""
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with (work_dir / "lock").open("w", encoding="ascii") as lock:
+        end = time.monotonic() + _LOCKED_FOR_S
+        while not _locked(lock.fileno()):
+            if time.monotonic() > end:
+                raise ValueError(
+                    f"another worker uses {work_dir}: stop it, or give this one another "
+                    "TAPESTRY_WORK_DIR"
+                )
+            time.sleep(_TRY_S)
+        yield
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def clear_parts(work_dir: Path) -> None:
+    """Remove files that a killed worker was writing. The directory must be owned."""
+    shutil.rmtree(work_dir / _TEMPORARY, ignore_errors=True)
+    for pattern in ("cache/parts/*", "personal/*/*/parts/*", "journals/*.part"):
+        for part in work_dir.glob(pattern):
+            part.unlink(missing_ok=True)
+
+
+def keep_temporary_files(work_dir: Path) -> None:
+    """Have this process's temporary files below the directory, so that `clear_parts` finds them.
+
+    The socket of the process that forks is among them: where its path would be too long for one,
+    all stays as it is.
+    """
+    directory = (work_dir / _TEMPORARY).resolve()
+    if len(os.fsencode(directory)) <= _LONGEST_DIRECTORY:
+        directory.mkdir(exist_ok=True)
+        tempfile.tempdir = str(directory)
+
+
+def trim(cache: ArtifactStore, most_bytes: int, needed: Collection[str]) -> None:
+    """Delete the artifacts unused for longest until the rest takes at most `most_bytes`.
+
+    Never what is needed.
+    """
+    files = {
+        path: path.stat() for path in cache.root.glob("??/*") if len(path.name) == _HASH_LENGTH
+    }
+    total = sum(stat.st_size for stat in files.values())
+    for path in sorted(files, key=lambda path: files[path].st_mtime_ns):
+        if total <= most_bytes:
+            return
+        if path.name not in needed:
+            cache.remove(path.name)
+            total -= files[path].st_size
+
+
+def needed(work_dir: Path) -> set[str]:
+    """The artifacts that journals still have to deliver."""
+    entries = (Journal(path).read() for path in (work_dir / "journals").glob("*.json"))
+    return {sha for e in entries if e is not None and e.result for sha in e.uploads.values()}

@@ -1,0 +1,104 @@
+"""Where the personal side of a client lies: its states in one job, on its own disk.
+
+A personal state is a small manifest over component artifacts, like a version. The new one is
+written beside the old one and becomes current only when the server has acknowledged the
+assignment's report; until then a repeated assignment starts from the same state as the first.
+Older ones are kept within a budget of bytes, for forks that begin with one of them.
+"""
+
+import os
+from collections.abc import Container, Iterable, Mapping
+from pathlib import Path
+
+from shared.artifacts import ArtifactError, ArtifactStore
+from shared.job_spec import Sha256
+from shared.messages import Message, Variant
+
+KEPT_BYTES = 4 << 30
+_MOST_KEPT = 100  # of one job: promoting looks through all of them
+
+
+class StateError(Exception):
+    """The personal state here is not the one that the server knows."""
+
+
+class PersonalManifest(Message):
+    """A personal state: component artifacts of each variant, and h_Z of each task."""
+
+    models: dict[Variant, dict[str, Sha256]]
+    losses: dict[str, float]
+
+
+class PersonalFiles:
+    """The personal states of one client in one job, as files below one directory.
+
+    The file `current` names those that the server has accepted, the newest first.
+    """
+
+    def __init__(self, root: Path, kept_bytes: int = KEPT_BYTES) -> None:
+        self.store = ArtifactStore(root)
+        self._pointer = root / "current"
+        self._kept_bytes = kept_bytes
+
+    def manifest(self, sha256: str) -> PersonalManifest:
+        """What a saved state consists of. Raises ArtifactError."""
+        return PersonalManifest.model_validate_json(self.store.open_path(sha256).read_bytes())
+
+    def holds(self, sha256: str, wanted: Container[str] | None = None) -> bool:
+        """Whether a saved state is here with all its components, or with those that are wanted."""
+        return self.store.has(sha256) and not self.store.missing(self._parts(sha256, wanted))
+
+    def files(self, sha256: str, wanted: Container[str]) -> dict[str, Path]:
+        """The files of a state with the wanted ones of its components; its manifest is the last."""
+        return {each: self.store.open_path(each) for each in (*self._parts(sha256, wanted), sha256)}
+
+    def adopt(self, files: Mapping[str, Path]) -> None:
+        """Copy another job's state, given by its files. Raises StateError when one is damaged."""
+        for sha256, path in files.items():
+            try:
+                self.store.write([path.read_bytes()], sha256)
+            except ArtifactError as error:
+                raise StateError(f"{path} is damaged: restore it from a backup") from error
+
+    def promote(self, sha256: str) -> None:
+        """Make a saved state the current one, and drop what is not kept any more."""
+        accepted = self._pointer.read_text().split() if self._pointer.is_file() else []
+        if accepted[:1] == [sha256]:
+            return
+        kept = self._within_budget([sha256, *(each for each in accepted if each != sha256)])
+        part = self._pointer.with_suffix(".part")
+        part.write_text("\n".join(kept))
+        part.replace(self._pointer)
+        self._collect(kept)
+
+    def _within_budget(self, accepted: list[str]) -> list[str]:
+        """The newest states; the first of them however large it is."""
+        kept, files, n_bytes = accepted[:1], self._present(accepted[0]), 0
+        for sha256 in filter(self.store.has, accepted[1:_MOST_KEPT]):
+            new = self._present(sha256) - files
+            n_bytes += sum(self.store.path(each).stat().st_size for each in new)
+            if n_bytes > self._kept_bytes:
+                break
+            kept.append(sha256)
+            files |= new
+        return kept
+
+    def _present(self, sha256: str) -> set[str]:
+        """The state's files that are here: an adopted one may name more."""
+        return {sha256, *filter(self.store.has, self._parts(sha256))}
+
+    def _parts(self, sha256: str, wanted: Container[str] | None = None) -> list[str]:
+        """The artifacts of the state's components."""
+        return [
+            artifact
+            for parts in self.manifest(sha256).models.values()
+            for name, artifact in parts.items()
+            if wanted is None or name in wanted
+        ]
+
+    def _collect(self, states: Iterable[str]) -> None:
+        kept = set[str]().union(*map(self._present, states))
+        for directory, _, names in os.walk(self.store.root):
+            for name in names:
+                if len(name) == 64 and name not in kept:
+                    (Path(directory) / name).unlink(missing_ok=True)

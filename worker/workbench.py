@@ -1,0 +1,74 @@
+"""What one client (or the planner) has in the training process: its disk, device, decoded data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import torch
+
+from shared.job_spec import JobSpec
+from shared.messages import Claim, ComponentSpec
+from worker.algorithm.stages import Personal
+from worker.data.loader import TaskData, load_task
+from worker.models.base import Base
+from worker.personal_files import PersonalFiles, StateError
+from worker.state import PersonalStore
+from worker.training.checkpoints import FileCheckpoints
+from worker.workplace import Workplace
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """One principal's disk and data in this process."""
+
+    place: Workplace
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    checkpoint_s: float = 60.0
+    _decoded: dict[tuple[str, str, str, int], TaskData] = field(default_factory=dict)
+
+    def personal_store(self, job: UUID) -> PersonalStore:
+        """The personal states of this client in one job."""
+        place = self.place
+        return PersonalStore(place.personal / str(job), place.states_kept_bytes)
+
+    def personal(self, claim: Claim, specs: Mapping[str, ComponentSpec]) -> Personal:
+        """The personal state that the claim goes on with: of the job, or of the one it forks.
+
+        Raises StateError when it is not here.
+        """
+        store = self.personal_store(claim.job_id)
+        wanted = claim.state_digest
+        if wanted and claim.parent_job_id and not store.holds(wanted, specs):
+            store.adopt(self._lender(wanted, specs).files(wanted, specs))
+        return store.load(wanted, specs)
+
+    def _lender(self, sha256: str, specs: Mapping[str, ComponentSpec]) -> PersonalFiles:
+        """A job of this client that holds the state: the parent, or one that it was forked from."""
+        jobs = (PersonalFiles(root) for root in sorted(self.place.personal.glob("*")))
+        found = next((files for files in jobs if files.holds(sha256, specs)), None)
+        if found is None:
+            raise StateError(
+                f"the fork goes on with personal state {sha256[:12]}, which is not below "
+                f"{self.place.personal} any more: restore it from a backup, fork a later round, or "
+                "fork with personal_states: fresh"
+            )
+        return found
+
+    def checkpoints(self, assignment: UUID) -> FileCheckpoints:
+        """What is kept of the trainings of the assignment in hand; of others nothing is."""
+        self.place.drop_checkpoints(but=assignment)
+        return FileCheckpoints(self.place.checkpoint_directory(assignment), self.checkpoint_s)
+
+    def data(self, spec: JobSpec, base: Base) -> Mapping[str, TaskData]:
+        """The client's data for its tasks of the job, decoded once. Raises DataError."""
+        tasks = () if self.place.file is None else self.place.file.tasks
+        return {task: self._task(task, spec, base) for task in spec.tasks if task in tasks}
+
+    def _task(self, task: str, spec: JobSpec, base: Base) -> TaskData:
+        length = spec.model.max_text_tokens
+        key = (task, spec.tasks[task].model_dump_json(), base.digest, length)
+        if key not in self._decoded and self.place.file is not None:
+            self._decoded[key] = load_task(
+                self.place.file, task, spec.tasks[task], base.tokenizer, base.image_size, length
+            )
+        return self._decoded[key]
