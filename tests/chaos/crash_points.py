@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.crash_points import API_POINTS, COORDINATOR_POINTS, WORKER_POINTS
+from shared.crash_points import API_POINTS, COORDINATOR_POINTS, TRAINER_POINTS, WORKER_POINTS
 from tests.support import federation
 from tests.support.disturbed import Disturbed, disturbed
 from tests.support.figures import Row, show
@@ -25,6 +25,7 @@ def kill_all(stack: Disturbed) -> list[Row]:
     rows: list[Row] = []
     ways: dict[str, tuple[tuple[str, ...], Callable[[str], None]]] = {
         "worker": (WORKER_POINTS, stack.worker),
+        "trainer": (TRAINER_POINTS, stack.trainer),
         "coordinator": (COORDINATOR_POINTS, lambda k: stack.server("coordinator", [k], WITHIN_S)),
         "API": (API_POINTS, lambda k: stack.server("api", [k], WITHIN_S)),
     }

@@ -14,7 +14,7 @@ from shared.job_spec import JobSpec
 from tests.support import federation, invariants, small
 from tests.support.busy import Busy
 from tests.support.mortal import KILLED, Mortal
-from tests.support.outcomes import outcome
+from tests.support.outcome import outcome
 from tests.support.unattended import Unattended
 
 CLIENTS = ("c01", "c02")
@@ -74,6 +74,17 @@ class Disturbed:
         assert dying.exitcode == KILLED, kill
         self._worker = self._stack.start_worker()
         self._compare(job)
+
+    def trainer(self, kill: str) -> None:
+        """Kill the first training process of a worker at a point; the worker lives on."""
+        self.close()
+        log = self._stack.settings.logs / "clients.log"
+        before = log.stat().st_size
+        self._worker = self._stack.start_worker(crash=f"{kill}@1")
+        self._compare(self._submit())
+        with log.open("rb") as file:
+            file.seek(before)
+            assert file.read().count(b"the training process was killed by SIGKILL") == 1, kill
 
     def check(self) -> None:
         """Assert the invariants over all that has happened."""

@@ -17,11 +17,12 @@ from typing import Self
 from shared.crash_points import VARIABLE
 from tests.support import unattended
 from tests.support.unattended import Unattended
+from worker.trainer_process import MODULES as TRAINING
 
 KILLED = -9
-MODULES = {"api": "server.main", "coordinator": "server.background"}
+SERVERS = {"api": "server.main", "coordinator": "server.background"}
 
-unattended._FORKS.set_forkserver_preload(["worker.__main__", *MODULES.values()])
+unattended._FORKS.set_forkserver_preload([*TRAINING, *SERVERS.values()])
 
 
 class Mortal:
@@ -39,7 +40,7 @@ class Mortal:
         self._ending = False
 
     def __enter__(self) -> Self:
-        (child,) = (c for c in self._stack._children if c.command.name == f"process {self._name}")
+        child = self._stack.child(self._name)
         self._stack._children.remove(child)
         self._stack.processes.stop(child)
         self._env, self._log = dict(child.command.env), child.log
@@ -54,7 +55,7 @@ class Mortal:
         self._process.terminate()
         self._thread.join(30)
         assert not self._process.is_alive()
-        self._stack._spawn(self._name, [MODULES[self._name]], self._env)
+        self._stack._spawn(self._name, [SERVERS[self._name]], self._env)
 
     @property
     def armed(self) -> str:
@@ -72,7 +73,7 @@ class Mortal:
 
     def _begin(self) -> ForkServerProcess:
         env = {**self._env, VARIABLE: self.armed}
-        arguments = (MODULES[self._name], env, self._log)
+        arguments = (SERVERS[self._name], env, self._log)
         process = unattended._FORKS.Process(target=_serve, args=arguments, daemon=True)
         process.start()
         return process
