@@ -10,6 +10,7 @@ from shared.states import JOB_TERMINAL, JobState
 
 
 def wait_for(condition: Callable[[], bool], within_s: float = 60) -> None:
+    """Wait until the condition holds."""
     end = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < end
@@ -18,7 +19,7 @@ def wait_for(condition: Callable[[], bool], within_s: float = 60) -> None:
 
 def outcome(api: ApiClient, job: UUID) -> Any:
     """What must not depend on any kill: all versions, all decisions, all scores."""
-    wait_for(lambda: api.job(job).state in JOB_TERMINAL)
+    wait_for(lambda: api.job(job).state in JOB_TERMINAL, 240)  # where the machine is busy
     assert api.job(job).state is JobState.SUCCEEDED, api.job(job).failure
     report = api.report(job)
     versions = [api.version(job, v.number).manifest for v in api.versions(job).items]
