@@ -62,7 +62,10 @@ def test_a_client_that_lost_the_state_says_so_and_the_operator_may_begin_afresh(
 ) -> None:
     clients = ["c03"]
     tasks = {task: small.SPEC["tasks"][task] for task in federation.CLIENTS["c03"]}
-    spec = small.spec(name="lost", clients=clients, tasks=tasks, rounds={"count": 1})
+    training = {**small.SPEC["training"], "local_steps": 3}  # no other job has its states
+    spec = small.spec(
+        name="lost", clients=clients, tasks=tasks, training=training, rounds={"count": 1}
+    )
     with stack.client() as api:
         parent = api.submit(spec, "lost-parent").id
         succeeded(api, parent)

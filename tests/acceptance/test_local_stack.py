@@ -78,6 +78,10 @@ def children(launcher: int) -> dict[int, str]:
     return {int(pid): command for parent, pid, command in rows if int(parent) == launcher}
 
 
+def living(launcher: "subprocess.Popen[str]") -> list[int]:
+    return [pid for pid in children(launcher.pid) if alive(pid)]
+
+
 def gone(processes: dict[int, str]) -> bool:
     return not any(map(alive, processes))
 
@@ -127,8 +131,7 @@ def test_a_process_that_dies_is_started_again(place: Path) -> None:
         assert len(killed) == 6  # Postgres, Valkey, API, coordinator, planner, worker
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: len(children(launcher.pid)) == len(started))
-        assert not killed.intersection(children(launcher.pid))
+        wait_for(lambda: gone(dict.fromkeys(killed, "")) and len(living(launcher)) == len(started))
         launcher.send_signal(signal.SIGINT)
         assert launcher.wait(60) == 130
         assert launcher.stdout is not None

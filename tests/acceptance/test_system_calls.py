@@ -12,7 +12,6 @@ import pytest
 from cli.stack.processes import Processes
 from cli.stack.settings import StackSettings
 from shared.api_client import ApiClient
-from shared.states import JOB_TERMINAL
 from tests.support import federation, small
 from tests.support.outcome import outcome
 from tests.support.system_calls import injected, wait_for_hit
@@ -69,10 +68,9 @@ def test_a_system_call_fails(
     stack: Unattended, undisturbed: Any, process: str, call: str, tmp_path: Path
 ) -> None:
     jobs: list[UUID] = []
-    with stack.client() as api:
+    with stack.client(patience_s=60) as api:
         for number, fault in enumerate(FAULTS[call]):
-            if not jobs or api.job(jobs[-1]).state in JOB_TERMINAL:
-                jobs.append(submit(api))
+            jobs.append(submit(api))
             pid = stack.child(process).process.pid
             with injected(pid, call, fault, tmp_path / f"strace-{number}") as trace:
                 assert wait_for_hit(trace, 60), f"{process} makes no such call in its work"

@@ -82,6 +82,7 @@ class Reference:
             job.catalogue = job.parent.catalogue
             known = self.states_at(job.parent, job.begins)
             job.inherited = {client: known[client] for client in offers if client in known}
+            job.personal = dict(job.inherited)
         self.jobs[job.id] = job
 
     def states_at(self, job: Job, number: int) -> dict[str, str]:
