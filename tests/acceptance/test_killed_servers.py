@@ -1,4 +1,7 @@
-"""A coordinator or an API that is killed at any point, twice, changes nothing of any outcome."""
+"""A coordinator or an API that is killed at any point changes nothing of any outcome.
+
+Each point at its first hit; `make crash-points` has the second, and each point alone.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,8 +25,8 @@ def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Disturbe
 @pytest.mark.parametrize(
     ("name", "points"), [("coordinator", COORDINATOR_POINTS), ("api", API_POINTS)]
 )
-def test_a_server_killed_twice_at_every_point_in_turn_changes_no_outcome(
+def test_a_server_killed_at_every_point_in_turn_changes_no_outcome(
     stack: Disturbed, name: str, points: Sequence[str]
 ) -> None:
-    stack.server(name, [f"{point}:{hit}" for hit in (1, 2) for point in points], WITHIN_S)
+    stack.server(name, [f"{point}:1" for point in points], WITHIN_S)
     stack.check()

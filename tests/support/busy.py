@@ -21,7 +21,7 @@ from shared.messages import (
     UploadCreate,
     UploadWish,
 )
-from shared.states import AssignmentState
+from shared.states import JOB_TERMINAL, AssignmentState
 from shared.transport import ApiError
 from shared.views import ClientCreate, JobFork
 from tests.support.unattended import Unattended
@@ -55,6 +55,8 @@ class Busy:
         self._store = stack.settings.state / "artifacts"
         self._rubbish = scratch / "rubbish"
         self._turns = count()
+        self._jobs = count()
+        self._job: UUID | None = None
 
     def close(self) -> None:
         """Close the connections."""
@@ -67,11 +69,12 @@ class Busy:
         self._leave_rubbish(number)
         for _ in range(TIMES):
             self.client.offer(NAME, ClientOffer.model_validate(_OFFER))
-        job = self.operator.submit(_own(self._spec(f"{NAME}-{number}")), f"{NAME}-{number}").id
+        self._launch()
         if silent:
             self._claim()
-            self._wait_until(job, AssignmentState.SUSPECT)
+            self._wait_until(self._launched, AssignmentState.SUSPECT)
         self._work()
+        job = self._launched
         for _ in range(TIMES):
             self.operator.pause(job)
             self.operator.resume(job)
@@ -103,11 +106,25 @@ class Busy:
         with _refused():
             self.client.failure(claim.assignment_id, failure)
 
+    def _launch(self) -> None:
+        name = f"{NAME}-{next(self._jobs)}"
+        self._job = self.operator.submit(_own(self._spec(name)), name).id
+
+    @property
+    def _launched(self) -> UUID:
+        assert self._job is not None
+        return self._job
+
     def _claim(self) -> Claim:
-        """The next claim; one whose answer was lost comes again when its lease has run out."""
+        """The next claim; one whose answer was lost comes again when its lease has run out.
+
+        Bytes whose refusal was not heard are sent, and refused, once more: that ends the job.
+        """
         end = time.monotonic() + _PATIENCE_S
         while (claim := self.client.claim()) is None:
             assert time.monotonic() < end, self._why()
+            if self.operator.job(self._launched).state in JOB_TERMINAL:
+                self._launch()
             time.sleep(0.05)
         return claim
 
