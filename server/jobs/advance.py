@@ -9,6 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from server.context import Context
@@ -53,7 +54,10 @@ def advance(context: Context, job_id: UUID) -> None:
 
 
 def _aggregate(context: Context, order: publishing.Order) -> bool:
-    """Aggregate and publish; a failure is noted and tried again after a pause."""
+    """Aggregate and publish; a failure is noted and tried again after a pause.
+
+    Raises SQLAlchemyError when Postgres is away: that is no failure of the round's.
+    """
     try:
         made = publishing.aggregate_round(context, order)
         with killable(context.sessions, "coordinator.publish") as session:
@@ -61,6 +65,10 @@ def _aggregate(context: Context, order: publishing.Order) -> bool:
             require_kept(context.store, made.values())
     except publishing.LeaseLostError:
         return WAIT
+    except (OperationalError, InterfaceError):
+        with context.sessions.begin() as session:
+            publishing.leave(session, order)
+        raise
     except Exception as error:  # noqa: BLE001  # whatever it is, the round is tried again
         _log.exception("round %s cannot be aggregated", order.round_id)
         with context.sessions.begin() as session:

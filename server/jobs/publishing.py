@@ -100,6 +100,15 @@ def give_back(session: Session, order: Order, error: Exception) -> None:
     record(session, "round.aggregation_failed", job.id, {"round": row.number, "reason": reason})
 
 
+def leave(session: Session, order: Order) -> None:
+    """End an attempt that Postgres did not let pass; it does not count."""
+    job = lock_job(session, order.job_id)
+    row = _locked(session, order)
+    if job is not None and holds(row, order.lease_id):
+        _put_back(row)
+        job.due_at = func.now() + PAUSE
+
+
 def publish(session: Session, order: Order, made: Made) -> None:
     """Make the version and open what follows, if the round is still this aggregator's.
 

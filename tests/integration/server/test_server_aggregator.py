@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from server.aggregation import Contribution, aggregate, process
 from server.aggregation.process import AggregationError, Aggregator
@@ -159,3 +160,21 @@ def test_a_round_whose_aggregator_is_killed_is_aggregated_again(
     pair.execute("UPDATE rounds SET lease_until = now() WHERE state = 'aggregating'")
     advance(context, UUID(job))
     assert pair.job(job)["round"] == 2
+
+
+def test_what_postgres_does_not_let_pass_does_not_count_against_the_round(pair: World) -> None:
+    def away(*_: object) -> str:
+        raise OperationalError("COMMIT", None, ConnectionError("the connection was cut"))
+
+    job = pair.launch(rounds={"count": 1})
+    pair.plan(job)
+    pair.train("c1", 1.0)
+    pair.train("c2", 5.0)
+    for _ in range(pair.context.settings.aggregation_attempts + 1):
+        with pytest.raises(OperationalError):
+            advance(replace(pair.context, aggregate=away), UUID(job))
+    assert pair.job(job)["waiting"]["cause"] == "aggregation_due"
+    kinds = [e["kind"] for e in pair.viewer.ok("GET", f"/v1/jobs/{job}/events")["items"]]
+    assert "round.aggregation_failed" not in kinds
+    pair.advance(job)
+    assert pair.job(job)["state"] == "personalizing"
