@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo up test check compose-check format crash-points simulation state-machine bench bench-demo chaos leaks bench-rounds clean
+.PHONY: help environment demo up test check compose-check format crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ ROUNDS ?= 50
 
 chaos: environment ## disturb a whole stack by SEED for MINUTES or FAULTS; RECORD=1 keeps the table
 	@$(RUN) -m tests.chaos --seed $(SEED) --minutes $(MINUTES) --faults $(FAULTS) $(if $(RECORD),--record)
+
+system-calls: environment ## fsync, rename, write and sendto fail, or kill, in each process of the service
+	@$(RUN) -m pytest tests/chaos/system_calls.py
 
 leaks: environment ## watch memory, files, threads and connections over ROUNDS; RECORD=1 keeps the table
 	@$(RUN) -m tests.chaos.leaks --rounds $(ROUNDS) $(if $(RECORD),--record)

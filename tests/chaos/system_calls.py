@@ -1,4 +1,7 @@
-"""A system call that fails, or at which a process dies, changes nothing of a job's outcome."""
+"""`make system-calls`: a system call that fails, or at which a process dies, changes no outcome.
+
+A long form: strace stops the processes at every call that they make.
+"""
 
 import itertools
 import shutil
@@ -18,8 +21,8 @@ from tests.support.system_calls import injected, wait_for_hit
 from tests.support.unattended import Unattended
 
 pytestmark = [
-    pytest.mark.acceptance,
-    pytest.mark.timeout(300),
+    pytest.mark.chaos,
+    pytest.mark.timeout(900),
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
 ]
 
@@ -32,6 +35,11 @@ FAULTS = {
     "sendto": (*KILLED, "error=ECONNRESET:when=1", "error=EPIPE:when=2..4"),
 }
 NAMES = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def client_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return federation.write(tmp_path_factory.mktemp("a federation"))
 
 
 @pytest.fixture(scope="module")
