@@ -16,6 +16,7 @@ from server.context import Context
 from server.database import killable, lock_job
 from server.jobs import publishing
 from server.jobs.phases import after, begin, fail_job
+from server.jobs.renewing import LeaseLostError
 from server.lifecycle import transition
 from server.rounds.aggregating import Next, next_attempt
 from server.rounds.collecting import Verdict
@@ -63,7 +64,7 @@ def _aggregate(context: Context, order: publishing.Order) -> bool:
         with killable(context.sessions, "coordinator.publish") as session:
             publishing.publish(session, order, made)
             require_kept(context.store, made.values())
-    except publishing.LeaseLostError:
+    except LeaseLostError:
         return WAIT
     except (OperationalError, InterfaceError):
         with context.sessions.begin() as session:

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from server.aggregation import Contribution as Share
 from server.context import Context
-from server.database import killable, lock_job
+from server.database import lock_job
 from server.jobs.phases import after
+from server.jobs.renewing import renewed
 from server.lifecycle import record, transition
 from server.rounds.aggregating import Publishing, holds, publishing
 from server.rounds.repository import accepted
@@ -29,10 +30,6 @@ from shared.states import RoundState
 from shared.tensor_file import component_layout
 
 PAUSE = timedelta(seconds=5)  # after an attempt that failed
-
-
-class LeaseLostError(Exception):
-    """Another aggregator has taken the round over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +67,14 @@ def aggregate_round(context: Context, order: Order) -> Made:
     Raises LeaseLostError, and what `context.aggregate` raises.
     """
     made: Made = {}
-    for component, shares in order.shares.items():
-        renew(context, order)
-        spec = order.catalogue.components[component]
-        made[component] = context.aggregate(shares, spec, context.store)
-        crash_point("coordinator.averaged")
+    with renewed(context, order.round_id, order.lease_id, order.lease) as check:
+        for component, shares in order.shares.items():
+            check()
+            spec = order.catalogue.components[component]
+            made[component] = context.aggregate(shares, spec, context.store)
+            crash_point("coordinator.averaged")
     crash_point("coordinator.aggregated")
     return made
-
-
-def renew(context: Context, order: Order) -> None:
-    """Keep the round's lease for the next component. Raises LeaseLostError."""
-    with killable(context.sessions, "coordinator.renew") as session:
-        row = _locked(session, order)
-        if not holds(row, order.lease_id):
-            raise LeaseLostError
-        row.lease_until = func.now() + order.lease
 
 
 def give_back(session: Session, order: Order, error: Exception) -> None:
