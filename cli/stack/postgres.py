@@ -45,7 +45,8 @@ def start(
     """Start a server whose data lie below `directory`, made at the first start.
 
     `durable=False` switches fsync off: for tests and demonstrations, which begin anew after a
-    crash. Raises StackError.
+    crash of the machine. What is committed survives a kill all the same, for the kernel has it.
+    Raises StackError.
     """
     private.directory(directory)
     log = (logs or directory) / "postgres.log"
@@ -105,7 +106,6 @@ def _command(data: Path, port: int, *, durable: bool) -> Command:
         "port": str(port),
         "unix_socket_directories": "",
         "fsync": "on" if durable else "off",
-        "synchronous_commit": "on" if durable else "off",
         "full_page_writes": "on" if durable else "off",
         "max_connections": "100",
         "shared_buffers": "32MB",

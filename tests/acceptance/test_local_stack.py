@@ -17,6 +17,10 @@ from cli.stack.reaper import alive
 
 pytestmark = pytest.mark.acceptance
 ROOT = Path(__file__).parents[2]
+PROGRAMS = (
+    "bin/postgres", "valkey-server", "server.main", "server.background", "worker planner",
+    "worker clients",
+)  # fmt: skip
 CLIENT = """
 client: c01
 tasks:
@@ -78,8 +82,13 @@ def children(launcher: int) -> dict[int, str]:
     return {int(pid): command for parent, pid, command in rows if int(parent) == launcher}
 
 
-def living(launcher: "subprocess.Popen[str]") -> list[int]:
-    return [pid for pid in children(launcher.pid) if alive(pid)]
+def serving(processes: dict[int, str]) -> dict[int, str]:
+    """Those that live and run one of the stack's programs."""
+    return {
+        pid: command
+        for pid, command in processes.items()
+        if alive(pid) and any(program in command for program in PROGRAMS)
+    }
 
 
 def gone(processes: dict[int, str]) -> bool:
@@ -125,13 +134,11 @@ def test_it_serves_and_ends_without_a_trace_and_starts_again(place: Path) -> Non
 
 def test_a_process_that_dies_is_started_again(place: Path) -> None:
     with running(place, "--clients", "clients") as launcher:
-        started = began(launcher)
-        reapers = [pid for pid, command in started.items() if "reaper.py" in command]
-        killed = set(started).difference(reapers)
-        assert len(killed) == 6  # Postgres, Valkey, API, coordinator, planner, worker
+        killed = serving(began(launcher))
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: gone(dict.fromkeys(killed, "")) and len(living(launcher)) == len(started))
+        wait_for(lambda: gone(killed) and len(serving(children(launcher.pid))) == len(PROGRAMS))
+        started = children(launcher.pid)
         launcher.send_signal(signal.SIGINT)
         assert launcher.wait(60) == 130
         assert launcher.stdout is not None
