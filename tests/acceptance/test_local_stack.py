@@ -72,7 +72,7 @@ def began(launcher: "subprocess.Popen[str]") -> dict[int, str]:
 def children(launcher: int) -> dict[int, str]:
     """The command of each process that the launcher started."""
     listing = subprocess.run(
-        ["ps", "-eo", "ppid=,pid=,args="], capture_output=True, text=True, check=True
+        ["ps", "-wweo", "ppid=,pid=,args="], capture_output=True, text=True, check=True
     ).stdout
     rows = (line.split(maxsplit=2) for line in listing.splitlines())
     return {int(pid): command for parent, pid, command in rows if int(parent) == launcher}
@@ -119,20 +119,23 @@ def test_it_serves_and_ends_without_a_trace_and_starts_again(place: Path) -> Non
     wait_for(lambda: gone(started), within_s=30)
 
 
-def test_a_process_that_dies_is_started_again(place: Path) -> None:
-    def api() -> list[int]:
+def test_processes_that_die_are_started_again(place: Path) -> None:
+    def serving() -> set[int]:
         found = children(launcher.pid).items()
-        return [pid for pid, command in found if "server.main" in command and alive(pid)]
+        return {pid for pid, command in found if alive(pid) and "reaper.py" not in command}
 
-    with running(place) as launcher:
+    with running(place, "--clients", "clients") as launcher:
         began(launcher)
-        (killed,) = api()
-        os.kill(killed, signal.SIGKILL)
-        wait_for(lambda: len(api()) == 1 and api() != [killed], within_s=60)
+        killed = serving()
+        assert len(killed) == 6  # Postgres, Valkey, API, coordinator, planner, worker
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: len(serving() - killed) == 6)
         started = children(launcher.pid)
         launcher.send_signal(signal.SIGINT)
         assert launcher.wait(60) == 130
         assert launcher.stdout is not None
         said = launcher.stdout.read()
-    assert re.search(r"process api ended with status -9; see .*: it is started again\n", said)
+    for name in ("Postgres", "Valkey", "process api", "process coordinator", "process worker-1"):
+        assert re.search(rf"{name} ended with status -9; see .*: it is started again\n", said)
     assert gone(started)
