@@ -16,6 +16,7 @@ from tests.support.machine.operators import Json, Operators, specs
 from tests.support.machine.reference import need
 
 _MOST_TURNS = 150  # of an undisturbed service, until every job has ended
+_MOST_SERVED = 1000  # things that one worker does before time passes
 _SETTLING = timedelta(seconds=31)  # a killed coordinator's job is due again by then
 
 
@@ -96,9 +97,15 @@ class Machine(Coordinators, Operators):
             self.does(0, name, LOOPS[name], None)
             self.observe()
         for who in (PLANNER, *CLIENTS):
-            while self.serves(who, 1):
-                self.observe()
+            self._serves_all(who)
         self.arena.clock.pass_(timedelta(seconds=61))
+
+    def _serves_all(self, who: str) -> None:
+        for _ in range(_MOST_SERVED):
+            if not self.serves(who, 1):
+                return
+            self.observe()
+        need(False, f"{who} is never done")
 
 
 def machine_on(arena: Arena, figures: Figures) -> type[Machine]:

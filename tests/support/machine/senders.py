@@ -75,7 +75,6 @@ class Senders(Workers):
             catalogue["components"].popitem()
         path = f"/v1/assignments/{hand.id}/catalogue"
         self.ask(fault, lambda: self._described(hand, whole), PLANNER, f"PUT {path}", catalogue)
-        hand.described = True
 
     def _described(self, hand: Hand, whole: bool) -> Expectation:
         work = self.reference.work[hand.id]
@@ -86,6 +85,7 @@ class Senders(Workers):
         return Expectation(204, then=lambda _: self._keep_catalogue(work, hand))
 
     def _keep_catalogue(self, work: Work, hand: Hand) -> None:
+        hand.described = True
         work.job.catalogue = hand.catalogue
 
     @rule(pick=PICK, whole=st.sampled_from([True, True, False]), fault=FAULTS)
