@@ -29,6 +29,7 @@ from server.updates.service import drop_abandoned
 from server.upkeep.collect import Collector
 from server.upkeep.scrub import Scrub
 from server.watchdog import watch
+from shared import memory
 from shared.wakeups import ADVANCE, COORDINATOR_QUEUE, WORKER_ARGUMENTS
 
 _log = logging.getLogger(__name__)
@@ -90,7 +91,9 @@ def main() -> None:
             _log.info("the coordinator begins")
             with Aggregator(settings.aggregation_memory_bytes, settings.aggregation_lease) as own:
                 context = make_context(settings, engine, own.aggregate)
-                serve(context, make_celery(settings.redis_url, [COORDINATOR_QUEUE]))
+                app = make_celery(settings.redis_url, [COORDINATOR_QUEUE])
+                memory.settle()
+                serve(context, app)
     except DatabaseAwayError as error:
         sys.exit(str(error))
     except OSError as error:

@@ -29,6 +29,7 @@ from server.updates import artifacts
 from server.updates import endpoints as updates
 from server.versions import endpoints as versions
 from server.waiting import endpoints as waiting
+from shared import memory
 from shared.views import Problem
 
 _DESCRIPTION = """\
@@ -118,6 +119,7 @@ def main() -> None:
         timeout_graceful_shutdown=10,
         access_log=False,  # a thousand idle clients ask two hundred times a second
     )
+    memory.settle()
     uvicorn.Server(config).run(sockets=[_listen(settings.host, settings.port)])
 
 

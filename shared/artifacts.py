@@ -13,6 +13,7 @@ from pathlib import Path
 from shared.crash_points import crash_point
 
 CHUNK_BYTES = 1 << 20
+_MOST_CHECKED = 10_000  # names kept in memory; what is forgotten is checked again
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # a disk that refuses for want of space
 
 
@@ -159,6 +160,8 @@ class ArtifactStore:
         if not self._durable and sha256 not in self._checked and self.has(sha256):
             if file_digest(self.path(sha256)) != sha256:
                 self.path(sha256).unlink()
+            if len(self._checked) >= _MOST_CHECKED:
+                self._checked.clear()
             self._checked.add(sha256)
         return self.has(sha256)
 

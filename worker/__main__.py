@@ -16,6 +16,7 @@ if __name__ == "__main__":  # the imports below take a while, and nothing is in 
 from celery import Celery
 from pydantic import ValidationError
 
+from shared import memory
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore
 from shared.spec_files import SpecError, explain
@@ -25,7 +26,7 @@ from worker.attempt import Member
 from worker.celery_app import make_app
 from worker.data.client_file import ClientFile
 from worker.data.rows import DataError
-from worker.disk import clear_parts, keep_temporary_files, needed, owned, trim
+from worker.disk import Trimming, clear_parts, keep_temporary_files, owned
 from worker.failures import FailedError
 from worker.host import Host
 from worker.settings import WorkerSettings
@@ -68,11 +69,10 @@ def _serve(
 ) -> None:
     cache = next(iter(members.values())).place.cache
 
-    def tidy() -> None:
-        trim(cache, settings.cache_bytes, needed(settings.work_dir))
-
+    tidy = Trimming(cache, settings.cache_bytes, settings.work_dir)
     host = Host(members, trainer, tidy)
     tidy()
+    memory.settle()
     _offer_when_ready(host)
     when_told_to_stop(host.stopping.set)
     if settings.redis_url is None:

@@ -1,6 +1,7 @@
 """The worker's directory: who may use it, and what of it is cleared away."""
 
 import fcntl
+import math
 import os
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ from worker.journal import Journal
 _LOCKED_FOR_S = 10.0  # a worker that is just stopping
 _TRY_S = 0.1
 _HASH_LENGTH = 64
+_TRIM_EVERY_S = 60.0
 _TEMPORARY = "tmp"
 _LONGEST_DIRECTORY = 70  # bytes; a socket's path has at most 107, multiprocessing appends 32
 
@@ -63,21 +65,49 @@ def keep_temporary_files(work_dir: Path) -> None:
         tempfile.tempdir = str(directory)
 
 
+class Trimming:
+    """Keeps the cache of a worker's directory within its limit.
+
+    Not at every call, for it looks at every file: the cache may be over the limit by what a minute
+    brings.
+    """
+
+    def __init__(self, cache: ArtifactStore, most_bytes: int, work_dir: Path) -> None:
+        self._cache = cache
+        self._most_bytes = most_bytes
+        self._work_dir = work_dir
+        self._next = -math.inf
+
+    def __call__(self) -> None:
+        """Trim the cache, if that was not just done."""
+        if time.monotonic() >= self._next:
+            trim(self._cache, self._most_bytes, needed(self._work_dir))
+            self._next = time.monotonic() + _TRIM_EVERY_S
+
+
 def trim(cache: ArtifactStore, most_bytes: int, needed: Collection[str]) -> None:
     """Delete the artifacts unused for longest until the rest takes at most `most_bytes`.
 
     Never what is needed.
     """
-    files = {
-        path: path.stat() for path in cache.root.glob("??/*") if len(path.name) == _HASH_LENGTH
-    }
-    total = sum(stat.st_size for stat in files.values())
-    for path in sorted(files, key=lambda path: files[path].st_mtime_ns):
+    total = sum(n_bytes for _, n_bytes, _ in _artifacts(cache))
+    if total <= most_bytes:  # as nearly always: nothing is kept in memory to find that
+        return
+    for _, n_bytes, sha256 in sorted(_artifacts(cache)):
         if total <= most_bytes:
             return
-        if path.name not in needed:
-            cache.remove(path.name)
-            total -= files[path].st_size
+        if sha256 not in needed:
+            cache.remove(sha256)
+            total -= n_bytes
+
+
+def _artifacts(cache: ArtifactStore) -> Iterator[tuple[int, int, str]]:
+    """When each was used last, its bytes and its name."""
+    for directory in os.scandir(cache.root):
+        for file in os.scandir(directory):
+            if len(file.name) == _HASH_LENGTH:
+                stat = file.stat()
+                yield stat.st_mtime_ns, stat.st_size, file.name
 
 
 def needed(work_dir: Path) -> set[str]:

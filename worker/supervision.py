@@ -5,6 +5,7 @@ after so many requests, or when its memory has grown. It is forked from a proces
 the heavy modules already, so that a fresh one is there at once.
 """
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -228,6 +229,7 @@ def _serve(connection: Connection, build: Callable[[], Handle], armed: str) -> N
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     threading.Thread(target=_die_with_parent, daemon=True).start()
     handle = _built(build)
+    gc.freeze()  # what is imported is no garbage; collections of the rest are quick, and come often
     try:
         while True:
             request = connection.recv()

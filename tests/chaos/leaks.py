@@ -22,7 +22,7 @@ from tests.support.figures import Row, show
 
 # What may grow with each round at most; the slope's whole interval must lie below.
 BOUNDS = {"RSS, kB": 20.0, "open files": 0.1, "threads": 0.1, "connections": 0.1}
-_WARM_UP = 0.4  # of the rounds: caches fill, pools grow, Python's arenas settle
+WARM_UP = 40  # rounds: caches and tables of names fill, pools grow, Python's arenas settle
 _ROUND_WITHIN_S = 60.0
 
 Sample = Mapping[tuple[str, str], float]  # (process, quantity) -> what it holds
@@ -44,15 +44,15 @@ class Found:
         return self.slope.high < BOUNDS[self.quantity]
 
 
-def measure(rounds: int) -> list[Found]:
-    """Run a job of so many rounds, and look at every process after each."""
+def measure(rounds: int, warm_up: int = WARM_UP) -> list[Found]:
+    """Run a job; look at every process after each of so many rounds, behind the warm-up."""
     with Processes() as processes:
         place = processes.own_directory(Path(mkdtemp(prefix="tapestry-leaks-")))
         clients = federation.write(place / "clients")
         settings = StackSettings(place / "state", place / "logs", tuple(clients), durable=False)
         with Stack(processes, settings, lambda _: None) as stack:
             stack.wait_for_offers()
-            samples = list(_samples(stack, rounds))
+            samples = list(_samples(stack, warm_up + rounds))[warm_up:]
     return [_judged(samples, key) for key in samples[0]]
 
 
@@ -73,7 +73,7 @@ def _samples(stack: Stack, rounds: int) -> Iterator[Sample]:
 
 def _wait_for_version(api: ApiClient, job: str, number: int) -> None:
     end = time.monotonic() + _ROUND_WITHIN_S
-    while api.versions(job).items[-1:] == () or api.versions(job).items[-1].number < number:
+    while (now := api.job(job)).state not in JOB_TERMINAL and now.round <= number:
         assert time.monotonic() < end, f"round {number} does not end: {api.waiting(job)}"
         time.sleep(0.1)
 
@@ -114,13 +114,13 @@ def _of_database(database: "psycopg.Connection[tuple[int]]") -> dict[tuple[str, 
 
 
 def _judged(samples: Sequence[Sample], key: tuple[str, str]) -> Found:
-    values = [sample[key] for sample in samples][int(len(samples) * _WARM_UP) :]
+    values = [sample[key] for sample in samples]
     return Found(*key, values[0], values[-1], slope(values))
 
 
-def rows(found: Sequence[Found], rounds: int) -> Iterator[Row]:
+def rows(found: Sequence[Found], rounds: int, warm_up: int = WARM_UP) -> Iterator[Row]:
     """The figures."""
-    yield "rounds", f"{rounds}, the first {int(rounds * _WARM_UP)} are warm-up"
+    yield "rounds", f"{rounds}, after {warm_up} to warm up"
     limits = ", ".join(f"{bound:g} {quantity}" for quantity, bound in BOUNDS.items())
     yield "flat means: with 95 % a round adds less than", limits
     for each in found:
@@ -132,7 +132,7 @@ def rows(found: Sequence[Found], rounds: int) -> Iterator[Row]:
 
 def _described(found: Found) -> str:
     s = found.slope
-    word = "flat" if found.flat else "GROWS"
+    word = "flat" if found.flat else "GROWS" if s.low > 0 else "unclear"
     interval = f"{s.value:+.2f} a round ({s.low:+.2f} to {s.high:+.2f})"
     return f"{found.first:.0f} to {found.last:.0f}, {interval}: {word}"
 

@@ -105,7 +105,7 @@ class Machine(Coordinators, Operators):
             if not self.serves(who, 1):
                 return
             self.observe()
-        need(False, f"{who} is never done")
+        raise AssertionError(f"{who} is never done")
 
 
 def machine_on(arena: Arena, figures: Figures) -> type[Machine]:

@@ -107,12 +107,10 @@ class Round:
     def over(self, now: datetime) -> bool:
         """Whether a round that has its quorum waits no longer for the others."""
         grace: timedelta | None = self.job.spec.rounds.grace
-        if self.deadline <= now:
-            return True
-        training = self.phase is AssignmentKind.TRAIN
-        return bool(training and grace is not None and self.quorum_at) and (
-            (self.quorum_at or now) + (grace or timedelta(0)) <= now
-        )
+        if self.phase is not AssignmentKind.TRAIN or grace is None:
+            return self.deadline <= now
+        # a quorum that is noticed only now waits from now on
+        return min(self.deadline, (self.quorum_at or now) + grace) <= now
 
     def may_close(self, now: datetime, awaited: int) -> bool:
         """Whether it has enough; `awaited` members might still deliver."""
