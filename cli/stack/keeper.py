@@ -25,6 +25,7 @@ class Keeper:
         self._processes = processes
         self._say = say
         self._ends: defaultdict[Child, list[float]] = defaultdict(list)
+        self._due: dict[Child, float] = {}  # when each that has ended is started again
         self._failure: StackError | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
@@ -54,17 +55,26 @@ class Keeper:
             while not self._closing.wait(_LOOK_S):
                 for child in list(self._processes.children):
                     if child.ended:
-                        self._start_again(child)
+                        self._bring_back(child, time.monotonic())
         except StackError as error:
             self._failure = error
+        except OSError as error:
+            self._failure = StackError(f"A process that ended cannot be started again: {error}")
 
-    def _start_again(self, child: Child) -> None:
-        now = time.monotonic()
+    def _bring_back(self, child: Child, now: float) -> None:
+        """Start it again at once, and less and less so when it ends again."""
+        if child not in self._due:
+            self._due[child] = now + self._pause_s(child, now)
+        if now >= self._due[child]:
+            del self._due[child]
+            self._processes.start_again(child)
+
+    def _pause_s(self, child: Child, now: float) -> float:
+        """For how long the child is left alone. Raises StackError when it ends too often."""
         ends = [*(end for end in self._ends[child] if now - end < _WITHIN_S), now]
         self._ends[child] = ends
         failure = child.failure()
         if len(ends) > _MOST_ENDS:
             raise failure
         self._say(f"{failure}: it is started again")
-        if not self._closing.wait(_LOOK_S * (2 ** len(ends) - 2)):  # at once, then less and less so
-            self._processes.start_again(child)
+        return _LOOK_S * float(2 ** len(ends) - 2)

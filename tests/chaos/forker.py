@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from contextlib import suppress
@@ -29,6 +30,7 @@ def main(ends: Path) -> None:
     """Fork for each wish until the input ends."""
     if threading.active_count() != 1:
         sys.exit("an import has started a thread: forks would be broken")
+    tempfile.tempdir = str(ends.parent)  # it is killed in the end, and cleans up nothing
     _begin_training()
     signal.signal(signal.SIGCHLD, lambda *_: _reap(ends))
     parent = os.getpid()

@@ -1,5 +1,6 @@
 """What ends unasked is started again, unless it ends again and again."""
 
+import errno
 import os
 import signal
 import sys
@@ -53,3 +54,17 @@ def test_a_child_that_does_not_stay_up_is_given_up_with_its_last_words(tmp_path:
         with pytest.raises(StackError):
             keeper.check()
     assert len(said) == 5
+
+
+def test_a_child_that_cannot_be_started_again_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    with Processes() as processes:
+        start(processes, tmp_path / "log", "pass")
+        monkeypatch.setattr(processes, "start_again", no_memory)
+        keeper = Keeper(processes, lambda _: None)
+        with pytest.raises(StackError, match=r"cannot be started again: .*Cannot allocate memory"):
+            use_up(keeper)

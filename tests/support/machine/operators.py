@@ -11,8 +11,9 @@ from shared.job_spec import JobSpec
 from shared.messages import Catalogue, ClientOffer
 from shared.states import JOB_TERMINAL, JobState
 from tests.support.machine.arena import CLIENTS
-from tests.support.machine.base import FAULTS, PICK, Base, Expectation, Faults, chosen
+from tests.support.machine.base import FAULTS, PICK, Expectation, Faults, chosen
 from tests.support.machine.calls import Answer
+from tests.support.machine.observing import Observing
 from tests.support.machine.reference import need
 from tests.support.machine.rows import Job
 from tests.support.scripted import SHA, job_spec, offer
@@ -65,7 +66,7 @@ def specs(draw: st.DrawFn) -> Json:
     return spec
 
 
-class Operators(Base):
+class Operators(Observing):
     """Who launches, stops and forks."""
 
     def __init__(self) -> None:

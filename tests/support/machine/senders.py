@@ -9,14 +9,14 @@ from hypothesis.stateful import rule
 
 from server.updates.service import MOST_REFUSALS
 from shared.states import ASSIGNMENT_HELD, AssignmentState
-from tests.support.machine.arena import PLANNER
 from tests.support.machine.averages import component
 from tests.support.machine.base import FAULTS, PICK, Expectation, Faults
 from tests.support.machine.calls import Answer
+from tests.support.machine.describing import Describing
 from tests.support.machine.hands import Hand
 from tests.support.machine.reference import need
 from tests.support.machine.rows import Files, Upload, Work
-from tests.support.machine.workers import MISSING, STALE, WHO, Workers
+from tests.support.machine.workers import MISSING, STALE, WHO
 
 _UPLOADS = """
     SELECT id, attempt, digest, components, completed_at IS NOT NULL AS complete, refusals
@@ -54,7 +54,7 @@ def spoiled(rest: bytes, how: str) -> bytes:
             return rest
 
 
-class Senders(Workers):
+class Senders(Describing):
     """Workers that send what they have made."""
 
     def __init__(self) -> None:
@@ -67,43 +67,6 @@ class Senders(Workers):
         for work in self.refused:
             need(work.state is AssignmentState.FAILED, f"{work.id} was refused twice")
         self.refused = []
-
-    def describes(self, hand: Hand, fault: Faults = None, *, whole: bool = True) -> None:
-        """The planner says what the components are."""
-        catalogue = hand.catalogue
-        if not whole:
-            catalogue["components"].popitem()
-        path = f"/v1/assignments/{hand.id}/catalogue"
-        self.ask(fault, lambda: self._described(hand, whole), PLANNER, f"PUT {path}", catalogue)
-
-    def _described(self, hand: Hand, whole: bool) -> Expectation:
-        work = self.reference.work[hand.id]
-        if work.state not in ASSIGNMENT_HELD:
-            return STALE
-        if not whole:
-            return Expectation(422, "wrong_catalogue")
-        return Expectation(204, then=lambda _: self._keep_catalogue(work, hand))
-
-    def _keep_catalogue(self, work: Work, hand: Hand) -> None:
-        hand.described = True
-        work.job.catalogue = hand.catalogue
-
-    @rule(pick=PICK, whole=st.sampled_from([True, True, False]), fault=FAULTS)
-    def describe(self, pick: int, whole: bool, fault: Faults) -> None:
-        self.step("describe")
-        hand = self.any_hand(PLANNER, pick)
-        if hand is not None and hand.claim["kind"] == "plan":
-            self.describes(hand, fault, whole=whole)
-            self._reload_catalogue(hand)
-
-    def _reload_catalogue(self, hand: Hand) -> None:
-        """What became of a catalogue whose answer is not known."""
-        job = self.reference.work[hand.id].job
-        query = ("SELECT base_digest FROM jobs WHERE id = %s", [job.id])
-        [[row]] = self.arena.query(query)
-        if self.faulted and row["base_digest"]:
-            job.catalogue = hand.catalogue
-        need(bool(row["base_digest"]) == bool(job.catalogue), f"the catalogue of {job.id}")
 
     # announcing
 

@@ -13,9 +13,10 @@ from shared.states import (
     AssignmentState,
 )
 from tests.support.machine.arena import CLIENTS, LEASE, PLANNER, RETRY
-from tests.support.machine.base import FAULTS, PICK, Base, Expectation, Faults, chosen
+from tests.support.machine.base import FAULTS, PICK, Expectation, Faults, chosen
 from tests.support.machine.calls import Answer
 from tests.support.machine.hands import Hand
+from tests.support.machine.observing import Observing
 from tests.support.machine.reference import need
 from tests.support.machine.rows import Work
 
@@ -25,7 +26,7 @@ MISSING = Expectation(404, "not_found")
 _LONGEST = timedelta(minutes=1)
 
 
-class Workers(Base):
+class Workers(Observing):
     """Workers with what they have in hand."""
 
     def __init__(self) -> None:
