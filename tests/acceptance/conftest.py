@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from cli.stack.processes import Processes
-from cli.stack.settings import StackSettings
 from cli.stack.stack import Stack
 from tests.support import federation
 
@@ -18,12 +17,7 @@ def client_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Stack]:
-    settings = StackSettings(
-        state=server_directory / "acceptance",
-        logs=server_directory / "acceptance-logs",
-        client_files=tuple(client_files),
-        durable=False,
-    )
+    settings = federation.stack_settings(server_directory / "acceptance", client_files)
     with Processes() as own, Stack(own, settings) as running:
         running.wait_for_offers()
         yield running

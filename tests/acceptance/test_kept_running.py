@@ -10,25 +10,18 @@ import pytest
 
 from cli.stack.keeper import Keeper
 from cli.stack.processes import Processes
-from cli.stack.settings import StackSettings
 from cli.stack.stack import Stack
 from shared.job_spec import JobSpec
-from tests.support import federation, small
+from tests.support import federation
 from tests.support.outcome import outcome, wait_for
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
-CLIENTS = ["c01", "c02"]
 PROCESSES = ("coordinator", "api", "worker-1", "worker-2", "Postgres", "Valkey")
 
 
 @pytest.fixture(scope="module")
 def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Stack]:
-    settings = StackSettings(
-        state=server_directory / "kept",
-        logs=server_directory / "kept-logs",
-        client_files=tuple(client_files[:2]),
-        durable=False,
-    )
+    settings = federation.stack_settings(server_directory / "kept", client_files[:2])
     with Processes() as own, Stack(own, settings) as running:
         running.wait_for_offers()
         with Keeper(own):
@@ -36,9 +29,7 @@ def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Stack]:
 
 
 def spec(name: str) -> JobSpec:
-    tasks = {task: small.SPEC["tasks"][task] for c in CLIENTS for task in federation.CLIENTS[c]}
-    rounds = {"count": len(PROCESSES), "max_attempts": 10}
-    return small.spec(name=name, clients=CLIENTS, tasks=tasks, rounds=rounds)
+    return federation.job(name, rounds={"count": len(PROCESSES), "max_attempts": 10})
 
 
 def kill(stack: Stack, name: str) -> None:

@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from cli.stack.processes import Processes
-from cli.stack.settings import StackSettings
 from shared.crash_points import TRAINER_POINTS, WORKER_POINTS
-from shared.job_spec import JobSpec
 from shared.states import JOB_TERMINAL, AssignmentState, JobState
 from tests.support import federation, small
 from tests.support.outcome import outcome, wait_for
@@ -18,7 +16,6 @@ from tests.support.unattended import Unattended
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
 KILLED = -9
-CLIENTS = ["c01", "c02"]
 # The planner trains nothing and has no personal state.
 PLANNER_POINTS = [name for name in WORKER_POINTS if name != "worker.training"]
 PLANNER_TRAINER_POINTS = ["trainer.begun", "trainer.computed"]
@@ -26,12 +23,7 @@ PLANNER_TRAINER_POINTS = ["trainer.begun", "trainer.computed"]
 
 @pytest.fixture(scope="module")
 def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Unattended]:
-    settings = StackSettings(
-        state=server_directory / "unattended",
-        logs=server_directory / "unattended-logs",
-        client_files=tuple(client_files[:2]),
-        durable=False,
-    )
+    settings = federation.stack_settings(server_directory / "unattended", client_files[:2])
     with Processes() as own, Unattended(own, settings) as running:
         worker = running.start_worker()  # the clients must have made an offer
         running.wait_for_offers()
@@ -46,17 +38,12 @@ def end(worker: Any) -> None:
     assert worker.exitcode == 0
 
 
-def spec(name: str, **changes: Any) -> JobSpec:
-    tasks = {task: small.SPEC["tasks"][task] for c in CLIENTS for task in federation.CLIENTS[c]}
-    return small.spec(name=name, clients=CLIENTS, tasks=tasks, **changes)
-
-
 @pytest.fixture(scope="module")
 def undisturbed(stack: Unattended) -> Any:
     """The outcome when a worker is started as a user does, polls, and is left in peace."""
     worker = stack.start_command()
     with stack.client() as api:
-        result = outcome(api, api.submit(spec("undisturbed"), "undisturbed").id)
+        result = outcome(api, api.submit(federation.job("undisturbed"), "undisturbed").id)
     worker.process.terminate()
     assert worker.process.wait(10) == 0
     stack.processes.stop(worker)
@@ -74,7 +61,7 @@ def test_a_worker_killed_twice_at_a_point_ends_with_the_same_bits(
     stack: Unattended, undisturbed: Any, point: str
 ) -> None:
     with stack.client() as api:
-        job = api.submit(spec(point), point).id
+        job = api.submit(federation.job(point), point).id
         for hit in (1, 2):
             worker = stack.start_worker(crash=f"{point}:{hit}")
             worker.join(60)
@@ -90,7 +77,7 @@ def test_a_trainer_killed_twice_at_a_point_ends_with_the_same_bits(
 ) -> None:
     worker = stack.start_worker(crash=f"{point}:1@1,{point}:2@2")
     with stack.client() as api:
-        assert outcome(api, api.submit(spec(point), point).id) == undisturbed
+        assert outcome(api, api.submit(federation.job(point), point).id) == undisturbed
     end(worker)
     log = (stack.settings.logs / "clients.log").read_text().rpartition("is offered")[2]
     assert log.count("the training process was killed by SIGKILL") == 2
@@ -103,12 +90,12 @@ def test_a_planner_killed_at_every_point_in_turn_plans_the_same(
     deaths = ",".join(f"{point}:1@{n}" for n, point in enumerate(PLANNER_TRAINER_POINTS, 1))
     try:
         with stack.client() as api:
-            planned = api.submit(spec("planner"), "planner").id
+            planned = api.submit(federation.job("planner"), "planner").id
             for point in PLANNER_POINTS:
                 planner = stack.start_worker("planner", f"{point}:1")
                 planner.join(60)
                 assert planner.exitcode == KILLED, point
-            job = api.submit(spec("plan trainer"), "plan-trainer").id
+            job = api.submit(federation.job("plan trainer"), "plan-trainer").id
             planner = stack.start_worker("planner", deaths)
             wait_for(lambda: api.job(job).state is JobState.RUNNING)
             end(planner)
@@ -130,7 +117,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_assignment_back(
     training = {**small.SPEC["training"], "local_steps": 100_000}
     worker = stack.start_worker(broker=broker)
     with stack.client() as api:
-        job = api.submit(spec("endless", training=training), f"endless-{broker}").id
+        job = api.submit(federation.job("endless", training=training), f"endless-{broker}").id
 
         def kinds() -> list[str]:
             return [event.kind for event in api.events(job).items]

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from cli.stack.processes import Processes
-from cli.stack.settings import StackSettings
 from cli.stack.stack import Stack
 from shared.states import JOB_TERMINAL, AssignmentState, JobState
 from tests.support import federation, small
@@ -20,12 +19,8 @@ CLIENTS = {f"c{i:02}": (TASKS[i % len(TASKS)],) for i in range(30)}
 
 @pytest.fixture
 def stack(server_directory: Path, tmp_path: Path) -> Iterator[Stack]:
-    settings = StackSettings(
-        state=server_directory / "thirty",
-        logs=server_directory / "thirty-logs",
-        client_files=tuple(federation.write(tmp_path, CLIENTS)),
-        durable=False,
-        n_workers=1,
+    settings = federation.stack_settings(
+        server_directory / "thirty", federation.write(tmp_path, CLIENTS), n_workers=1
     )
     with Processes() as own, Stack(own, settings) as running:
         running.wait_for_offers()

@@ -13,9 +13,8 @@ from uuid import UUID
 import pytest
 
 from cli.stack.processes import Processes
-from cli.stack.settings import StackSettings
 from shared.api_client import ApiClient
-from tests.support import federation, small
+from tests.support import federation
 from tests.support.outcome import outcome
 from tests.support.system_calls import injected, wait_for_hit
 from tests.support.unattended import Unattended
@@ -26,7 +25,6 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
 ]
 
-CLIENTS = ["c01", "c02"]
 KILLED = ("signal=KILL:when=1", "signal=KILL:when=2")
 FAULTS = {
     "fsync": (*KILLED, "error=EIO:when=1", "error=ENOSPC:when=1..2"),
@@ -44,12 +42,7 @@ def client_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Unattended]:
-    settings = StackSettings(
-        state=server_directory / "calls",
-        logs=server_directory / "calls-logs",
-        client_files=tuple(client_files[:2]),
-        durable=False,
-    )
+    settings = federation.stack_settings(server_directory / "calls", client_files[:2])
     with Processes() as own, Unattended(own, settings) as running:
         running.start_own_worker()
         running.wait_for_offers()
@@ -57,10 +50,8 @@ def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Unattend
 
 
 def submit(api: ApiClient) -> UUID:
-    tasks = {task: small.SPEC["tasks"][task] for c in CLIENTS for task in federation.CLIENTS[c]}
-    rounds = {"count": 3, "max_attempts": 100}
     name = f"job-{next(NAMES)}"
-    spec = small.spec(name=name, clients=CLIENTS, tasks=tasks, rounds=rounds)
+    spec = federation.job(name, rounds={"count": 3, "max_attempts": 100})
     return api.submit(spec, name).id
 
 

@@ -7,24 +7,19 @@ from pathlib import Path
 from uuid import UUID
 
 from cli.stack.processes import Processes
-from cli.stack.settings import StackSettings
 from server.database import make_sessions, reachable
 from shared.artifacts import ArtifactStore
 from shared.job_spec import JobSpec
-from tests.support import federation, invariants, small
+from tests.support import federation, invariants
 from tests.support.busy import Busy
 from tests.support.mortal import KILLED, Mortal
 from tests.support.outcome import outcome
 from tests.support.unattended import Unattended
 
-CLIENTS = ("c01", "c02")
-
 
 def spec(name: str) -> JobSpec:
     """The small job; no number of lost attempts ends it."""
-    tasks = {task: small.SPEC["tasks"][task] for c in CLIENTS for task in federation.CLIENTS[c]}
-    rounds = {"count": 2, "max_attempts": 100}
-    return small.spec(name=name, clients=CLIENTS, tasks=tasks, rounds=rounds)
+    return federation.job(name, rounds={"count": 2, "max_attempts": 100})
 
 
 class Patient(Unattended):
@@ -109,12 +104,7 @@ class Disturbed:
 @contextmanager
 def disturbed(directory: Path, client_files: Sequence[Path]) -> Iterator[Disturbed]:
     """A stack over the first two clients, with a worker that serves them, in that directory."""
-    settings = StackSettings(
-        state=directory / "mortal",
-        logs=directory / "mortal-logs",
-        client_files=tuple(client_files[: len(CLIENTS)]),
-        durable=False,
-    )
+    settings = federation.stack_settings(directory / "mortal", client_files[:2])
     with Processes() as own, Patient(own, settings) as stack:
         busy = Busy(stack, spec, directory)
         try:

@@ -1,7 +1,7 @@
 """Client directories with small real files for the job of tests.support.small."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,8 @@ import torch
 import yaml
 from PIL import Image
 
+from cli.stack.settings import StackSettings
+from shared.job_spec import JobSpec
 from tests.support import small
 from worker.training import seeds
 
@@ -24,6 +26,26 @@ _WORDS = ("the", "film", "was", "good", "bad", "news", "red", "blue", "shape", "
 def write(root: Path, clients: Mapping[str, tuple[str, ...]] = CLIENTS) -> list[Path]:
     """Write all clients, given with their tasks; returns their client files."""
     return [_write_client(root / name, name, tasks) for name, tasks in clients.items()]
+
+
+def stack_settings(
+    directory: Path, client_files: Sequence[Path], *, n_workers: int = 2
+) -> StackSettings:
+    """A local stack that serves the clients and keeps all that it has below the directory."""
+    return StackSettings(
+        directory / "state",
+        directory / "logs",
+        tuple(client_files),
+        durable=False,
+        n_workers=n_workers,
+    )
+
+
+def job(name: str, **changes: Any) -> JobSpec:
+    """The small job, asked of the first two clients and over all that they have."""
+    clients = list(CLIENTS)[:2]
+    tasks = {task: small.SPEC["tasks"][task] for client in clients for task in CLIENTS[client]}
+    return small.spec(name=name, clients=clients, tasks=tasks, **changes)
 
 
 def _write_client(directory: Path, name: str, tasks: tuple[str, ...]) -> Path:
