@@ -63,7 +63,8 @@ class Aggregator:
     ) -> str:
         """As `server.aggregation.aggregate`.
 
-        Raises ReadOnlyError, and AggregationError whatever goes wrong with the child.
+        Raises ReadOnlyError, OSError where the disk is full or fails, and AggregationError
+        whatever else goes wrong with the child.
         """
         store.check_writable()
         request = {
@@ -74,6 +75,8 @@ class Aggregator:
         with self._lock:
             answer = self._ask(json.dumps(request).encode() + b"\n")
         store.read_only = store.read_only or answer.get("read_only", False)
+        if "errno" in answer:
+            raise OSError(answer["errno"], answer["failure"])
         if "failure" in answer:
             raise AggregationError(answer["failure"])
         return str(answer["sha256"])

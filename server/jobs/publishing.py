@@ -24,12 +24,14 @@ from server.tables import (
     Version,
     VersionComponent,
 )
+from shared.artifacts import FULL
 from shared.crash_points import crash_point
 from shared.messages import Catalogue, PlanResult
 from shared.states import RoundState
 from shared.tensor_file import component_layout
 
 PAUSE = timedelta(seconds=5)  # after an attempt that failed
+_PAUSE_FULL = timedelta(seconds=30)  # while the disk is full, which somebody has to change
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,18 @@ def aggregate_round(context: Context, order: Order) -> Made:
 
 
 def give_back(session: Session, order: Order, error: Exception) -> None:
-    """Let the round be tried again soon, and record why this attempt failed."""
+    """Let the round be tried again soon, and record why this attempt failed.
+
+    One for which there was no space does not count: the round waits until there is.
+    """
     job = lock_job(session, order.job_id)
     row = _locked(session, order)
     if job is None or not holds(row, order.lease_id):
         return
-    row.lease_until = func.now() + PAUSE
-    job.due_at = func.now() + PAUSE
+    full = isinstance(error, OSError) and error.errno in FULL
+    if full:
+        _put_back(row)
+    row.lease_until = job.due_at = func.now() + (_PAUSE_FULL if full else PAUSE)
     reason = f"{type(error).__name__}: {error}"[:500]
     record(session, "round.aggregation_failed", job.id, {"round": row.number, "reason": reason})
 

@@ -14,6 +14,8 @@ from server.tables import Artifact, Assignment, Job, Upload, UploadedComponent, 
 from shared.messages import ComponentSpec
 from shared.states import ASSIGNMENT_ACTIVE
 
+_RESERVING = 0x7461_7065  # the number of an advisory lock
+
 Norms = Mapping[str, float | None]  # component -> how far it has moved, if that is known
 
 
@@ -57,6 +59,11 @@ def find_or_add(session: Session, values: dict[str, Any]) -> Upload:
     session.execute(insert(Upload).values(values).on_conflict_do_nothing())
     key = {k: values[k] for k in ("assignment_id", "attempt", "digest")}
     return session.scalars(select(Upload).filter_by(**key)).one()
+
+
+def reserve_alone(session: Session) -> None:
+    """Wait until no other transaction reserves: what it announces must be counted."""
+    session.execute(select(func.pg_advisory_xact_lock(_RESERVING)))
 
 
 def unfinished(session: Session) -> list[Upload]:

@@ -115,6 +115,7 @@ def _digest(wish: UploadCreate) -> str:
 
 def _reserve(session: Session, context: Context, row: Upload) -> None:
     """Refuse what would not fit beside all other uploads under way. Raises ProblemError (507)."""
+    repository.reserve_alone(session)
     missing = {
         other.id: _space(other) - part_size(context.store, other.id)
         for other in repository.unfinished(session)

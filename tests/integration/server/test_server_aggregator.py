@@ -1,5 +1,8 @@
 """The process that averages: the same bits, a cap on its memory, and a death that harms nobody."""
 
+import errno
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +22,7 @@ from server.jobs.advance import advance
 from shared.artifacts import ArtifactStore
 from shared.messages import ComponentSpec, TensorSpec
 from tests.support.scripted import World, component_bytes, component_spec
+from tests.support.system_calls import injected
 
 pytestmark = pytest.mark.integration
 
@@ -85,6 +89,22 @@ def test_its_memory_is_capped_and_it_lives_on(store: ArtifactStore) -> None:
         with pytest.raises(AggregationError, match="TAPESTRY_AGGREGATION_MEMORY_BYTES"):
             aggregator.aggregate([share], long, store)
         assert aggregator.aggregate([share], component_spec(), store) == share.sha256
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.parametrize(("number", "read_only"), [("EIO", True), ("ENOSPC", False)])
+def test_what_its_disk_says_is_passed_on(
+    aggregator: Aggregator, store: ArtifactStore, tmp_path: Path, number: str, read_only: bool
+) -> None:
+    given = contribute(store, 3.0, 7.0)
+    aggregator.aggregate(contribute(store, 1.0), component_spec(), store)  # it is ready
+    with (
+        injected(child(aggregator).pid, "fsync", f"error={number}:when=1", tmp_path / "strace"),
+        pytest.raises(OSError, match=os.strerror(getattr(errno, number))) as met,
+    ):
+        aggregator.aggregate(given, component_spec(), store)
+    assert met.value.errno == getattr(errno, number)
+    assert store.read_only is read_only
 
 
 @pytest.fixture

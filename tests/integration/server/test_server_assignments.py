@@ -271,6 +271,18 @@ def test_what_is_not_claimed_is_hinted_again(pair: World, job: str) -> None:
     assert pair.value(waiting) == 2
 
 
+def test_hints_come_less_and_less_often(pair: World, job: str) -> None:
+    hinted = "SELECT max(created_at) FROM outbox WHERE task = 'tapestry.wake'"
+    due = "SELECT min(hint_at) FROM assignments WHERE hint_at > now()"
+    pauses = []
+    for _ in range(5):
+        pause = (pair.value(due) - pair.value(hinted)).total_seconds()
+        pauses.append(5 * round(pause / 5))  # the clock went on between the two statements
+        pair.execute("UPDATE assignments SET hint_at = now() WHERE job_id = :id", id=job)
+        hint_again(pair.context)
+    assert pauses == [5, 15, 45, 60, 60]
+
+
 def test_the_database_itself_keeps_ends_final(pair: World, job: str) -> None:
     pass_deadline(pair, job)
     for statement in (

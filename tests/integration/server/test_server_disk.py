@@ -112,6 +112,30 @@ def test_a_round_waits_for_a_sound_disk(
     assert pair.job(job)["state"] == "personalizing"
 
 
+def test_a_round_waits_for_space_however_long_it_takes(
+    pair: World, break_disk: Break, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = pair.launch(rounds={"count": 1})
+    pair.plan(job)
+    pair.train("c1", 1.0)
+    pair.train("c2", 5.0)
+    break_disk("fsync", errno.ENOSPC)
+    for _ in range(10):
+        pair.execute("UPDATE rounds SET lease_until = now() WHERE closed_at IS NULL")
+        pair.advance(job)
+    assert pair.value("SELECT lease_until > now() FROM rounds WHERE closed_at IS NULL")
+    assert pair.job(job)["state"] == "running"
+    events = pair.viewer.ok("GET", f"/v1/jobs/{job}/events")["items"]
+    reasons = [e["data"]["reason"] for e in events if e["kind"] == "round.aggregation_failed"]
+    assert len(reasons) == 10
+    assert all("No space left on device" in reason for reason in reasons)
+    monkeypatch.undo()
+    pair.execute("UPDATE rounds SET lease_until = now() WHERE closed_at IS NULL")
+    pair.advance(job)
+    assert pair.job(job)["state"] == "personalizing"
+    assert pair.value("SELECT attempt FROM rounds WHERE phase = 'train'") == 1
+
+
 def test_a_read_only_store_still_reads(tmp_path: Path, break_disk: Break) -> None:
     store = ArtifactStore(tmp_path)
     name = store.write([GOOD])

@@ -1,16 +1,22 @@
 """Uploads: resumable, and refused before anything is recorded."""
 
 import math
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 
+from server.tables import Upload
+from server.updates import repository
 from server.updates.service import drop_abandoned
 from tests.support.scripted import Json, World, component_bytes, held, sha, wish
 
 pytestmark = pytest.mark.integration
 
 GOOD = component_bytes(1, 2, 3)
+_WAITS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 @pytest.fixture
@@ -25,6 +31,18 @@ def claim(pair: World) -> Json:
 def announce(world: World, claim: Json, data: bytes = GOOD, name: str = "proj") -> Json:
     view: Json = world.clients["c1"].ok("POST", "/v1/uploads", json=wish(claim, {name: data}))
     return view
+
+
+def row_of(claim: Json) -> Upload:
+    """What an announcement of one component leaves."""
+    return Upload(
+        id=uuid4(),
+        assignment_id=UUID(claim["assignment_id"]),
+        attempt=claim["lease"]["attempt"],
+        digest="0" * 64,
+        components={},
+        n_bytes=len(GOOD),
+    )
 
 
 def parts(world: World) -> list[Path]:
@@ -199,6 +217,25 @@ def test_a_full_disk_is_said_before_the_bytes_come(
     answer = pair.clients["c1"]("POST", "/v1/uploads", json=wish(claim, {"head.digits": GOOD}))
     assert (answer.status_code, answer.json()["code"]) == (507, "no_space")
     assert answer.headers["Retry-After"]
+
+
+def test_announcements_at_the_same_time_count_each_other(
+    pair: World, claim: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = type("Usage", (), {"free": 4 * len(GOOD) - 1})
+    monkeypatch.setattr("server.storage.shutil.disk_usage", lambda _: free)
+    other = pair.clients["c2"].claim()
+    assert other is not None
+    with ThreadPoolExecutor() as pool, pair.context.sessions.begin() as session:
+        repository.reserve_alone(session)  # as a request that has announced, and not committed
+        session.add(row_of(claim))
+        session.flush()
+        asked = wish(other, {"proj": GOOD})
+        answer = pool.submit(pair.clients["c2"], "POST", "/v1/uploads", json=asked)
+        while not answer.done() and not pair.value(_WAITS):
+            time.sleep(0.01)
+        session.commit()
+        assert answer.result().json()["code"] == "no_space"
 
 
 def test_parts_of_ended_assignments_are_swept(pair: World, claim: Json) -> None:
