@@ -27,7 +27,7 @@ class RefusedError(ValueError):
 def validate(
     file: BinaryIO, name: str, spec: ComponentSpec, sha256: str, change: Change | None = None
 ) -> None:
-    """Check the next component of a stream: header, finiteness, hash. Raises RefusedError.
+    """Check the next component of a stream: header, finiteness, length, hash. Raises RefusedError.
 
     Its values are added to `change`.
     """
@@ -39,10 +39,11 @@ def validate(
             f"The header of {name} is not the catalogue's: send exactly its tensors, in the "
             "canonical form.",
         )
-    sha = hashlib.sha256(header)
-    for piece in pieces(file, layout.n_bytes - len(header)):
+    sha, missing = hashlib.sha256(header), layout.n_bytes - len(header)
+    for piece in pieces(file, missing):
         sha.update(piece)
-        values = np.frombuffer(piece, dtype="<f4")
+        missing -= len(piece)
+        values = np.frombuffer(piece, dtype="<f4", count=len(piece) // 4)
         if not np.isfinite(values).all():
             raise RefusedError(
                 "not_finite",
@@ -50,6 +51,10 @@ def validate(
             )
         if change is not None:
             change.add(values)
+    if missing:
+        raise RefusedError(
+            "too_short", f"{missing} bytes of {name} are missing at the end: upload it again."
+        )
     if sha.hexdigest() != sha256:
         raise RefusedError(
             "wrong_hash", f"The bytes of {name} have sha256 {sha.hexdigest()}: upload them again."
