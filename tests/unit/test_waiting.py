@@ -8,7 +8,13 @@ import pytest
 from server.rounds.collecting import Terms
 from server.waiting.assignments import assignment_waiting
 from server.waiting.decide import job_waiting, round_waiting
-from server.waiting.facts import AssignmentFacts, JobFacts, RoundFacts
+from server.waiting.facts import (
+    AggregationFailure,
+    AssignmentFacts,
+    Busy,
+    JobFacts,
+    RoundFacts,
+)
 from shared.messages import AssignmentKind
 from shared.states import (
     ASSIGNMENT_TERMINAL,
@@ -37,8 +43,9 @@ PART = AssignmentFacts(
     claimed_at=None,
     seen_at=NOW,
     failure=None,
-    busy_with=None,
+    busy=None,
 )
+ELSEWHERE = Busy("another job", NOW + MINUTE)
 DONE = replace(PART, client="c0", state=AssignmentState.ACCEPTED)
 ROUND = RoundFacts(
     number=2,
@@ -49,8 +56,11 @@ ROUND = RoundFacts(
     deadline_at=NOW + 10 * MINUTE,
     waits_until=NOW + 10 * MINUTE,
     attempt=1,
+    most_attempts=3,
     lease_until=NOW + MINUTE,
     aggregating_since=NOW - MINUTE,
+    failure=None,
+    read_only=False,
     members=[DONE, PART],
 )
 
@@ -139,7 +149,100 @@ def test_an_aggregating_round() -> None:
     )
     assert "attempt 1" in found.sentence
     due = of_job(JOB, replace(live, lease_until=NOW))
-    assert (due.cause, due.since, due.then) == (Cause.AGGREGATION_DUE, NOW, "Attempt 2 begins.")
+    assert (due.cause, due.since, due.then) == (
+        Cause.AGGREGATION_DUE,
+        NOW,
+        "Attempt 2 of 3 begins.",
+    )
+
+
+def failed(reason: str, **changes: object) -> RoundFacts:
+    """A round whose last attempt at aggregating failed."""
+    live = replace(ROUND, state=RoundState.AGGREGATING, failure=AggregationFailure(NOW, reason))
+    return replace(live, **changes)  # type: ignore[arg-type]  # the field's own
+
+
+def test_a_failed_aggregation_says_why_and_what_is_left() -> None:
+    live = failed("AggregationError: killed by SIGKILL.")
+    found = of_job(JOB, live)
+    assert (found.cause, found.owner, found.since, found.until, found.then) == (
+        Cause.AGGREGATION_FAILED,
+        "coordinator",
+        NOW,
+        live.lease_until,
+        "Attempt 2 of 3 begins.",
+    )
+    assert found.sentence == (
+        "Attempt 1 to aggregate round 2 (train) failed (AggregationError: killed by SIGKILL); "
+        "2 of 3 attempts are left, the next from 2026-01-31 12:01:00 UTC on."
+    )
+    assert of_job(JOB, replace(live, lease_until=NOW)).until is None
+
+
+def test_the_last_failed_aggregation_says_that_the_job_fails() -> None:
+    found = of_job(JOB, failed("ArtifactError: it is gone", attempt=3))
+    assert found.then == "The job fails: no attempt is left."
+    assert found.sentence.endswith("; 0 of 3 attempts are left.")
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("OSError: [Errno 5] Input/output error", "then restart the coordinator"),
+        ("AggregationError: [Errno 28] No space left on device", "free some space"),
+        ("ReadOnlyError: [Errno 30] an fsync failed: check the disk", "then restart"),
+    ],
+)
+def test_a_store_that_takes_no_writes_waits_for_the_operator(reason: str, remedy: str) -> None:
+    found = of_job(JOB, failed(reason))
+    assert (found.cause, found.owner, found.since, found.until) == (
+        Cause.STORE_TAKES_NO_WRITES,
+        "operator",
+        NOW,
+        None,
+    )
+    assert f"({reason})" in found.sentence
+    assert remedy in found.sentence
+
+
+def test_a_failure_that_is_no_disk_s_is_none_of_the_store() -> None:
+    found = of_job(JOB, failed("OSError: [Errno 2] No such file or directory", read_only=True))
+    assert found.cause is Cause.AGGREGATION_FAILED
+
+
+def test_a_read_only_store_of_the_api_holds_up_uploads_and_aggregation() -> None:
+    broken = replace(ROUND, read_only=True)
+    found = of_job(JOB, broken)
+    assert (found.cause, found.owner) == (Cause.STORE_TAKES_NO_WRITES, "operator")
+    assert (found.until, found.then) == (ROUND.waits_until, of_job(JOB).then)
+    assert "gets no uploads" in found.sentence
+    scoring = of_job(JOB, replace(broken, phase=AssignmentKind.EVALUATE))
+    assert scoring.cause is Cause.WAITS_FOR_RESULTS, "scores are no files"
+    held = replace(broken, state=RoundState.AGGREGATING)
+    assert of_job(JOB, held).cause is Cause.AGGREGATING, "the coordinator's store may be sound"
+    due = of_job(JOB, replace(held, lease_until=NOW))
+    assert (due.cause, due.owner) == (Cause.STORE_TAKES_NO_WRITES, "operator")
+
+
+@pytest.mark.parametrize("state", [RoundState.OPEN, RoundState.AGGREGATING])
+def test_whoever_failed_is_named_with_the_code(state: RoundState) -> None:
+    out = replace(PART, client="c3", state=AssignmentState.FAILED, failure="diverged")
+    silent = replace(out, client="c2", failure=None)
+    live = replace(ROUND, state=state, members=[DONE, PART, out, silent])
+    found = of_job(JOB, live)
+    assert found == round_waiting(JOB, live, NOW)
+    assert found.sentence.endswith("; failed: c2 (unknown), c3 (diverged).")
+
+
+def test_a_client_is_busy_until_its_lease_elsewhere_or_its_round_ends() -> None:
+    found = of_part(replace(PART, busy=ELSEWHERE))
+    assert (found.until, found.then) == (
+        ELSEWHERE.lease_until,
+        "c1 may claim it, unless it renews its lease there before.",
+    )
+    long = of_part(replace(PART, busy=replace(ELSEWHERE, lease_until=NOW + 60 * MINUTE)))
+    assert long.until == ROUND.deadline_at
+    assert long.then.startswith("The assignment is superseded")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +275,7 @@ def test_a_missed_lease_may_resume_until_the_deadline() -> None:
     [
         (PART, Cause.NOT_CLAIMED),
         (replace(PART, not_before=NOW + MINUTE, failure="internal"), Cause.PAUSE_AFTER_FAILURE),
-        (replace(PART, busy_with="another job"), Cause.CLIENT_BUSY),
+        (replace(PART, busy=ELSEWHERE), Cause.CLIENT_BUSY),
         (replace(PART, not_before=NOW - MINUTE, seen_at=None), Cause.CLIENT_SILENT),
         (replace(PART, not_before=NOW - MINUTE, seen_at=NOW - 2 * MINUTE), Cause.CLIENT_SILENT),
         (replace(PART, not_before=NOW - MINUTE, seen_at=NOW), Cause.NOT_CLAIMED),
