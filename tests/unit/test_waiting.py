@@ -1,21 +1,13 @@
 """Each cause of waiting, decided from plain values."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from server.rounds.collecting import Terms
 from server.waiting.assignments import assignment_waiting
 from server.waiting.decide import job_waiting, round_waiting
-from server.waiting.facts import (
-    AggregationFailure,
-    AssignmentFacts,
-    Busy,
-    JobFacts,
-    RoundFacts,
-)
-from shared.messages import AssignmentKind
+from server.waiting.facts import AssignmentFacts, RoundFacts
 from shared.states import (
     ASSIGNMENT_TERMINAL,
     JOB_TERMINAL,
@@ -23,58 +15,10 @@ from shared.states import (
     JobState,
     RoundState,
 )
-from shared.waiting import Cause, Waiting
+from shared.waiting import Cause
+from tests.support.waits import DONE, ELSEWHERE, JOB, MINUTE, NOW, PART, ROUND, of_job, of_part
 
 pytestmark = pytest.mark.unit
-
-NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
-JOB = JobFacts(JobState.RUNNING, NOW - MINUTE, NOW, NOW + MINUTE)
-PART = AssignmentFacts(
-    client="c1",
-    kind=AssignmentKind.TRAIN,
-    state=AssignmentState.QUEUED,
-    attempt=0,
-    progress=0.0,
-    not_before=NOW,
-    hints=0,
-    hint_at=NOW + MINUTE,
-    lease_until=NOW + MINUTE,
-    claimed_at=None,
-    seen_at=NOW,
-    failure=None,
-    busy=None,
-)
-ELSEWHERE = Busy("another job", NOW + MINUTE)
-DONE = replace(PART, client="c0", state=AssignmentState.ACCEPTED)
-ROUND = RoundFacts(
-    number=2,
-    phase=AssignmentKind.TRAIN,
-    state=RoundState.OPEN,
-    terms=Terms(quorum=2, target=2),
-    opened_at=NOW - MINUTE,
-    deadline_at=NOW + 10 * MINUTE,
-    waits_until=NOW + 10 * MINUTE,
-    attempt=1,
-    most_attempts=3,
-    lease_until=NOW + MINUTE,
-    aggregating_since=NOW - MINUTE,
-    failure=None,
-    read_only=False,
-    members=[DONE, PART],
-)
-
-
-def of_job(job: JobFacts, live: RoundFacts | None = ROUND) -> Waiting:
-    found = job_waiting(job, live, NOW)
-    assert found is not None
-    return found
-
-
-def of_part(part: AssignmentFacts, job: JobFacts = JOB) -> Waiting:
-    found = assignment_waiting(part, ROUND, job, NOW)
-    assert found is not None
-    return found
 
 
 @pytest.mark.parametrize(
@@ -137,91 +81,6 @@ def test_many_names_are_cut() -> None:
 def test_a_round_that_can_end_waits_for_the_coordinator(live: RoundFacts) -> None:
     found = round_waiting(JOB, live, NOW)
     assert (found.cause, found.owner) == (Cause.CLOSING, "coordinator")
-
-
-def test_an_aggregating_round() -> None:
-    live = replace(ROUND, state=RoundState.AGGREGATING)
-    found = of_job(JOB, live)
-    assert (found.cause, found.owner, found.until) == (
-        Cause.AGGREGATING,
-        "coordinator",
-        live.lease_until,
-    )
-    assert "attempt 1" in found.sentence
-    due = of_job(JOB, replace(live, lease_until=NOW))
-    assert (due.cause, due.since, due.then) == (
-        Cause.AGGREGATION_DUE,
-        NOW,
-        "Attempt 2 of 3 begins.",
-    )
-
-
-def failed(reason: str, **changes: object) -> RoundFacts:
-    """A round whose last attempt at aggregating failed."""
-    live = replace(ROUND, state=RoundState.AGGREGATING, failure=AggregationFailure(NOW, reason))
-    return replace(live, **changes)  # type: ignore[arg-type]  # the field's own
-
-
-def test_a_failed_aggregation_says_why_and_what_is_left() -> None:
-    live = failed("AggregationError: killed by SIGKILL.")
-    found = of_job(JOB, live)
-    assert (found.cause, found.owner, found.since, found.until, found.then) == (
-        Cause.AGGREGATION_FAILED,
-        "coordinator",
-        NOW,
-        live.lease_until,
-        "Attempt 2 of 3 begins.",
-    )
-    assert found.sentence == (
-        "Attempt 1 to aggregate round 2 (train) failed (AggregationError: killed by SIGKILL); "
-        "2 of 3 attempts are left, the next from 2026-01-31 12:01:00 UTC on."
-    )
-    assert of_job(JOB, replace(live, lease_until=NOW)).until is None
-
-
-def test_the_last_failed_aggregation_says_that_the_job_fails() -> None:
-    found = of_job(JOB, failed("ArtifactError: it is gone", attempt=3))
-    assert found.then == "The job fails: no attempt is left."
-    assert found.sentence.endswith("; 0 of 3 attempts are left.")
-
-
-@pytest.mark.parametrize(
-    ("reason", "remedy"),
-    [
-        ("OSError: [Errno 5] Input/output error", "then restart the coordinator"),
-        ("AggregationError: [Errno 28] No space left on device", "free some space"),
-        ("ReadOnlyError: [Errno 30] an fsync failed: check the disk", "then restart"),
-    ],
-)
-def test_a_store_that_takes_no_writes_waits_for_the_operator(reason: str, remedy: str) -> None:
-    found = of_job(JOB, failed(reason))
-    assert (found.cause, found.owner, found.since, found.until) == (
-        Cause.STORE_TAKES_NO_WRITES,
-        "operator",
-        NOW,
-        None,
-    )
-    assert f"({reason})" in found.sentence
-    assert remedy in found.sentence
-
-
-def test_a_failure_that_is_no_disk_s_is_none_of_the_store() -> None:
-    found = of_job(JOB, failed("OSError: [Errno 2] No such file or directory", read_only=True))
-    assert found.cause is Cause.AGGREGATION_FAILED
-
-
-def test_a_read_only_store_of_the_api_holds_up_uploads_and_aggregation() -> None:
-    broken = replace(ROUND, read_only=True)
-    found = of_job(JOB, broken)
-    assert (found.cause, found.owner) == (Cause.STORE_TAKES_NO_WRITES, "operator")
-    assert (found.until, found.then) == (ROUND.waits_until, of_job(JOB).then)
-    assert "gets no uploads" in found.sentence
-    scoring = of_job(JOB, replace(broken, phase=AssignmentKind.EVALUATE))
-    assert scoring.cause is Cause.WAITS_FOR_RESULTS, "scores are no files"
-    held = replace(broken, state=RoundState.AGGREGATING)
-    assert of_job(JOB, held).cause is Cause.AGGREGATING, "the coordinator's store may be sound"
-    due = of_job(JOB, replace(held, lease_until=NOW))
-    assert (due.cause, due.owner) == (Cause.STORE_TAKES_NO_WRITES, "operator")
 
 
 @pytest.mark.parametrize("state", [RoundState.OPEN, RoundState.AGGREGATING])
