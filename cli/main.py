@@ -3,6 +3,7 @@
 import sys
 import time
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -165,7 +166,7 @@ def why(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None) ->
     with Connection(url, key, key_file).open() as api:
         found = api.waiting(job)
         if found.items:
-            console().print(waiting_table(found))
+            console().print(waiting_table(found, datetime.now(UTC)))
         else:
             print(f"the job has {api.job(job).state}: it waits for nothing")
 

@@ -1,30 +1,54 @@
 """Why jobs wait: a table for one, and a sentence for those in which nothing has changed."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rich.table import Table
+from rich.text import Text
 
 from shared.views import JobView, RoundView
-from shared.waiting import WaitingList
+from shared.waiting import Waiting, WaitingList
 
 QUIET_S = 5.0
 
 
-def waiting_table(found: WaitingList) -> Table:
-    """All that waits in a job."""
+def waiting_table(found: WaitingList, now: datetime) -> Table:
+    """All that waits in a job: who moves it on stands before the sentence."""
     shown = Table(box=None, pad_edge=False)
-    for title in ("what", "why", "until", "then"):
-        shown.add_column(title, no_wrap=title == "until")
+    for title in ("what", "why", "since", "until", "then"):
+        shown.add_column(title, no_wrap=title in {"since", "until"})
     for item in found.items:
         waiting = item.waiting
-        until = _local(waiting.until) if waiting.until else "-"
-        shown.add_row(f"{item.kind} {item.name}", waiting.sentence, until, waiting.then)
+        cells = (
+            f"{item.kind} {item.name}",
+            f"{waiting.owner} ({waiting.cause}): {waiting.sentence}",
+            ago(now - waiting.since),
+            _local(waiting.until, now) if waiting.until else "-",
+            waiting.then,
+        )
+        shown.add_row(*(Text(cell) for cell in cells))
     return shown
 
 
-def _local(at: datetime) -> str:
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def ago(time: timedelta) -> str:
+    """A time that has passed, in its largest unit; none where the clocks differ."""
+    seconds = max(time.total_seconds(), 0)
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def said(waiting: Waiting) -> str:
+    """Cause, owner and since in one line: the same as long as the reason is."""
+    since = waiting.since.astimezone().strftime("%H:%M:%S")
+    return f"{waiting.owner} ({waiting.cause}, since {since}): {waiting.sentence}"
+
+
+def _local(at: datetime, now: datetime) -> str:
+    """The time, with the date on another day."""
+    here, today = at.astimezone(), now.astimezone().date()
+    return here.strftime("%H:%M:%S" if here.date() == today else "%m-%d %H:%M")
 
 
 class Quiet:
@@ -41,7 +65,7 @@ class Quiet:
             self._last[job.id] = (seen, now_s)
             return ""
         quiet = now_s - since_s >= QUIET_S
-        return job.waiting.sentence if quiet and job.waiting else ""
+        return said(job.waiting) if quiet and job.waiting else ""
 
 
 def _fingerprint(job: JobView, rounds: Sequence[RoundView]) -> object:

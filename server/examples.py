@@ -241,6 +241,27 @@ _SCORE = {
     "n": 60,
     "metrics": {"loss": 0.3},
 }
+_ATTENDANCE: list[Example] = [
+    {
+        "round": 1,
+        "phase": "train",
+        "state": "published",
+        "asked": ["c01", "c02"],
+        "accepted": ["c01"],
+        "missing": [
+            {
+                "client": "c02",
+                "state": "superseded",
+                "reason": "the round closed without it",
+                "components": ["head.digits", "proj"],
+            }
+        ],
+        "contributors": {"head.digits": ["c01"]},
+        "not_delivered": {"head.digits": ["c02"], "proj": ["c01", "c02"]},
+        "carried_over": ["proj"],
+    },
+]
+ATTENDANCE: Example = {"items": _ATTENDANCE}
 REPORT: Example = {
     "job_id": _JOB_ID,
     "name": JOB_SPEC["name"],
@@ -263,18 +284,6 @@ REPORT: Example = {
         }
     ],
     "replacements": [{"client": "c01", "round": 1, "decision": _DECISION}],
-    "attendance": [
-        {
-            "round": 1,
-            "state": "published",
-            "asked": ["c01", "c02"],
-            "accepted": ["c01"],
-            "missing": [
-                {"client": "c02", "state": "superseded", "reason": "the round closed without it"}
-            ],
-            "contributors": {"head.digits": ["c01"]},
-            "carried_over": ["proj"],
-        }
-    ],
+    "attendance": _ATTENDANCE,
     "optimizer_steps": {"rounds": 80, "post_training": 13, "total": 93},
 }

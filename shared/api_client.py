@@ -8,6 +8,7 @@ from uuid import UUID
 import httpx
 from pydantic import BaseModel, TypeAdapter
 
+from shared.attendance import AttendanceList
 from shared.job_spec import JobSpec
 from shared.messages import (
     ArtifactBundle,
@@ -112,6 +113,10 @@ class ApiClient(Transport):
     def report(self, job: UUID | str) -> ReportView:
         """What federation gave; once the job has ended."""
         return self._send(ReportView, "GET", f"/v1/jobs/{job}/report")
+
+    def attendance(self, job: UUID | str) -> AttendanceList:
+        """Who was missing in each round, so far."""
+        return self._send(AttendanceList, "GET", f"/v1/jobs/{job}/attendance")
 
     def events(self, job: UUID | str, after: int = 0) -> EventList:
         """What happened to a job since event `after`."""

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from shared.attendance import AttendanceRow
 from shared.job_spec import JobSpec, Name, Sha256
 from shared.messages import (
     AssignmentKind,
@@ -209,31 +210,6 @@ class ReplacementRow(Message):
     decision: Decision
 
 
-class AbsenceRow(Message):
-    """A client that was asked and did not deliver."""
-
-    client: Name
-    state: AssignmentState
-    reason: str
-
-
-class AttendanceRow(Message):
-    """Who was asked in one training round, who delivered, and who was missing."""
-
-    round: int
-    state: RoundState
-    asked: tuple[Name, ...]
-    accepted: tuple[Name, ...]
-    missing: tuple[AbsenceRow, ...]
-    contributors: dict[ComponentName, tuple[Name, ...]] = Field(
-        description="Clients that delivered each component."
-    )
-    carried_over: tuple[ComponentName, ...] = Field(
-        description="Components that somebody was asked for and nobody delivered: the next version "
-        "has them as they were."
-    )
-
-
 class ReportView(Message):
     """What federation gave, per client and task."""
 
@@ -251,7 +227,7 @@ class ReportView(Message):
     scores: tuple[ReportRow, ...]
     replacements: tuple[ReplacementRow, ...]
     attendance: tuple[AttendanceRow, ...] = Field(
-        default=(), description="The training rounds, oldest first."
+        default=(), description="The rounds of clients, oldest first, with their phases."
     )
     optimizer_steps: dict[str, int] = Field(
         description="Budget per client and model: rounds, post-training, total."

@@ -17,6 +17,8 @@ class Cause(StrEnum):
     CLOSING = "closing"
     AGGREGATING = "aggregating"
     AGGREGATION_DUE = "aggregation_due"
+    AGGREGATION_FAILED = "aggregation_failed"
+    STORE_TAKES_NO_WRITES = "store_takes_no_writes"
     PAUSED = "paused"
     CANCELLING = "cancelling"
     STUCK = "stuck"

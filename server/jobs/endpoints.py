@@ -43,7 +43,8 @@ _LAST_EVENT = 2**63 - 1
 def launch(spec: JobSpec, app: App, principal: Operator, key: Key = None) -> JobDetail:
     """Store a job spec and start the job; refused with every reason where it could never work."""
     with killable(app.sessions, "api.submit") as session:
-        return service.submit(session, principal, spec, key)
+        job = service.submit(session, principal, spec, key)
+        return service.shown(app, session, job)
 
 
 @router.get(
@@ -63,7 +64,7 @@ def list_jobs(
     with app.sessions.begin() as session:
         rows = repository.newest_jobs(session, cursor, limit + 1)
         following = str(rows[limit - 1].id) if len(rows) > limit else None
-        why = waits(session, rows[:limit])
+        why = waits(app, session, rows[:limit])
         items = tuple(service.job_view(row, waiting_of(why, row.id)) for row in rows[:limit])
         return JobList(items=items, next=following)
 
@@ -76,7 +77,7 @@ def list_jobs(
 def show_job(job_id: UUID, app: App, _: Viewer) -> JobDetail:
     """Show one job, where it stands and its whole spec."""
     with app.sessions.begin() as session:
-        return service.shown(session, repository.get_job(session, job_id))
+        return service.shown(app, session, repository.get_job(session, job_id))
 
 
 @router.post(
@@ -87,7 +88,7 @@ def show_job(job_id: UUID, app: App, _: Viewer) -> JobDetail:
 def cancel_job(job_id: UUID, app: App, _: Operator) -> JobView:
     """End a job that has not ended; its workers stop at their next heartbeat."""
     with killable(app.sessions, "api.cancel") as session:
-        return service.cancel(session, job_id)
+        return service.moved(app, session, service.cancel(session, job_id))
 
 
 @router.post(
@@ -98,7 +99,7 @@ def cancel_job(job_id: UUID, app: App, _: Operator) -> JobView:
 def pause_job(job_id: UUID, app: App, _: Operator) -> JobView:
     """Begin nothing new for the job until it is resumed; what clients work on is still taken."""
     with killable(app.sessions, "api.pause") as session:
-        return pausing.pause(session, job_id)
+        return service.moved(app, session, pausing.pause(session, job_id))
 
 
 @router.post(
@@ -109,7 +110,7 @@ def pause_job(job_id: UUID, app: App, _: Operator) -> JobView:
 def resume_job(job_id: UUID, app: App, _: Operator) -> JobView:
     """Go on with a paused job; its round's deadline moves on by the time of the pause."""
     with killable(app.sessions, "api.resume") as session:
-        return pausing.resume(session, job_id)
+        return service.moved(app, session, pausing.resume(session, job_id))
 
 
 @router.post(
@@ -130,7 +131,8 @@ def fork_job(
 ) -> JobDetail:
     """Launch a job that begins with a version of this one and goes on by a spec of its own."""
     with killable(app.sessions, "api.fork") as session:
-        return forking.fork(session, principal, job_id, wish, key)
+        job = forking.fork(session, principal, job_id, wish, key)
+        return service.shown(app, session, job)
 
 
 @router.get(

@@ -12,26 +12,26 @@ from server.jobs.admission import refusals
 from server.jobs.fork_admission import Origin, fork_refusals
 from server.jobs.lineage import hand_down_personal_states
 from server.jobs.repository import get_job, offers_of
-from server.jobs.service import add_job, refuse, shown
+from server.jobs.service import add_job, refuse
 from server.rounds.service import frozen_offers
 from server.tables import Job
 from server.versions.repository import get_version, summaries
 from shared.job_spec import JobSpec
 from shared.messages import Catalogue
 from shared.states import JobState
-from shared.views import JobDetail, JobFork
+from shared.views import JobFork
 
 
 def fork(
     session: Session, principal: Principal, parent_id: UUID, wish: JobFork, key: str | None
-) -> JobDetail:
+) -> Job:
     """Store the fork and have it started. Raises ProblemError (404, 409, 422)."""
     parent = get_job(session, parent_id)
     route = f"POST /v1/jobs/{parent_id}/fork"
     resource, _ = once(
         session, principal, route, key, wish, lambda: str(_store(session, parent, wish))
     )
-    return shown(session, get_job(session, UUID(resource)))
+    return get_job(session, UUID(resource))
 
 
 def _store(session: Session, parent: Job, wish: JobFork) -> UUID:

@@ -8,20 +8,17 @@ from sqlalchemy.orm import Session
 from server.assignments.decide import FIRST_HINT
 from server.database import lock_job
 from server.errors import ProblemError, not_found
-from server.jobs.service import job_view
 from server.lifecycle import transition
 from server.outbox import ask_advance, wake
 from server.rounds.repository import active_assignments, database_now, live_round
 from server.rounds.standing import move_on
 from server.tables import Job
-from server.waiting.query import waiting_of, waits
 from shared.states import ASSIGNMENT_CLAIMABLE, JOB_TERMINAL, JobState, RoundState
-from shared.views import JobView
 
 _ENDING = JOB_TERMINAL | {JobState.CANCELLING}
 
 
-def pause(session: Session, job_id: UUID) -> JobView:
+def pause(session: Session, job_id: UUID) -> Job:
     """Have nothing new begin; again is no error. Raises ProblemError (404, 409)."""
     job = _going(session, job_id, "pause")
     if job.state is not JobState.PAUSED:
@@ -29,10 +26,10 @@ def pause(session: Session, job_id: UUID) -> JobView:
         transition(session, job, JobState.PAUSED, paused_from=before)
         job.paused_from = before
         job.paused_at = func.now()
-    return _view(session, job)
+    return job
 
 
-def resume(session: Session, job_id: UUID) -> JobView:
+def resume(session: Session, job_id: UUID) -> Job:
     """Have a paused job go on; again is no error. Raises ProblemError (404, 409)."""
     job = _going(session, job_id, "resume")
     if job.state is JobState.PAUSED and job.paused_from and job.paused_at:
@@ -41,7 +38,7 @@ def resume(session: Session, job_id: UUID) -> JobView:
         job.paused_from = job.paused_at = None
         _wake_all(session, job)
         ask_advance(session, job)
-    return _view(session, job)
+    return job
 
 
 def _going(session: Session, job_id: UUID, what: str) -> Job:
@@ -77,9 +74,3 @@ def _wake_all(session: Session, job: Job) -> None:
             assignment.hint_at = func.now() + FIRST_HINT
             assignment.hints = 0
             wake(session, assignment)
-
-
-def _view(session: Session, job: Job) -> JobView:
-    session.flush()
-    session.refresh(job)
-    return job_view(job, waiting_of(waits(session, [job]), job.id))

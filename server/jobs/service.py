@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 from sqlalchemy.orm import Session
 
 from server.auth import Principal
+from server.context import Context
 from server.database import lock_job, to_json
 from server.errors import ProblemError, not_found
 from server.idempotency import once
@@ -22,12 +23,12 @@ from shared.views import EventView, FailureView, ForkView, JobDetail, JobView
 from shared.waiting import Waiting
 
 
-def submit(session: Session, principal: Principal, spec: JobSpec, key: str | None) -> JobDetail:
+def submit(session: Session, principal: Principal, spec: JobSpec, key: str | None) -> Job:
     """Store the job and have it started. Raises ProblemError (422) with every reason against it."""
     resource, _ = once(
         session, principal, "POST /v1/jobs", key, spec, lambda: str(_store(session, spec))
     )
-    return shown(session, get_job(session, UUID(resource)))
+    return get_job(session, UUID(resource))
 
 
 def _store(session: Session, spec: JobSpec) -> UUID:
@@ -64,7 +65,7 @@ def add_job(session: Session, job: Job, spec: JobSpec, offers: Offers) -> None:
     session.flush()
 
 
-def cancel(session: Session, job_id: UUID) -> JobView:
+def cancel(session: Session, job_id: UUID) -> Job:
     """Have the job end; again for a cancelled one is no error. Raises ProblemError (404, 409)."""
     job = lock_job(session, job_id)
     if job is None:
@@ -76,9 +77,14 @@ def cancel(session: Session, job_id: UUID) -> JobView:
     if job.state not in {JobState.CANCELLING, JobState.CANCELLED}:
         transition(session, job, JobState.CANCELLING)
         ask_advance(session, job)
+    return job
+
+
+def moved(context: Context, session: Session, job: Job) -> JobView:
+    """A job that an operator has just moved, as operators read it."""
     session.flush()
     session.refresh(job)
-    return job_view(job, waiting_of(waits(session, [job]), job.id))
+    return job_view(job, waiting_of(waits(context, session, [job]), job.id))
 
 
 def job_view(job: Job, waiting: Waiting | None = None) -> JobView:
@@ -87,10 +93,10 @@ def job_view(job: Job, waiting: Waiting | None = None) -> JobView:
     return JobView.model_validate(detail.model_dump(exclude={"spec", "forked_from"}))
 
 
-def shown(session: Session, job: Job) -> JobDetail:
+def shown(context: Context, session: Session, job: Job) -> JobDetail:
     """The job as operators read it alone, with the reason for its waiting."""
     states = inherited_states(session, job.id) if job.forked_from else {}
-    return _detail(job, waiting_of(waits(session, [job]), job.id), states)
+    return _detail(job, waiting_of(waits(context, session, [job]), job.id), states)
 
 
 def _detail(

@@ -1,4 +1,4 @@
-"""Who came to each training round, who was missing and why, and what nobody delivered."""
+"""Who came to each round, who was missing and why, and which components did not come."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,46 +7,68 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from server.rounds.repository import client_rounds, job_assignments
 from server.tables import Assignment, Contribution, Round
-from shared.states import AssignmentState, RoundState
-from shared.views import AbsenceRow, AttendanceRow
+from shared.attendance import AbsenceRow, AttendanceRow
+from shared.messages import AssignmentKind
+from shared.states import ASSIGNMENT_TERMINAL, ROUND_TERMINAL, AssignmentState, RoundState
 
-Delivered = dict[str, list[str]]  # component -> clients, in order
+Delivered = dict[str, list[str]]  # component -> clients, both in order
 
 
-def attendance(
-    session: Session, rounds: Sequence[Round], members: Sequence[Assignment]
-) -> tuple[AttendanceRow, ...]:
-    """One row for each of the training rounds; `members` are the job's assignments."""
+def attendance(session: Session, job_id: UUID) -> tuple[AttendanceRow, ...]:
+    """One row for each of the job's rounds but the planner's, closed or not, oldest first."""
+    rounds = client_rounds(session, job_id)
     asked: defaultdict[UUID, list[Assignment]] = defaultdict(list)
-    for assignment in members:
+    for assignment in job_assignments(session, job_id):
         asked[assignment.round_id].append(assignment)
     delivered = _delivered(session, [row.id for row in rounds])
     return tuple(_row(row, asked[row.id], delivered[row.id]) for row in rounds)
 
 
 def _row(row: Round, asked: Sequence[Assignment], delivered: Delivered) -> AttendanceRow:
-    wanted = {component for assignment in asked for component in assignment.components}
+    wanted = _wanted(row, asked)
+    closed = row.state in ROUND_TERMINAL
     return AttendanceRow(
         round=row.number,
+        phase=row.phase,
         state=row.state,
         asked=tuple(a.client_id or "" for a in asked),
         accepted=tuple(a.client_id or "" for a in asked if _accepted(a)),
         missing=tuple(_absence(row, a) for a in asked if not _accepted(a)),
         contributors={name: tuple(clients) for name, clients in delivered.items()},
-        carried_over=tuple(sorted(wanted - set(delivered))),
+        not_delivered={
+            name: tuple(client for client in clients if client not in delivered.get(name, ()))
+            for name, clients in wanted.items()
+        },
+        carried_over=tuple(name for name in wanted if closed and name not in delivered),
     )
 
 
+def _wanted(row: Round, asked: Sequence[Assignment]) -> Delivered:
+    """Who was asked for each component; other phases than training deliver none."""
+    wanted: defaultdict[str, list[str]] = defaultdict(list)
+    for assignment in asked if row.phase is AssignmentKind.TRAIN else ():
+        for component in assignment.components:
+            wanted[component].append(assignment.client_id or "")
+    return dict(sorted(wanted.items()))
+
+
 def _absence(row: Round, assignment: Assignment) -> AbsenceRow:
+    training = row.phase is AssignmentKind.TRAIN
     return AbsenceRow(
-        client=assignment.client_id or "", state=assignment.state, reason=_reason(row, assignment)
+        client=assignment.client_id or "",
+        state=assignment.state,
+        reason=_reason(row, assignment),
+        components=tuple(sorted(assignment.components)) if training else (),
     )
 
 
 def _reason(row: Round, assignment: Assignment) -> str:
     if assignment.failure_code:
         return f"{assignment.failure_code}: {assignment.failure_message}"
+    if assignment.state not in ASSIGNMENT_TERMINAL:
+        return "it has not delivered yet"
     if assignment.state is AssignmentState.CANCELLED:
         return "the job was cancelled"
     if row.state is RoundState.FAILED:

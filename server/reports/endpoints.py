@@ -1,4 +1,4 @@
-"""The route of a job's report."""
+"""The routes of a job's report, and of who came to its rounds."""
 
 from uuid import UUID
 
@@ -7,15 +7,18 @@ from fastapi import APIRouter
 from server.auth import Viewer
 from server.context import App
 from server.documentation import example, problems
-from server.examples import REPORT
+from server.examples import ATTENDANCE, REPORT
+from server.jobs.repository import get_job
 from server.reports import service
+from server.reports.attendance import attendance
+from shared.attendance import AttendanceList
 from shared.views import ReportView
 
-router = APIRouter(prefix="/v1/jobs/{job_id}/report", tags=["reports"])
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["reports"])
 
 
 @router.get(
-    "",
+    "/report",
     summary="Read a job's report",
     responses={**example(REPORT, "The report."), **problems(404, 409)},
 )
@@ -23,3 +26,14 @@ def read_report(job_id: UUID, app: App, _: Viewer) -> ReportView:
     """Read what federation gave, per client and task, once the job has ended."""
     with app.sessions.begin() as session:
         return service.report(session, job_id)
+
+
+@router.get(
+    "/attendance",
+    summary="List who was missing",
+    responses={**example(ATTENDANCE, "Rounds, oldest first."), **problems(404)},
+)
+def list_attendance(job_id: UUID, app: App, _: Viewer) -> AttendanceList:
+    """List for each round who was asked, what came and who was missing; also while the job runs."""
+    with app.sessions.begin() as session:
+        return AttendanceList(items=attendance(session, get_job(session, job_id).id))

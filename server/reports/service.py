@@ -9,8 +9,7 @@ from server.errors import ProblemError
 from server.jobs.order import personalizes
 from server.jobs.repository import get_job
 from server.reports.attendance import attendance
-from server.rounds.repository import job_assignments
-from server.rounds.repository import training_rounds as rounds_of
+from server.rounds.repository import job_assignments, training_rounds
 from server.rounds.views import bytes_down, bytes_up, component_sizes, full_state_bytes
 from server.tables import Assignment, Job
 from server.versions.repository import entries, newest_version
@@ -31,8 +30,7 @@ def report(session: Session, job_id: UUID) -> ReportView:
     members = [a for a in job_assignments(session, job_id) if a.client_id]
     final = newest_version(session, job_id)
     manifest = entries(session, job_id, final) if final is not None else []
-    rounds = rounds_of(session, job_id)
-    published = [r for r in rounds if r.state is RoundState.PUBLISHED]
+    published = [r for r in training_rounds(session, job_id) if r.state is RoundState.PUBLISHED]
     return ReportView(
         job_id=job.id,
         name=job.name,
@@ -47,7 +45,7 @@ def report(session: Session, job_id: UUID) -> ReportView:
         final_manifest={e.component: e.sha256 for e in manifest},
         scores=_scores(members),
         replacements=_replacements(members, {r.id: r.number for r in published}),
-        attendance=attendance(session, rounds, members),
+        attendance=attendance(session, job_id),
         optimizer_steps=optimizer_steps(spec),
     )
 

@@ -30,7 +30,7 @@ def list_rounds(job_id: UUID, app: App, _: Viewer) -> RoundList:
     """List all training rounds with who was asked, what came and what travelled."""
     with app.sessions.begin() as session:
         job = get_job(session, job_id)
-        sizes, why = component_sizes(job), waits(session, [job])
+        sizes, why = component_sizes(job), waits(app, session, [job])
         rows = training_rounds(session, job_id)
         return RoundList(items=tuple(round_view(session, row, sizes, why) for row in rows))
 
@@ -44,7 +44,7 @@ def show_round(job_id: UUID, number: Number, app: App, _: Viewer) -> RoundView:
     """Show one training round; poll it to follow a job."""
     with app.sessions.begin() as session:
         job = get_job(session, job_id)
-        sizes, why = component_sizes(job), waits(session, [job])
+        sizes, why = component_sizes(job), waits(app, session, [job])
         for row in training_rounds(session, job_id, number):
             return round_view(session, row, sizes, why)
     raise not_found("round")

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from server.waiting.decide import COORDINATOR, OPERATOR, clock
-from server.waiting.facts import AssignmentFacts, JobFacts, RoundFacts
+from server.waiting.facts import AssignmentFacts, Busy, JobFacts, RoundFacts
 from shared.states import ASSIGNMENT_TERMINAL, AssignmentState, JobState
 from shared.waiting import Cause, Waiting
 
@@ -31,7 +31,7 @@ def assignment_waiting(
         case AssignmentState.SUSPECT:
             return _lease_missed(row, live)
         case _:
-            return _paused(job) or _queued(row, now)
+            return _paused(job) or _queued(row, live, now)
 
 
 def _paused(job: JobFacts) -> Waiting | None:
@@ -76,7 +76,7 @@ def _lease_missed(row: AssignmentFacts, live: RoundFacts) -> Waiting:
     )
 
 
-def _queued(row: AssignmentFacts, now: datetime) -> Waiting:
+def _queued(row: AssignmentFacts, live: RoundFacts, now: datetime) -> Waiting:
     if row.not_before > now:
         return Waiting(
             cause=Cause.PAUSE_AFTER_FAILURE,
@@ -89,16 +89,24 @@ def _queued(row: AssignmentFacts, now: datetime) -> Waiting:
                 f"next may begin at {clock(row.not_before)}."
             ),
         )
-    if row.busy_with is not None:
-        return Waiting(
-            cause=Cause.CLIENT_BUSY,
-            owner=row.owner,
-            since=row.not_before,
-            until=None,
-            then=f"{row.who} claims it when it is done there.",
-            sentence=f"{row.who} works on another assignment, of job {row.busy_with}.",
-        )
+    if row.busy is not None:
+        return _works_elsewhere(row, row.busy, live)
     return _silent(row, now) or _not_claimed(row)
+
+
+def _works_elsewhere(row: AssignmentFacts, busy: Busy, live: RoundFacts) -> Waiting:
+    """Until its lease there ends, or this round does."""
+    then = f"{row.who} may claim it, unless it renews its lease there before."
+    if live.deadline_at < busy.lease_until:
+        then = f"The assignment is superseded, unless {row.who} is done there and claims it before."
+    return Waiting(
+        cause=Cause.CLIENT_BUSY,
+        owner=row.owner,
+        since=row.not_before,
+        until=min(busy.lease_until, live.deadline_at),
+        then=then,
+        sentence=f"{row.who} works on another assignment, of job {busy.job}.",
+    )
 
 
 def _silent(row: AssignmentFacts, now: datetime) -> Waiting | None:

@@ -1,14 +1,29 @@
 """Why a job or a round waits: pure functions; `now` is the database's."""
 
+import errno
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from server.rounds.collecting import Terms, Verdict, decide
-from server.waiting.facts import AssignmentFacts, JobFacts, RoundFacts
-from shared.states import ASSIGNMENT_TERMINAL, JOB_TERMINAL, JobState, RoundState
+from server.waiting.facts import AggregationFailure, AssignmentFacts, JobFacts, RoundFacts
+from shared.artifacts import FULL
+from shared.messages import AssignmentKind
+from shared.states import (
+    ASSIGNMENT_TERMINAL,
+    JOB_TERMINAL,
+    AssignmentState,
+    JobState,
+    RoundState,
+)
 from shared.waiting import Cause, Waiting
 
 COORDINATOR, OPERATOR = "coordinator", "operator"
 _MOST_NAMES = 5
+_UPLOADING = frozenset({AssignmentKind.PLAN, AssignmentKind.TRAIN})
+_ERRNO = re.compile(r"\[Errno (\d+)\]")  # as an OSError says it, whichever process raised it
+_RESTART = "check its disk, then restart the coordinator and the API"
+_BROKEN = frozenset({errno.EIO, errno.EROFS})  # a disk that failed, or a store that noticed so
 
 
 def job_waiting(job: JobFacts, live: RoundFacts | None, now: datetime) -> Waiting | None:
@@ -70,8 +85,14 @@ def _stuck(job: JobFacts) -> Waiting:
 
 
 def _round(live: RoundFacts, now: datetime) -> Waiting:
-    if live.state is RoundState.AGGREGATING:
-        return _aggregating(live, now)
+    """Why the round itself waits, and who in it has failed."""
+    found = _aggregating(live, now) if live.state is RoundState.AGGREGATING else _open(live, now)
+    failed = _failed(live.members)
+    sentence = f"{found.sentence.removesuffix('.')}; {failed}." if failed else found.sentence
+    return found.model_copy(update={"sentence": sentence})
+
+
+def _open(live: RoundFacts, now: datetime) -> Waiting:
     if _verdict(live, now) is not Verdict.WAIT:
         return Waiting(
             cause=Cause.CLOSING,
@@ -81,6 +102,8 @@ def _round(live: RoundFacts, now: datetime) -> Waiting:
             then="The round closes, is extended, or fails where it lacks its quorum.",
             sentence=f"The coordinator has not yet seen that {live.name} is complete or over.",
         )
+    if live.read_only and live.phase in _UPLOADING:
+        return _takes_no_uploads(live)
     absent = [m for m in live.members if m.state not in ASSIGNMENT_TERMINAL]
     here, quorum = live.here, live.terms.quorum
     return Waiting(
@@ -92,6 +115,20 @@ def _round(live: RoundFacts, now: datetime) -> Waiting:
         sentence=(
             f"{live.name.capitalize()} has {here} of {len(live.members)} results, needs "
             f"{quorum}, and waits for {_names(absent)} until {clock(live.waits_until)}."
+        ),
+    )
+
+
+def _takes_no_uploads(live: RoundFacts) -> Waiting:
+    return Waiting(
+        cause=Cause.STORE_TAKES_NO_WRITES,
+        owner=OPERATOR,
+        since=live.opened_at,
+        until=live.waits_until,
+        then=at_deadline(live.here, live.terms),
+        sentence=(
+            f"{live.name.capitalize()} gets no uploads: the API's artifact store takes no writes "
+            "since an fsync failed: check its disk, then restart the API."
         ),
     )
 
@@ -115,6 +152,8 @@ def at_deadline(here: int, terms: Terms) -> str:
 
 
 def _aggregating(live: RoundFacts, now: datetime) -> Waiting:
+    if live.failure is not None:
+        return _store_refused(live, live.failure) or _failed_attempt(live, live.failure, now)
     since = live.aggregating_since or live.opened_at
     if live.lease_until > now:
         return Waiting(
@@ -128,20 +167,88 @@ def _aggregating(live: RoundFacts, now: datetime) -> Waiting:
                 f"until {clock(live.lease_until)}."
             ),
         )
+    if live.read_only:
+        return _no_writes(
+            live, max(since, live.lease_until), "an fsync of the API failed", _RESTART
+        )
     return Waiting(
         cause=Cause.AGGREGATION_DUE,
         owner=COORDINATOR,
         since=max(since, live.lease_until),
         until=None,
-        then=f"Attempt {live.attempt + 1} begins.",
+        then=_next_attempt(live),
         sentence=f"No coordinator has begun to aggregate {live.name} since {clock(since)}.",
     )
 
 
-def _names(members: list[AssignmentFacts]) -> str:
-    owners = sorted(m.owner for m in members)
-    more = len(owners) - _MOST_NAMES
-    return ", ".join(owners[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+def _store_refused(live: RoundFacts, failure: AggregationFailure) -> Waiting | None:
+    """Where it was the disk, no attempt succeeds before somebody has seen to it."""
+    error = _ERRNO.search(failure.reason)
+    number = int(error[1]) if error else None
+    if number in FULL:
+        return _no_writes(live, failure.at, _reason(failure), "free some space on its disk")
+    return _no_writes(live, failure.at, _reason(failure), _RESTART) if number in _BROKEN else None
+
+
+def _no_writes(live: RoundFacts, since: datetime, reason: str, remedy: str) -> Waiting:
+    return Waiting(
+        cause=Cause.STORE_TAKES_NO_WRITES,
+        owner=OPERATOR,
+        since=since,
+        until=None,
+        then="The round is aggregated once the store takes writes.",
+        sentence=(
+            f"{live.name.capitalize()} cannot be aggregated, for the artifact store takes no "
+            f"writes ({reason}): {remedy}."
+        ),
+    )
+
+
+def _failed_attempt(live: RoundFacts, failure: AggregationFailure, now: datetime) -> Waiting:
+    left = live.most_attempts - live.attempt
+    waits = live.lease_until > now
+    begins = f", the next from {clock(live.lease_until)} on" if left > 0 else ""
+    return Waiting(
+        cause=Cause.AGGREGATION_FAILED,
+        owner=COORDINATOR,
+        since=failure.at,
+        until=live.lease_until if waits else None,
+        then=_next_attempt(live),
+        sentence=(
+            f"Attempt {live.attempt} to aggregate {live.name} failed ({_reason(failure)}); "
+            f"{max(left, 0)} of {live.most_attempts} attempts are left{begins}."
+        ),
+    )
+
+
+def _next_attempt(live: RoundFacts) -> str:
+    if live.attempt >= live.most_attempts:
+        return "The job fails: no attempt is left."
+    return f"Attempt {live.attempt + 1} of {live.most_attempts} begins."
+
+
+def _reason(failure: AggregationFailure) -> str:
+    """The reason as a part of a sentence."""
+    return failure.reason.rstrip(". ")
+
+
+def _failed(members: Sequence[AssignmentFacts]) -> str:
+    """Who of a round has failed, and how; empty where nobody has."""
+    failed = sorted(
+        f"{m.owner} ({m.failure or 'unknown'})"
+        for m in members
+        if m.state is AssignmentState.FAILED
+    )
+    return f"failed: {_some(failed)}" if failed else ""
+
+
+def _names(members: Sequence[AssignmentFacts]) -> str:
+    return _some(sorted(m.owner for m in members))
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def clock(at: datetime) -> str:

@@ -23,4 +23,4 @@ router = APIRouter(prefix="/v1/jobs/{job_id}/waiting", tags=["jobs"])
 def show_waiting(job_id: UUID, app: App, _: Viewer) -> WaitingList:
     """List why the job, its live round and each open assignment wait, for whom and until when."""
     with app.sessions.begin() as session:
-        return listed(session, get_job(session, job_id))
+        return listed(app, session, get_job(session, job_id))

@@ -20,8 +20,16 @@ class JobFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Busy:
+    """What a client works on elsewhere."""
+
+    job: str
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AssignmentFacts:
-    """What of an assignment decides; `busy_with` names the job that its client works on."""
+    """What of an assignment decides; `busy` is the lease that its client holds elsewhere."""
 
     client: str | None
     kind: AssignmentKind
@@ -35,7 +43,7 @@ class AssignmentFacts:
     claimed_at: datetime | None
     seen_at: datetime | None
     failure: str | None
-    busy_with: str | None
+    busy: Busy | None
 
     @property
     def owner(self) -> str:
@@ -49,8 +57,20 @@ class AssignmentFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AggregationFailure:
+    """Why the last attempt at aggregating ended, where it failed and no other has begun."""
+
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RoundFacts:
-    """What of a live round decides."""
+    """What of a live round decides.
+
+    `read_only` says that an fsync of this very process has failed: the store's other processes
+    know of their own only.
+    """
 
     number: int
     phase: AssignmentKind
@@ -60,8 +80,11 @@ class RoundFacts:
     deadline_at: datetime
     waits_until: datetime  # the deadline, or the end of the grace
     attempt: int
+    most_attempts: int
     lease_until: datetime
     aggregating_since: datetime | None
+    failure: AggregationFailure | None
+    read_only: bool
     members: Sequence[AssignmentFacts]
 
     @property

@@ -5,15 +5,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
+from server.context import Context
+from server.jobs.publishing import PAUSE
 from server.rounds.repository import database_now
 from server.rounds.standing import terms_of, waits_until
 from server.tables import Assignment, Attempt, Client, Event, Job, Round
 from server.waiting.assignments import assignment_waiting
 from server.waiting.decide import job_waiting, round_waiting
-from server.waiting.facts import AssignmentFacts, JobFacts, RoundFacts
+from server.waiting.facts import (
+    AggregationFailure,
+    AssignmentFacts,
+    Busy,
+    JobFacts,
+    RoundFacts,
+)
 from shared.job_spec import JobSpec
 from shared.states import JOB_TERMINAL, ROUND_TERMINAL, AssignmentState, RoundState
 from shared.waiting import Kind, Waiting, WaitingItem, WaitingList
@@ -24,20 +32,29 @@ Members = list[tuple[UUID, AssignmentFacts]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
-    """What is known of some jobs, by the id of the job."""
+class _Aggregation:
+    """What the events say of a round that is to be aggregated."""
 
+    since: datetime | None = None
+    failure: AggregationFailure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is known of some jobs, by the id of the job, and of this process."""
+
+    context: Context
     rounds: dict[UUID, Round] = field(default_factory=dict)
     members: dict[UUID, Members] = field(default_factory=dict)
-    aggregating_since: dict[UUID, datetime] = field(default_factory=dict)
+    aggregations: dict[UUID, _Aggregation] = field(default_factory=dict)
 
 
-def waits(session: Session, jobs: Iterable[Job]) -> Waits:
+def waits(context: Context, session: Session, jobs: Iterable[Job]) -> Waits:
     """Why the jobs wait, with their live rounds and assignments; what has ended is absent."""
     alive = [job for job in jobs if job.state not in JOB_TERMINAL]
     if not alive:
         return {}
-    now, facts = database_now(session), _facts(session, [job.id for job in alive])
+    now, facts = database_now(session), _facts(context, session, [job.id for job in alive])
     return {item.id: item for job in alive for item in _items(job, facts, now)}
 
 
@@ -47,9 +64,9 @@ def waiting_of(found: Waits, row: UUID) -> Waiting | None:
     return item.waiting if item else None
 
 
-def listed(session: Session, job: Job) -> WaitingList:
+def listed(context: Context, session: Session, job: Job) -> WaitingList:
     """All that waits in a job: itself, its round, its assignments in client order."""
-    return WaitingList(items=tuple(waits(session, [job]).values()))
+    return WaitingList(items=tuple(waits(context, session, [job]).values()))
 
 
 def _items(job: Job, facts: _Facts, now: datetime) -> Iterable[WaitingItem]:
@@ -69,22 +86,33 @@ def _items(job: Job, facts: _Facts, now: datetime) -> Iterable[WaitingItem]:
             yield WaitingItem(kind=Kind.ASSIGNMENT, id=each, name=member.owner, waiting=waiting)
 
 
-def _facts(session: Session, jobs: Sequence[UUID]) -> _Facts:
+def _facts(context: Context, session: Session, jobs: Sequence[UUID]) -> _Facts:
     query = select(Round).where(Round.job_id.in_(jobs), Round.state.in_(_LIVE))
     rounds = {row.job_id: row for row in session.scalars(query)}
-    aggregating = [job for job, row in rounds.items() if row.state is RoundState.AGGREGATING]
-    since = {job: _aggregating_since(session, job) for job in aggregating}
-    return _Facts(rounds, _members(session, rounds), {j: at for j, at in since.items() if at})
+    aggregations = {
+        job: _aggregation(session, row)
+        for job, row in rounds.items()
+        if row.state is RoundState.AGGREGATING
+    }
+    return _Facts(context, rounds, _members(session, rounds), aggregations)
 
 
-def _aggregating_since(session: Session, job: UUID) -> datetime | None:
-    query = (
-        select(Event.at)
-        .where(Event.job_id == job, Event.kind == f"round.{RoundState.AGGREGATING}")
-        .order_by(Event.id.desc())
-        .limit(1)
-    )
-    return session.scalar(query)
+def _aggregation(session: Session, row: Round) -> _Aggregation:
+    """When the round began to be aggregated, and why the last attempt ended."""
+    began = _newest(session, row.job_id, Event.kind == f"round.{RoundState.AGGREGATING}")
+    if began is None:
+        return _Aggregation()
+    ended = Event.kind.startswith("round.aggregation_") & (Event.id > began.id)
+    failed = _newest(session, row.job_id, ended)
+    if failed is None or row.lease_until > failed.at + PAUSE:  # another has begun since
+        return _Aggregation(began.at)
+    reason = str(failed.data.get("reason", "unknown"))
+    return _Aggregation(began.at, AggregationFailure(failed.at, reason))
+
+
+def _newest(session: Session, job: UUID, which: ColumnElement[bool]) -> Event | None:
+    query = select(Event).where(Event.job_id == job, which).order_by(Event.id.desc()).limit(1)
+    return session.scalars(query).one_or_none()
 
 
 def _members(session: Session, rounds: dict[UUID, Round]) -> dict[UUID, Members]:
@@ -107,18 +135,19 @@ def _members(session: Session, rounds: dict[UUID, Round]) -> dict[UUID, Members]
     return found
 
 
-def _busy(session: Session, clients: set[str]) -> dict[str, str]:
-    """The names of the jobs that these clients hold leases of; a client holds one at most."""
+def _busy(session: Session, clients: set[str]) -> dict[str, Busy]:
+    """The leases that these clients hold; a client holds one at most."""
     query = (
-        select(Assignment.client_id, Job.name)
+        select(Assignment.client_id, Job.name, Assignment.lease_until)
         .join(Job, Job.id == Assignment.job_id)
         .where(Assignment.client_id.in_(clients), Assignment.state == AssignmentState.LEASED)
     )
-    return {client: name for client, name in session.execute(query) if client}
+    rows = session.execute(query)
+    return {client: Busy(name, lease_until) for client, name, lease_until in rows if client}
 
 
 def _assignment_facts(
-    row: Assignment, seen_at: datetime | None, claimed_at: datetime | None, busy: str | None
+    row: Assignment, seen_at: datetime | None, claimed_at: datetime | None, busy: Busy | None
 ) -> AssignmentFacts:
     return AssignmentFacts(
         client=row.client_id,
@@ -133,12 +162,13 @@ def _assignment_facts(
         claimed_at=claimed_at,
         seen_at=seen_at,
         failure=row.failure_code,
-        busy_with=busy,
+        busy=busy,
     )
 
 
 def _round_facts(job: Job, row: Round, facts: _Facts, members: Members) -> RoundFacts:
-    spec = JobSpec.model_validate(job.spec)
+    spec, context = JobSpec.model_validate(job.spec), facts.context
+    aggregation = facts.aggregations.get(row.job_id, _Aggregation())
     return RoundFacts(
         number=row.number,
         phase=row.phase,
@@ -148,7 +178,10 @@ def _round_facts(job: Job, row: Round, facts: _Facts, members: Members) -> Round
         deadline_at=row.deadline_at,
         waits_until=waits_until(row, spec),
         attempt=row.attempt,
+        most_attempts=context.settings.aggregation_attempts,
         lease_until=row.lease_until,
-        aggregating_since=facts.aggregating_since.get(row.job_id),
+        aggregating_since=aggregation.since,
+        failure=aggregation.failure,
+        read_only=context.store.read_only,
         members=[member for _, member in members],
     )

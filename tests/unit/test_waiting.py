@@ -1,15 +1,13 @@
 """Each cause of waiting, decided from plain values."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from server.rounds.collecting import Terms
 from server.waiting.assignments import assignment_waiting
 from server.waiting.decide import job_waiting, round_waiting
-from server.waiting.facts import AssignmentFacts, JobFacts, RoundFacts
-from shared.messages import AssignmentKind
+from server.waiting.facts import AssignmentFacts, RoundFacts
 from shared.states import (
     ASSIGNMENT_TERMINAL,
     JOB_TERMINAL,
@@ -17,54 +15,10 @@ from shared.states import (
     JobState,
     RoundState,
 )
-from shared.waiting import Cause, Waiting
+from shared.waiting import Cause
+from tests.support.waits import DONE, ELSEWHERE, JOB, MINUTE, NOW, PART, ROUND, of_job, of_part
 
 pytestmark = pytest.mark.unit
-
-NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
-JOB = JobFacts(JobState.RUNNING, NOW - MINUTE, NOW, NOW + MINUTE)
-PART = AssignmentFacts(
-    client="c1",
-    kind=AssignmentKind.TRAIN,
-    state=AssignmentState.QUEUED,
-    attempt=0,
-    progress=0.0,
-    not_before=NOW,
-    hints=0,
-    hint_at=NOW + MINUTE,
-    lease_until=NOW + MINUTE,
-    claimed_at=None,
-    seen_at=NOW,
-    failure=None,
-    busy_with=None,
-)
-DONE = replace(PART, client="c0", state=AssignmentState.ACCEPTED)
-ROUND = RoundFacts(
-    number=2,
-    phase=AssignmentKind.TRAIN,
-    state=RoundState.OPEN,
-    terms=Terms(quorum=2, target=2),
-    opened_at=NOW - MINUTE,
-    deadline_at=NOW + 10 * MINUTE,
-    waits_until=NOW + 10 * MINUTE,
-    attempt=1,
-    lease_until=NOW + MINUTE,
-    aggregating_since=NOW - MINUTE,
-    members=[DONE, PART],
-)
-
-
-def of_job(job: JobFacts, live: RoundFacts | None = ROUND) -> Waiting:
-    found = job_waiting(job, live, NOW)
-    assert found is not None
-    return found
-
-
-def of_part(part: AssignmentFacts, job: JobFacts = JOB) -> Waiting:
-    found = assignment_waiting(part, ROUND, job, NOW)
-    assert found is not None
-    return found
 
 
 @pytest.mark.parametrize(
@@ -129,17 +83,25 @@ def test_a_round_that_can_end_waits_for_the_coordinator(live: RoundFacts) -> Non
     assert (found.cause, found.owner) == (Cause.CLOSING, "coordinator")
 
 
-def test_an_aggregating_round() -> None:
-    live = replace(ROUND, state=RoundState.AGGREGATING)
+@pytest.mark.parametrize("state", [RoundState.OPEN, RoundState.AGGREGATING])
+def test_whoever_failed_is_named_with_the_code(state: RoundState) -> None:
+    out = replace(PART, client="c3", state=AssignmentState.FAILED, failure="diverged")
+    silent = replace(out, client="c2", failure=None)
+    live = replace(ROUND, state=state, members=[DONE, PART, out, silent])
     found = of_job(JOB, live)
-    assert (found.cause, found.owner, found.until) == (
-        Cause.AGGREGATING,
-        "coordinator",
-        live.lease_until,
+    assert found == round_waiting(JOB, live, NOW)
+    assert found.sentence.endswith("; failed: c2 (unknown), c3 (diverged).")
+
+
+def test_a_client_is_busy_until_its_lease_elsewhere_or_its_round_ends() -> None:
+    found = of_part(replace(PART, busy=ELSEWHERE))
+    assert (found.until, found.then) == (
+        ELSEWHERE.lease_until,
+        "c1 may claim it, unless it renews its lease there before.",
     )
-    assert "attempt 1" in found.sentence
-    due = of_job(JOB, replace(live, lease_until=NOW))
-    assert (due.cause, due.since, due.then) == (Cause.AGGREGATION_DUE, NOW, "Attempt 2 begins.")
+    long = of_part(replace(PART, busy=replace(ELSEWHERE, lease_until=NOW + 60 * MINUTE)))
+    assert long.until == ROUND.deadline_at
+    assert long.then.startswith("The assignment is superseded")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +134,7 @@ def test_a_missed_lease_may_resume_until_the_deadline() -> None:
     [
         (PART, Cause.NOT_CLAIMED),
         (replace(PART, not_before=NOW + MINUTE, failure="internal"), Cause.PAUSE_AFTER_FAILURE),
-        (replace(PART, busy_with="another job"), Cause.CLIENT_BUSY),
+        (replace(PART, busy=ELSEWHERE), Cause.CLIENT_BUSY),
         (replace(PART, not_before=NOW - MINUTE, seen_at=None), Cause.CLIENT_SILENT),
         (replace(PART, not_before=NOW - MINUTE, seen_at=NOW - 2 * MINUTE), Cause.CLIENT_SILENT),
         (replace(PART, not_before=NOW - MINUTE, seen_at=NOW), Cause.NOT_CLAIMED),

@@ -106,7 +106,10 @@ def test_a_round_waits_for_a_sound_disk(
     for _ in range(10):
         pair.execute("UPDATE rounds SET lease_until = now() WHERE closed_at IS NULL")
         pair.advance(job)
-    assert pair.job(job)["waiting"]["cause"] == "aggregation_due"
+    waiting = pair.job(job)["waiting"]
+    assert (waiting["cause"], waiting["owner"]) == ("store_takes_no_writes", "operator")
+    assert "Input/output error" in waiting["sentence"]
+    assert "restart the coordinator" in waiting["sentence"]
     pair.context.store.read_only = False  # as after a restart
     pair.advance(job)
     assert pair.job(job)["state"] == "personalizing"

@@ -142,4 +142,7 @@ def test_a_fork_runs_to_its_report(pair: World, parent: str) -> None:
     pair.advance(job)
     report = pair.viewer.ok("GET", f"/v1/jobs/{job}/report")
     assert (report["rounds"], report["final_version"]) == (1, 2)
-    assert [row["round"] for row in report["attendance"]] == [2]
+    assert [(row["phase"], row["round"]) for row in report["attendance"]] == [
+        ("train", 2),
+        ("personalize", 2),
+    ]

@@ -148,6 +148,12 @@ def test_more_failures_than_the_budget_fail_the_job(five: World) -> None:
     assert "c3: diverged (NaN)" in failure["message"]
 
 
+def training(world: World, job: str) -> list[Json]:
+    """What the report says of who came to the training rounds."""
+    rows = world.viewer.ok("GET", f"/v1/jobs/{job}/report")["attendance"]
+    return [row for row in rows if row["phase"] == "train"]
+
+
 def test_the_report_says_who_was_missing_and_what_nobody_delivered(five: World) -> None:
     job = begin(five, quorum=2)
     claim = five.train("c1", 1.0)
@@ -158,24 +164,46 @@ def test_the_report_says_who_was_missing_and_what_nobody_delivered(five: World) 
     pass_time(five, job)
     assert five.operator.ok("POST", f"/v1/jobs/{job}/cancel")
     five.advance(job)
-    [row] = five.viewer.ok("GET", f"/v1/jobs/{job}/report")["attendance"]
+    [row] = training(five, job)
     assert (row["round"], row["state"]) == (1, "published")
     assert row["asked"] == ["c1", "c2", "c3", "c4", "c5"]
     assert row["accepted"] == ["c1", "c2"]
     assert row["missing"] == [
-        {"client": "c3", "state": "failed", "reason": "diverged: NaN"},
-        {"client": "c4", "state": "superseded", "reason": "the round closed without it"},
-        {"client": "c5", "state": "superseded", "reason": "the round closed without it"},
+        {"client": client, "state": state, "reason": reason, "components": claim["components"]}
+        for client, state, reason in (
+            ("c3", "failed", "diverged: NaN"),
+            ("c4", "superseded", "the round closed without it"),
+            ("c5", "superseded", "the round closed without it"),
+        )
     ]
+    assert row["not_delivered"] == {name: ["c2", "c3", "c4", "c5"] for name in claim["components"]}
     assert row["contributors"] == {name: ["c1"] for name in claim["components"]}
     assert row["carried_over"] == []
+
+
+def test_who_is_missing_can_be_read_while_the_job_runs(five: World) -> None:
+    job = begin(five, quorum=2)
+    assert five.viewer("GET", f"/v1/jobs/{job}/report").status_code == 409
+    claim = five.train("c1", 1.0)
+    fail(five, "c3")
+    [row] = five.viewer.ok("GET", f"/v1/jobs/{job}/attendance")["items"]
+    assert (row["round"], row["phase"], row["state"]) == (1, "train", "open")
+    assert row["accepted"] == ["c1"]
+    assert {absence["client"]: absence["reason"] for absence in row["missing"]} == {
+        "c2": "it has not delivered yet",
+        "c3": "diverged: NaN",
+        "c4": "it has not delivered yet",
+        "c5": "it has not delivered yet",
+    }
+    assert row["not_delivered"] == {name: ["c2", "c3", "c4", "c5"] for name in claim["components"]}
+    assert row["carried_over"] == [], "what is missing may still come"
 
 
 def test_the_report_of_a_failed_round_names_what_is_missing(five: World) -> None:
     job = begin(five, extensions=0)
     five.train("c1", 1.0)
     pass_time(five, job)
-    [row] = five.viewer.ok("GET", f"/v1/jobs/{job}/report")["attendance"]
+    [row] = training(five, job)
     assert row["state"] == "failed"
     assert {absence["reason"] for absence in row["missing"]} == {"the round failed"}
 
@@ -188,6 +216,6 @@ def test_what_nobody_delivered_is_carried_over(five: World) -> None:
     pass_time(five, job)
     five.operator.ok("POST", f"/v1/jobs/{job}/cancel")
     five.advance(job)
-    [row] = five.viewer.ok("GET", f"/v1/jobs/{job}/report")["attendance"]
+    [row] = training(five, job)
     assert row["contributors"] == {}
     assert row["carried_over"] == claim["components"]

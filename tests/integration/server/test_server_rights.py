@@ -36,6 +36,7 @@ RIGHTS = {
     "GET /v1/jobs/{job_id}/versions": VIEWERS,
     "GET /v1/jobs/{job_id}/versions/{number}": VIEWERS,
     "GET /v1/jobs/{job_id}/report": VIEWERS,
+    "GET /v1/jobs/{job_id}/attendance": VIEWERS,
     "POST /v1/clients": OPERATORS,
     "GET /v1/clients": VIEWERS,
     "GET /v1/clients/{client}": VIEWERS,

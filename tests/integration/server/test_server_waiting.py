@@ -6,9 +6,10 @@ from uuid import UUID
 import pytest
 
 from server.lifecycle import transition
+from server.rounds.repository import training_rounds
 from server.tables import Job
 from server.timer import suspect_missed_leases
-from shared.states import JobState
+from shared.states import JobState, RoundState
 from tests.support.scripted import World, job_spec
 
 pytestmark = pytest.mark.integration
@@ -71,7 +72,8 @@ def test_each_cause_of_an_assignment(pair: World, job: str) -> None:
     assert claim is not None
     assert of_part(pair, job, "c1")["cause"] == "working"
     assert "of job scripted" in of_part(pair, other, "c1")["sentence"]
-    assert of_part(pair, other, "c1")["cause"] == "client_busy"
+    busy = of_part(pair, other, "c1")
+    assert (busy["cause"], busy["until"]) == ("client_busy", of_part(pair, job, "c1")["until"])
     pair.execute("UPDATE assignments SET lease_until = now() - interval '1 s' WHERE attempt = 1")
     suspect_missed_leases(pair.context)
     assert of_part(pair, job, "c1")["cause"] == "lease_missed"
@@ -94,13 +96,39 @@ def test_a_round_that_is_aggregated(pair: World, job: str) -> None:
         path.rename(path.with_suffix(".away"))
     pair.advance(job)
     waiting = pair.job(job)["waiting"]
-    assert (waiting["cause"], waiting["owner"]) == ("aggregating", "coordinator")
+    assert (waiting["cause"], waiting["owner"]) == ("aggregation_failed", "coordinator")
+    assert "failed (ArtifactError: artifact " in waiting["sentence"]
+    assert "4 of 5 attempts are left" in waiting["sentence"]
+    assert waiting["until"] > waiting["since"]
+    assert waiting["then"] == "Attempt 2 of 5 begins."
     pair.execute("UPDATE rounds SET lease_until = now() WHERE closed_at IS NULL")
-    assert pair.job(job)["waiting"]["cause"] == "aggregation_due"
+    overdue = pair.job(job)["waiting"]
+    assert (overdue["cause"], overdue["until"]) == ("aggregation_failed", None)
+    pair.execute("UPDATE rounds SET attempt = 2, lease_until = now() + interval '5 min'")
+    assert pair.job(job)["waiting"]["cause"] == "aggregating", "another attempt has begun"
+    pair.execute("UPDATE rounds SET lease_until = now() WHERE closed_at IS NULL")
     for path in store.root.glob("??/*"):
         path.rename(path.with_suffix(""))
     pair.advance(job)
     assert pair.job(job)["round"] == 2
+
+
+def test_a_round_names_who_failed_and_how(pair: World, job: str) -> None:
+    claim = pair.clients["c1"].claim()
+    assert claim is not None
+    pair.clients["c1"].report(claim, "failure", code="diverged", message="NaN")
+    assert pair.job(job)["waiting"]["sentence"].endswith("; failed: c1 (diverged).")
+
+
+def test_a_round_that_nobody_has_begun_to_aggregate(pair: World, job: str) -> None:
+    with pair.context.sessions.begin() as session:
+        [row] = training_rounds(session, UUID(job))
+        transition(session, row, RoundState.AGGREGATING)
+    waiting = pair.job(job)["waiting"]
+    assert (waiting["cause"], waiting["then"]) == ("aggregation_due", "Attempt 1 of 5 begins.")
+    pair.context.store.read_only = True
+    waiting = pair.job(job)["waiting"]
+    assert (waiting["cause"], waiting["owner"]) == ("store_takes_no_writes", "operator")
 
 
 def test_an_ending_and_an_ended_job(pair: World, job: str) -> None:

@@ -148,6 +148,18 @@ def test_a_job_goes_on_without_a_client_that_cannot_be_personalized(pair: World)
     pair.clients["c2"].report(claim, "result", **RESULTS["evaluate"])
     pair.advance(job)
     assert pair.job(job)["state"] == "succeeded"
+    rows = pair.viewer.ok("GET", f"/v1/jobs/{job}/report")["attendance"]
+    assert rows == pair.viewer.ok("GET", f"/v1/jobs/{job}/attendance")["items"]
+    assert [(row["phase"], row["accepted"]) for row in rows] == [
+        ("train", ["c1", "c2"]),
+        ("personalize", ["c2"]),
+        ("evaluate", ["c2"]),
+    ]
+    absence = {"client": "c1", "state": "failed", "reason": "diverged: NaN", "components": []}
+    assert rows[1]["missing"] == [absence]
+    assert rows[1]["not_delivered"] == {}
+    assert rows[0]["not_delivered"]
+    assert not any(rows[0]["not_delivered"].values())
 
 
 def test_a_job_fails_when_no_client_can_be_personalized(pair: World) -> None:

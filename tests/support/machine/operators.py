@@ -186,7 +186,7 @@ class Operators(Observing):
     # looking
 
     @rule(pick=PICK, what=st.sampled_from(
-        ["", "/waiting", "/rounds", "/versions", "/events", "/report"]))  # fmt: skip
+        ["", "/waiting", "/rounds", "/versions", "/events", "/report", "/attendance"]))  # fmt: skip
     def look(self, pick: int, what: str) -> None:
         """What cannot be shown says why; what has not ended says why it waits."""
         self.step("look")

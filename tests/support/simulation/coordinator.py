@@ -26,7 +26,7 @@ from tests.support.simulation.store import Store
 Steps = Generator[float, None, bool]  # yields between transactions, or while it computes
 
 _BUSY = timedelta(seconds=5)
-_MOST_AGGREGATIONS = 5
+MOST_AGGREGATIONS = 5
 AGGREGATION = timedelta(minutes=5)  # how long an aggregator's lease lasts
 _LONGEST_TICK_S = 20.0
 GO_ON, WAIT = True, False
@@ -168,7 +168,7 @@ class Coordinator(Process):
 
     def _aggregating_step(self, row: Round) -> bool | Order:
         store, job = self._store, row.job
-        match aggregating.next_attempt(row, store.now, _MOST_AGGREGATIONS):
+        match aggregating.next_attempt(row, store.now, MOST_AGGREGATIONS):
             case Next.WAIT:
                 job.due_at = standing.look_again(row.lease_until, store.now)
                 return WAIT

@@ -4,9 +4,10 @@ from datetime import datetime
 
 from server.rounds import standing
 from server.waiting import assignments, decide
-from server.waiting.facts import AssignmentFacts, JobFacts, RoundFacts
+from server.waiting.facts import AssignmentFacts, Busy, JobFacts, RoundFacts
 from shared.states import ASSIGNMENT_TERMINAL, AssignmentState
 from shared.waiting import Cause
+from tests.support.simulation.coordinator import MOST_AGGREGATIONS
 from tests.support.simulation.rows import Assignment, Job, Round
 from tests.support.simulation.store import EPOCH, Store
 
@@ -49,15 +50,19 @@ def _round(store: Store, row: Round) -> RoundFacts:
         deadline_at=row.deadline_at,
         waits_until=standing.waits_until(row, spec),
         attempt=row.attempt,
+        most_attempts=MOST_AGGREGATIONS,
         lease_until=row.lease_until,
         aggregating_since=None,
+        failure=None,
+        read_only=False,
         members=[_member(store, member) for member in row.members],
     )
 
 
 def _member(store: Store, row: Assignment) -> AssignmentFacts:
     others = (other for other in store.open[row.client] if other is not row)
-    busy = [other.job.name for other in others if other.state is AssignmentState.LEASED]
+    held = (other for other in others if other.state is AssignmentState.LEASED)
+    busy = [Busy(other.job.name, other.lease_until) for other in held]
     return AssignmentFacts(
         client=row.client,
         kind=row.round.phase,
@@ -71,5 +76,5 @@ def _member(store: Store, row: Assignment) -> AssignmentFacts:
         claimed_at=None,
         seen_at=None,
         failure=None,
-        busy_with=busy[0] if busy else None,
+        busy=busy[0] if busy else None,
     )

@@ -1,0 +1,50 @@
+"""Who was asked in each round, who delivered, and who was missing. JSON on the wire."""
+
+from pydantic import Field
+
+from shared.job_spec import Name
+from shared.messages import AssignmentKind, ComponentName, Message
+from shared.states import AssignmentState, RoundState
+
+
+class AbsenceRow(Message):
+    """A client that was asked and has not delivered."""
+
+    client: Name
+    state: AssignmentState
+    reason: str
+    components: tuple[ComponentName, ...] = Field(
+        default=(), description="What it was asked for, in a training round."
+    )
+
+
+class AttendanceRow(Message):
+    """Who was asked in one round, who delivered, and who was missing.
+
+    Only training rounds deliver components; where the round is not closed, what is missing may
+    still come.
+    """
+
+    round: int
+    phase: AssignmentKind = Field(description="Train, personalize or evaluate.")
+    state: RoundState
+    asked: tuple[Name, ...]
+    accepted: tuple[Name, ...]
+    missing: tuple[AbsenceRow, ...]
+    contributors: dict[ComponentName, tuple[Name, ...]] = Field(
+        description="Clients that delivered each component."
+    )
+    not_delivered: dict[ComponentName, tuple[Name, ...]] = Field(
+        description="For each component that somebody was asked for, the clients that were asked "
+        "and have not delivered it; empty where all have."
+    )
+    carried_over: tuple[ComponentName, ...] = Field(
+        description="Components that somebody was asked for and nobody delivered: the next version "
+        "has them as they were. Empty until the round is closed."
+    )
+
+
+class AttendanceList(Message):
+    """The rounds of a job's clients, oldest first, with their phases."""
+
+    items: tuple[AttendanceRow, ...]
