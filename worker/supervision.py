@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from shared import crash_points
+from shared import crash_points, memory
 from worker.memory import oom_kills
 
 log = logging.getLogger("tapestry.worker")
@@ -229,6 +229,7 @@ def _serve(connection: Connection, build: Callable[[], Handle], armed: str) -> N
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     threading.Thread(target=_die_with_parent, daemon=True).start()
     handle = _built(build)
+    memory.widen_names()
     gc.freeze()  # what is imported is no garbage; collections of the rest are quick, and come often
     try:
         while True:

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
 from server.context import Context
-from server.jobs.publishing import PAUSE
 from server.rounds.repository import database_now
 from server.rounds.standing import terms_of, waits_until
 from server.tables import Assignment, Attempt, Client, Event, Job, Round
@@ -104,7 +103,10 @@ def _aggregation(session: Session, row: Round) -> _Aggregation:
         return _Aggregation()
     ended = Event.kind.startswith("round.aggregation_") & (Event.id > began.id)
     failed = _newest(session, row.job_id, ended)
-    if failed is None or row.lease_until > failed.at + PAUSE:  # another has begun since
+    if failed is None:
+        return _Aggregation(began.at)
+    pause = timedelta(seconds=failed.data.get("pause_s", 0))
+    if row.lease_until > failed.at + pause:  # another has begun since
         return _Aggregation(began.at)
     reason = str(failed.data.get("reason", "unknown"))
     return _Aggregation(began.at, AggregationFailure(failed.at, reason))

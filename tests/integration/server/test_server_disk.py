@@ -127,7 +127,9 @@ def test_a_round_waits_for_space_however_long_it_takes(
         pair.execute("UPDATE rounds SET lease_until = now() WHERE closed_at IS NULL")
         pair.advance(job)
     assert pair.value("SELECT lease_until > now() FROM rounds WHERE closed_at IS NULL")
-    assert pair.job(job)["state"] == "running"
+    view = pair.job(job)
+    assert (view["state"], view["waiting"]["cause"]) == ("running", "store_takes_no_writes")
+    assert "No space left on device" in view["waiting"]["sentence"]
     events = pair.viewer.ok("GET", f"/v1/jobs/{job}/events")["items"]
     reasons = [e["data"]["reason"] for e in events if e["kind"] == "round.aggregation_failed"]
     assert len(reasons) == 10
