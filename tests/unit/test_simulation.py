@@ -49,7 +49,7 @@ def test_a_million_events_break_no_invariant() -> None:
 
 INVARIANTS = (
     *("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8"),
-    *("bounds", "hang", "quorum", "reasons", "told"),
+    *("bounds", "hang", "quorum", "reasons"),
 )
 FAULTS = (
     "message lost",
