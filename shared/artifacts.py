@@ -134,7 +134,7 @@ class ArtifactStore:
         try:
             os.fsync(handle)
         except OSError as error:
-            self.read_only = error.errno not in FULL
+            self.read_only |= error.errno not in FULL
             raise
         finally:
             os.close(handle)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from shared.artifacts import ArtifactError, ArtifactStore
+from shared.components import Component, parse
 from shared.messages import Catalogue, ComponentSpec, TensorSpec
 from shared.tensor_file import component_layout
 from worker.models.network import Network, State
@@ -18,6 +19,20 @@ def component_spec(tensors: Mapping[str, Tensor], frozen: int = 0) -> ComponentS
     """What the catalogue says about a component."""
     shapes = {name: TensorSpec(shape=tuple(t.shape)) for name, t in tensors.items()}
     return ComponentSpec(tensors=shapes, frozen_bytes=frozen)
+
+
+def known(names: Iterable[str]) -> list[Component]:
+    """The components of a claim. Raises ArtifactError for one of another version's catalogue."""
+    return [_known(name) for name in names]
+
+
+def _known(name: str) -> Component:
+    try:
+        return parse(name)
+    except ValueError as error:
+        raise ArtifactError(
+            f"this worker knows no component {name!r}: bring it to the coordinator's version"
+        ) from error
 
 
 def catalogue(network: Network) -> Catalogue:
@@ -60,8 +75,8 @@ def load_component(path: Path, spec: ComponentSpec) -> dict[str, Tensor]:
     content = path.read_bytes()
     if len(content) != expected.n_bytes or not content.startswith(expected.header):
         raise ArtifactError(
-            f"{path.name} has other tensors than this network: check that worker and server "
-            "have the same version and the same base"
+            f"{path.name} has other tensors than this network: bring this worker to the "
+            "coordinator's version, and give it the same base"
         )
     return {
         name: torch.from_numpy(

@@ -10,7 +10,6 @@ from uuid import UUID
 import torch
 
 from shared.artifacts import ArtifactError, ArtifactStore
-from shared.components import parse
 from shared.crash_points import crash_point
 from shared.job_spec import JobSpec
 from shared.messages import (
@@ -25,10 +24,10 @@ from shared.messages import (
     Variant,
 )
 from worker.algorithm.stages import Personal, client_round, final_models, personalize
-from worker.artifacts import load_state, network_specs, save_state
+from worker.artifacts import known, load_state, network_specs, save_state
 from worker.data.client_file import SplitName
 from worker.data.rows import DataError
-from worker.failures import FailedError
+from worker.failures import FailedError, of_disk
 from worker.models.base import BaseError, load_base
 from worker.models.network import Network, State
 from worker.personal_files import StateError
@@ -76,13 +75,21 @@ class Workshop:
         try:
             computed = perform(request, self._benches[request.member], report)
         except Exception as error:
-            code = failure_code(error)
-            if code is None:
+            failed = failure(error)
+            if failed is None:
                 raise
             log.exception("%s: failed", request.member)
-            raise FailedError(code, str(error) or type(error).__name__) from error
+            raise failed from error
         crash_point("trainer.computed")
         return computed
+
+
+def failure(error: Exception) -> FailedError | None:
+    """What the coordinator hears of an error, if it is one that it knows."""
+    code = failure_code(error)
+    if code is None:
+        return of_disk(error)
+    return FailedError(code, str(error) or type(error).__name__)
 
 
 def failure_code(error: Exception) -> FailureCode | None:
@@ -225,4 +232,4 @@ def _trainer(request: Request, bench: Workbench, report: Report) -> Trainer:
 def _network(spec: str, components: tuple[str, ...]) -> Network:
     """The network of a spec and its components: clients that use the same share it."""
     job = JobSpec.model_validate_json(spec)
-    return Network(job, load_base(job.model), [parse(name) for name in components])
+    return Network(job, load_base(job.model), known(components))

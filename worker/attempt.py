@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from shared.api_client import ApiClient
-from shared.artifacts import FULL, ArtifactError
+from shared.artifacts import ArtifactError
 from shared.crash_points import crash_point
 from shared.messages import (
     AssignmentKind,
@@ -31,8 +31,9 @@ from worker.decisions import (
     when_not_said,
     when_withdrawn,
 )
-from worker.failures import FailedError
+from worker.failures import FailedError, of_disk
 from worker.journal import Entry, Stage
+from worker.personal_files import StateError
 from worker.supervision import ChildDiedError, UnexpectedError
 from worker.trainer_process import TrainerProcess
 from worker.work import Computed, Request
@@ -203,9 +204,7 @@ class Attempt:
         try:
             self._api.release(self._entry.held)
         except ApiError as error:
-            log.warning("%s: not given back: %s", self._label, error)
-            if when_not_said(error.problem.status) is Ending.KEEP:
-                return False
+            return self._not_said("not given back", error)
         return self._drop()
 
     def _fail(self, error: FailedError) -> bool:
@@ -219,10 +218,15 @@ class Attempt:
         try:
             self._api.failure(held.assignment_id, failure)
         except ApiError as problem:
-            log.warning("%s: the failure was not reported: %s", self._label, problem)
-            if when_not_said(problem.problem.status) is Ending.KEEP:
-                return False
+            return self._not_said("the failure was not reported", problem)
         return self._drop()
+
+    def _not_said(self, what: str, error: ApiError) -> bool:
+        """Whether nobody waits to hear it any more, so that nothing stays in hand."""
+        keep = when_not_said(error.problem.status) is Ending.KEEP
+        then = "it waits" if keep else "the coordinator does not want it from here: it is dropped"
+        log.warning("%s: %s (%s); %s", self._label, what, error, then)
+        return not keep and self._drop()
 
     def _drop(self) -> bool:
         """Nothing is in hand any more."""
@@ -246,9 +250,8 @@ def _failed(error: Exception) -> FailedError:
             return FailedError(FailureCode.REFUSED, str(error))
         case MemoryError():
             return FailedError(FailureCode.OUT_OF_MEMORY, "the worker itself has no memory left")
-        case OSError() if error.errno in FULL:
-            return FailedError(
-                FailureCode.INTERNAL, "the worker's disk is full: free some space on it"
-            )
+        case StateError():
+            return FailedError(FailureCode.STATE_MISMATCH, str(error))
     name = str(error) if isinstance(error, UnexpectedError) else type(error).__name__
-    return FailedError(FailureCode.INTERNAL, f"unexpected {name}: see this worker's log")
+    unexpected = FailedError(FailureCode.INTERNAL, f"unexpected {name}: see this worker's log")
+    return of_disk(error) or unexpected

@@ -143,7 +143,7 @@ class Hold:
                 reply = self._api.heartbeat(self.claim.assignment_id, beat)
             except ApiError as error:
                 if is_gone(error.problem.status):
-                    self._withdrawn = str(error)
+                    self._withdrawn = f"the coordinator does not know it as ours ({error})"
                 continue  # the coordinator is away: go on, the lease may be taken up again
             if not goes_on(reply.instruction):
                 self._withdrawn = f"the coordinator says {reply.instruction}"

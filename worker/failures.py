@@ -1,6 +1,13 @@
 """How a computation fails: what the coordinator hears, in a form that needs no torch."""
 
+import errno
+
+from shared.artifacts import FULL
 from shared.messages import FailureCode
+
+_FAILING = frozenset({errno.EIO, errno.EROFS})  # as a store is, too, after a failed fsync
+_FULL = "the worker's disk is full: free some space on it"
+_FAILS = "the worker's disk fails: check it, then restart this worker"
 
 
 class FailedError(Exception):
@@ -13,3 +20,15 @@ class FailedError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.sentence}"
+
+
+def of_disk(error: BaseException | None) -> FailedError | None:
+    """The failure that a disk is to blame for, also where torch wraps the disk's own error."""
+    while error is not None:
+        number = error.errno if isinstance(error, OSError) else None
+        if number in FULL:
+            return FailedError(FailureCode.INTERNAL, _FULL)
+        if number in _FAILING:
+            return FailedError(FailureCode.INTERNAL, _FAILS)
+        error = error.__cause__ or error.__context__
+    return None

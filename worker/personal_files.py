@@ -10,16 +10,20 @@ import os
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
-from shared.artifacts import ArtifactError, ArtifactStore
+from pydantic import ValidationError
+
+from shared.artifacts import ArtifactError, ArtifactStore, file_digest
 from shared.job_spec import Sha256
 from shared.messages import Message, Variant
 
 KEPT_BYTES = 4 << 30
 _MOST_KEPT = 100  # of one job: promoting looks through all of them
+FRESH = "let the clients begin anew with tapestry fork JOB --round N --spec FILE --fresh"
+REMEDY = f"restore it from a backup, or {FRESH}"
 
 
 class StateError(Exception):
-    """The personal state here is not the one that the server knows."""
+    """The personal state that the server knows is not here, or is damaged."""
 
 
 class PersonalManifest(Message):
@@ -41,12 +45,28 @@ class PersonalFiles:
         self._kept_bytes = kept_bytes
 
     def manifest(self, sha256: str) -> PersonalManifest:
-        """What a saved state consists of. Raises ArtifactError."""
-        return PersonalManifest.model_validate_json(self.store.open_path(sha256).read_bytes())
+        """What a saved state consists of. Raises StateError."""
+        path = self.whole(sha256)
+        try:
+            return PersonalManifest.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise StateError(f"{path} is no personal state of this version: {REMEDY}") from error
+
+    def whole(self, sha256: str) -> Path:
+        """The file of a saved state that must be here, undamaged. Raises StateError."""
+        path = self.store.path(sha256)
+        if not path.is_file():
+            raise StateError(f"{path} of the client's personal state is missing: {REMEDY}")
+        if file_digest(path) != sha256:
+            raise StateError(f"{path} of the client's personal state is damaged: {REMEDY}")
+        return path
 
     def holds(self, sha256: str, wanted: Container[str] | None = None) -> bool:
         """Whether a saved state is here with all its components, or with those that are wanted."""
-        return self.store.has(sha256) and not self.store.missing(self._parts(sha256, wanted))
+        try:
+            return not self.store.missing(self._parts(sha256, wanted))
+        except StateError:
+            return False
 
     def files(self, sha256: str, wanted: Container[str]) -> dict[str, Path]:
         """The files of a state with the wanted ones of its components; its manifest is the last."""
@@ -58,10 +78,13 @@ class PersonalFiles:
             try:
                 self.store.write([path.read_bytes()], sha256)
             except ArtifactError as error:
-                raise StateError(f"{path} is damaged: restore it from a backup") from error
+                raise StateError(f"{path} is damaged: {REMEDY}") from error
 
     def promote(self, sha256: str) -> None:
-        """Make a saved state the current one, and drop what is not kept any more."""
+        """Make a saved state the current one, and drop what is not kept any more.
+
+        Raises StateError, with nothing dropped, when its manifest is damaged.
+        """
         accepted = self._pointer.read_text().split() if self._pointer.is_file() else []
         if accepted[:1] == [sha256]:
             return
@@ -73,6 +96,7 @@ class PersonalFiles:
 
     def _within_budget(self, accepted: list[str]) -> list[str]:
         """The newest states; the first of them however large it is."""
+        self.manifest(accepted[0])
         kept, files, n_bytes = accepted[:1], self._present(accepted[0]), 0
         for sha256 in filter(self.store.has, accepted[1:_MOST_KEPT]):
             new = self._present(sha256) - files
@@ -84,11 +108,14 @@ class PersonalFiles:
         return kept
 
     def _present(self, sha256: str) -> set[str]:
-        """The state's files that are here: an adopted one may name more."""
-        return {sha256, *filter(self.store.has, self._parts(sha256))}
+        """The state's files that are here: an adopted one may name more, a damaged one nothing."""
+        try:
+            return {sha256, *filter(self.store.has, self._parts(sha256))}
+        except StateError:
+            return {sha256}
 
     def _parts(self, sha256: str, wanted: Container[str] | None = None) -> list[str]:
-        """The artifacts of the state's components."""
+        """The artifacts of the state's components. Raises StateError."""
         return [
             artifact
             for parts in self.manifest(sha256).models.values()

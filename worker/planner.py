@@ -1,9 +1,8 @@
 """Planning a job: the catalogue of its components, and version 0."""
 
 from shared.artifacts import ArtifactStore
-from shared.components import parse
 from shared.messages import Claim, PlanResult
-from worker.artifacts import catalogue, save_component
+from worker.artifacts import catalogue, known, save_component
 from worker.models.base import load_base
 from worker.models.network import Network
 from worker.work import Computed
@@ -12,11 +11,9 @@ from worker.work import Computed
 def plan(claim: Claim, cache: ArtifactStore) -> Computed:
     """Build all components of the job from its seed, say what they are, keep them.
 
-    Raises BaseError.
+    Raises BaseError, ArtifactError.
     """
-    network = Network(
-        claim.spec, load_base(claim.spec.model), [parse(name) for name in claim.components]
-    )
+    network = Network(claim.spec, load_base(claim.spec.model), known(claim.components))
     lease = claim.lease
     result = PlanResult(
         lease_id=lease.id, attempt=lease.attempt, components=initial_version(network, cache)

@@ -4,11 +4,10 @@ import json
 from collections.abc import Container, Mapping
 from pathlib import Path
 
-from shared.artifacts import digest
 from shared.messages import ComponentSpec
 from worker.algorithm.stages import NOBODY, Personal
 from worker.artifacts import load_state, save_state
-from worker.personal_files import PersonalFiles, PersonalManifest, StateError
+from worker.personal_files import PersonalFiles, PersonalManifest
 
 
 class PersonalStore(PersonalFiles):
@@ -17,31 +16,25 @@ class PersonalStore(PersonalFiles):
     def load(self, expected: str | None, specs: Mapping[str, ComponentSpec]) -> Personal:
         """The state with digest `expected`: what the server last accepted; None for none yet.
 
-        Raises StateError when it is not here.
+        Raises StateError when it is not here whole.
         """
         if expected is None:
             return NOBODY
-        if not self.store.has(expected):
-            raise StateError(
-                f"the server knows personal state {expected[:12]}, which is not in "
-                f"{self.store.root}: restore the directory from a backup, or start the job anew"
-            )
-        self.promote(expected)
         manifest = self.manifest(expected)
         models = {
             variant: load_state(self._paths(parts, specs), specs)
             for variant, parts in manifest.models.items()
         }
+        self.promote(expected)  # which drops others: not before this one is known to be whole
         return Personal(models, manifest.losses)
 
     def _paths(self, parts: Mapping[str, str], wanted: Container[str]) -> dict[str, Path]:
         """The files of the wanted components: a fork's first state may have others, too."""
-        return {n: self.store.open_path(sha) for n, sha in parts.items() if n in wanted}
+        return {n: self.whole(sha) for n, sha in parts.items() if n in wanted}
 
     def save(self, personal: Personal) -> str:
         """Write a state beside the current one; returns its digest."""
         models = {v: save_state(self.store, state) for v, state in personal.models.items()}
         manifest = PersonalManifest(models=models, losses=dict(personal.losses))
         text = json.dumps(manifest.model_dump(mode="json"), sort_keys=True).encode()
-        sha = digest([text])
-        return sha if self.store.has(sha) else self.store.write([text])
+        return self.store.write([text])  # over a damaged one, too

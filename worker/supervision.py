@@ -48,6 +48,10 @@ class StoppedError(Exception):
     """In the child: the parent does not want the answer any more."""
 
 
+class _GoneError(EOFError):
+    """In the child: the pipe is broken, for the parent is gone."""
+
+
 class UnexpectedError(Exception):
     """The child met an error that it does not know; the text is the error's class."""
 
@@ -254,19 +258,25 @@ def _built(build: Callable[[], Handle]) -> Handle:
 
 
 def _do(handle: Handle, request: object, connection: Connection) -> _Done | _Failed:
-    def report(progress: float) -> None:
-        connection.send(_Progress(progress))
-        if connection.poll():
-            connection.recv()  # during a request nothing but a stop comes
-            raise StoppedError
-
     try:
-        value = handle(request, report)
-    except _BROKEN:
+        value = handle(request, lambda progress: _report(connection, progress))
+    except _GoneError:
         raise
     except Exception as error:  # noqa: BLE001  # whatever it is, the parent hears of it
         return _Failed(_portable(error))
     return _Done(value, psutil.Process().memory_info().rss)
+
+
+def _report(connection: Connection, progress: float) -> None:
+    """Say how far it is. Raises StoppedError, _GoneError."""
+    try:
+        connection.send(_Progress(progress))
+        if not connection.poll():
+            return
+        connection.recv()  # during a request nothing but a stop comes
+    except _BROKEN as error:  # unlike an error of the disk that the handler meets
+        raise _GoneError from error
+    raise StoppedError
 
 
 def _portable(error: Exception) -> Exception:

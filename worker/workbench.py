@@ -11,7 +11,7 @@ from shared.messages import Claim, ComponentSpec
 from worker.algorithm.stages import Personal
 from worker.data.loader import TaskData, load_task
 from worker.models.base import Base
-from worker.personal_files import PersonalFiles, StateError
+from worker.personal_files import FRESH, PersonalFiles, StateError
 from worker.state import PersonalStore
 from worker.training.checkpoints import FileCheckpoints
 from worker.workplace import Workplace
@@ -25,11 +25,13 @@ class Workbench:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     checkpoint_s: float = 60.0
     _decoded: dict[tuple[str, str, str, int], TaskData] = field(default_factory=dict)
+    _stores: dict[UUID, PersonalStore] = field(default_factory=dict)
 
     def personal_store(self, job: UUID) -> PersonalStore:
         """The personal states of this client in one job."""
         place = self.place
-        return PersonalStore(place.personal / str(job), place.states_kept_bytes)
+        made = PersonalStore(place.personal / str(job), place.states_kept_bytes)
+        return self._stores.setdefault(job, made)  # one that has become read-only remains so
 
     def personal(self, claim: Claim, specs: Mapping[str, ComponentSpec]) -> Personal:
         """The personal state that the claim goes on with: of the job, or of the one it forks.
@@ -49,8 +51,8 @@ class Workbench:
         if found is None:
             raise StateError(
                 f"the fork goes on with personal state {sha256[:12]}, which is not below "
-                f"{self.place.personal} any more: restore it from a backup, fork a later round, or "
-                "fork with personal_states: fresh"
+                f"{self.place.personal} whole any more: restore it from a backup, fork a later "
+                f"round, or {FRESH}"
             )
         return found
 

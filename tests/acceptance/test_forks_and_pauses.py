@@ -76,6 +76,6 @@ def test_a_client_that_lost_the_state_says_so_and_the_operator_may_begin_afresh(
         assert ended(api, fork).state is JobState.FAILED
         failure = api.job(fork).failure
         assert failure is not None
-        assert "fork with personal_states: fresh" in failure.message
+        assert "tapestry fork JOB --round N --spec FILE --fresh" in failure.message
         fresh = wish.model_copy(update={"personal_states": "fresh"})
         succeeded(api, api.fork(parent, fresh, "fresh-fork").id)

@@ -1,6 +1,8 @@
 """Jobs that cannot end well say why in one sentence, and leave their workers free for the next."""
 
+import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,23 @@ def ended(api: ApiClient, job: JobDetail, within_s: float = 120) -> JobDetail:
         assert time.monotonic() < end, (now.state, now.round)
         time.sleep(0.1)
     return now
+
+
+def wait_until(there: Callable[[], bool], api: ApiClient, job: JobDetail) -> None:
+    end = time.monotonic() + 90
+    while not there():
+        now = api.job(job.id)
+        assert time.monotonic() < end, (now.state, now.round)
+        time.sleep(0.1)
+
+
+def trains(api: ApiClient, job: JobDetail) -> bool:
+    """Whether a client works on the newest round."""
+    return any(
+        a.state == "leased" and a.kind == "train"
+        for each in api.rounds(job.id).items[-1:]
+        for a in each.assignments
+    )
 
 
 def job_of(client: str, name: str, **changes: Any) -> JobSpec:
@@ -88,13 +107,32 @@ def test_a_cancelled_job_ends_soon_and_frees_its_worker(stack: Stack) -> None:
     clients = list(federation.CLIENTS)
     with stack.client() as api:
         job = api.submit(small.spec(name="endless", clients=clients, training=training), "endless")
-        end = time.monotonic() + 90
-        while not (rounds := api.rounds(job.id).items) or not any(
-            a.state == "leased" for a in rounds[-1].assignments
-        ):
-            assert time.monotonic() < end, api.job(job.id).state
-            time.sleep(0.1)
+        wait_until(lambda: trains(api, job), api, job)
         api.cancel(job.id)
         assert ended(api, job, 30).state is JobState.CANCELLED
         spec = small.spec(name="after", clients=clients, rounds={"count": 1})
         assert ended(api, api.submit(spec, "after")).state is JobState.SUCCEEDED
+
+
+def test_a_client_that_loses_its_personal_state_between_two_rounds_says_what_helps(
+    stack: Stack,
+) -> None:
+    training = {**small.SPEC["training"], "local_steps": 40}  # long enough to pause in round 1
+    spec = job_of("c03", "rolled back", training=training, rounds={"count": 2})
+    with stack.client() as api:
+        job = api.submit(spec, "rolled-back")
+        wait_until(lambda: trains(api, job), api, job)
+        api.pause(job.id)
+        pattern = f"worker-*/personal/c03/{job.id}/current"  # there once round 1 is accepted
+        wait_until(lambda: any(stack.settings.state.glob(pattern)), api, job)
+        (current,) = stack.settings.state.glob(pattern)
+        shutil.rmtree(current.parent)
+        api.resume(job.id)
+        now = ended(api, job)
+        assert now.state is JobState.FAILED
+        assert now.failure is not None
+        assert "c03: state_mismatch" in now.failure.message
+        assert "is missing: restore it from a backup, or let the clients" in now.failure.message
+        assert "tapestry fork JOB --round N --spec FILE --fresh" in now.failure.message
+        (last,) = api.rounds(job.id).items[-1].assignments
+        assert (last.state, last.attempt) == ("failed", 1), "no second attempt could help"

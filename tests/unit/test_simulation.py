@@ -47,7 +47,10 @@ def test_a_million_events_break_no_invariant() -> None:
     assert campaign.jobs["succeeded"] > campaign.jobs.total() / 3  # type: ignore[index]
 
 
-INVARIANTS = ("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "bounds", "hang", "quorum", "reasons")
+INVARIANTS = (
+    *("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8"),
+    *("bounds", "hang", "quorum", "reasons"),
+)
 FAULTS = (
     "message lost",
     "message doubled",
@@ -201,6 +204,7 @@ MUTATIONS: dict[str, tuple[Any, str, Any, str]] = {
         lambda _: False,
         "hang",
     ),
+    "an absent server ends the work": (decisions, "is_gone", lambda _: True, "told"),
     "the journal is worked on without a claim": (
         decisions,
         "needs_claim",

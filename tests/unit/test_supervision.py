@@ -57,6 +57,8 @@ def build(log: Path) -> Callable[[object, Callable[[float], None]], object]:
                 os.kill(os.getpid(), request)
             case "data":
                 raise DataError("row 3 is torn")
+            case "disk":
+                (log / "a private name").read_bytes()
             case _:
                 raise KeyError("a private value")
         return None
@@ -130,6 +132,7 @@ def test_progress_is_heard(supervisor: Supervisor) -> None:
     ("request_", "error", "text"),
     [
         ("data", DataError, "row 3 is torn"),
+        ("disk", UnexpectedError, "^FileNotFoundError$"),
         ("other", UnexpectedError, "^KeyError$"),
     ],
 )

@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +76,21 @@ def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space"):
         store.write(bytes(broken()) for _ in range(1))
     assert not list((tmp_path / "parts").iterdir())
+
+
+def test_a_full_disk_does_not_hide_that_it_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ArtifactStore(tmp_path)
+
+    def full(_: int) -> None:
+        store.read_only = True  # another thread's fsync has just failed
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        store.write([b"abc"])
+    assert store.read_only
 
 
 def test_an_artifact_is_named_by_its_bytes(tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ def test_a_personal_state_survives_and_the_old_one_goes_after_the_acknowledgemen
     assert found.model is not None
     assert torch.equal(found.model["proj"]["bias"], network.state()["proj"]["bias"])
     assert len(files - set(tmp_path.rglob("*"))) == 2, "the old manifest and the old projection"
-    with pytest.raises(StateError, match="restore the directory"):
+    with pytest.raises(StateError, match="is missing: restore it"):
         store.load(first, specs)
 
 

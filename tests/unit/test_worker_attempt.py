@@ -57,7 +57,7 @@ class Server:
     def __getattr__(self, name: str) -> Any:
         def answer(*_: object) -> Any:
             self.asked.append(name)
-            if name == self._refused and self._times > 0:
+            if self._refused in {name, "everything"} and self._times > 0:
                 self._times -= 1
                 raise ApiError(problem(self._status))
             if name == "claim":
@@ -146,12 +146,26 @@ def test_bytes_that_are_refused_twice_are_not_sent_again(place: Workplace) -> No
     assert place.journal.read() is None
 
 
-@pytest.mark.parametrize("refused", ["announce", "upload", "result"])
-def test_what_the_server_refuses_is_dropped(place: Workplace, refused: str) -> None:
-    server = Server(refused, 409)
+@pytest.mark.parametrize("refused", ["announce", "result", "upload"])
+@pytest.mark.parametrize("status", [404, 409])
+def test_what_the_server_refuses_is_dropped(place: Workplace, refused: str, status: int) -> None:
+    server = Server(refused, status)
     assert run(server, place, trained(place))
     assert server.asked[-1] == "failure"
     assert place.journal.read() is None
+
+
+@pytest.mark.parametrize("status", [404, 409])
+@pytest.mark.parametrize("stopping", [False, True])
+def test_an_assignment_that_the_server_does_not_know_is_dropped_and_the_log_says_so(
+    place: Workplace, caplog: pytest.LogCaptureFixture, status: int, *, stopping: bool
+) -> None:
+    server = Server("everything", status)
+    entry = Entry.of(CLAIM) if stopping else trained(place)
+    assert run(server, place, entry, stopping=stopping)
+    assert server.asked == (["release"] if stopping else ["announce", "failure"])
+    assert place.journal.read() is None
+    assert "the coordinator does not want it from here: it is dropped" in caplog.text
 
 
 def test_an_assignment_that_never_ends_is_a_failure_in_the_end(place: Workplace) -> None:

@@ -1,5 +1,6 @@
 """What an attempt makes of a training process that dies, runs out of memory, or must stop."""
 
+import errno
 import os
 import signal
 import threading
@@ -24,6 +25,8 @@ from shared.messages import (
     Lease,
     PersonalizeResult,
 )
+from shared.transport import ApiError
+from shared.views import Problem
 from tests.support import small
 from worker.attempt import Attempt, Member
 from worker.failures import FailedError
@@ -69,7 +72,7 @@ def build(way: Way, log: Path) -> Handle:
             case "dies":
                 os.kill(os.getpid(), signal.SIGSEGV)
             case "endless":
-                while True:
+                while not log.with_name("enough").exists():
                     report(0.5)
                     time.sleep(0.01)
             case "unexpected":
@@ -83,16 +86,23 @@ def starts(log: Path) -> list[list[str]]:
     return [line.split() for line in log.read_text().splitlines()]
 
 
+def problem(status: int) -> Problem:
+    return Problem(type="urn:x", title="x", status=status, code="x", detail="no", errors=())
+
+
 @dataclass
 class Server:
     """Stands for the API: notes what it is told."""
 
     instruction: Instruction = Instruction.CONTINUE
     beats: int = 0
+    refusals: list[int] = field(default_factory=list)  # statuses of the first heartbeats
     told: list[Any] = field(default_factory=list)
 
     def heartbeat(self, *_: object) -> HeartbeatReply:
         self.beats += 1
+        if self.refusals:
+            raise ApiError(problem(self.refusals.pop(0)))
         return HeartbeatReply(instruction=self.instruction, lease_seconds=LEASE.seconds)
 
     def download(self, sizes: dict[str, int], keep: Callable[[str, Iterator[bytes]], None]) -> None:
@@ -188,6 +198,45 @@ def test_a_heartbeat_that_says_so_ends_the_training(bench: Bench, instruction: I
     bench.server.instruction = instruction
     assert bench.run("endless") is None
     assert bench.server.beats == 1, "nobody listens after that"
+
+
+@pytest.mark.parametrize("status", [404, 409])
+def test_a_heartbeat_of_an_unknown_assignment_ends_the_training(
+    bench: Bench, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    bench.server.refusals = [status]
+    assert bench.run("endless") is None
+    assert bench.server.beats == 1
+    assert "given up: the coordinator does not know it as ours (no)" in caplog.text
+
+
+def test_training_goes_on_while_the_coordinator_is_away(bench: Bench) -> None:
+    class Back(Server):
+        def heartbeat(self, *_: object) -> HeartbeatReply:
+            reply = super().heartbeat()
+            (bench.root / "enough").touch()
+            return reply
+
+    bench.server = Back(refusals=[0, 503, 0, 0, 500])
+    result = bench.run("endless")
+    assert bench.server.beats > 5, "it came back before the training ended"
+    assert bench.server.told == [result]
+    assert (result.lease_id, result.attempt) == (LEASE.id, LEASE.attempt)
+    assert len(bench.starts) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [(errno.EIO, "check it, then restart"), (errno.ENOSPC, "is full: free some space")],
+)
+def test_a_disk_that_takes_no_bytes_of_the_worker(bench: Bench, number: int, sentence: str) -> None:
+    class Fetched(Server):
+        def download(self, *_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+    bench.server = Fetched()
+    claim = CLAIM.model_copy(update={"manifest": {"proj": "a" * 64}, "sizes": {"proj": 3}})
+    assert sentence in bench.run("endless", claim).message
 
 
 def test_a_stop_ends_the_training_and_gives_the_assignment_back(bench: Bench) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 from shared.messages import AssignmentKind, Instruction
 from tests.support.simulation.check import Checker
 from tests.support.simulation.process import Process
-from tests.support.simulation.rows import Claim, Lease, Reply, Request, Result
+from tests.support.simulation.rows import AWAY, UNHEARD, Claim, Lease, Reply, Request, Result
 from worker import decisions
 from worker.decisions import Ending, Going, Step
 from worker.journal import Stage
@@ -288,7 +288,10 @@ class Client(Process):
             try:
                 reply = yield from self._ask(request)
             except RefusedError as error:
-                hold.withdrawn = hold.withdrawn or decisions.is_gone(error.status)
+                gone = decisions.is_gone(error.status)
+                told = error.status not in {AWAY, UNHEARD}
+                self._check.require("told", told or not gone, f"{self.name} gives up untold")
+                hold.withdrawn = hold.withdrawn or gone
                 continue
             if not decisions.goes_on(Instruction(reply.word)):
                 hold.withdrawn = True
