@@ -89,7 +89,7 @@ def main() -> None:
         with reachable(settings.database_url) as engine:
             check_current(engine)
             _log.info("the coordinator begins")
-            with Aggregator(settings.aggregation_memory_bytes, settings.aggregation_lease) as own:
+            with Aggregator(settings.aggregation_memory_bytes, settings.aggregation_limit) as own:
                 context = make_context(settings, engine, own.aggregate)
                 app = make_celery(settings.redis_url, [COORDINATOR_QUEUE])
                 memory.settle()

@@ -37,7 +37,12 @@ class ServerSettings(DatabaseSettings):
         default=timedelta(seconds=60), description="How long a claim lasts without a heartbeat."
     )
     aggregation_lease: timedelta = Field(
-        default=timedelta(minutes=5), description="Longest time for aggregating one component."
+        default=timedelta(seconds=30),
+        description="How long a dead coordinator holds a round that it aggregated; one that lives "
+        "renews this.",
+    )
+    aggregation_limit: timedelta = Field(
+        default=timedelta(minutes=10), description="Longest time for averaging one component."
     )
     aggregation_attempts: int = Field(
         default=5, ge=1, description="How often a round is tried before its job fails."

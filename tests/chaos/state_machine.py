@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -52,12 +52,10 @@ def _play_all(first: int, steps: int) -> tuple[Figures, float]:
     """What was done in so many steps, and in how many seconds."""
     figures, begin = Figures(), time.monotonic()
     with _players() as players:
-        for number, found in _played(players, first):
+        for number, found in _played(players, first, lambda: figures.steps >= steps):
             figures.add(found)
             spent = time.monotonic() - begin
             print(f"{figures.steps} steps, {spent:.0f} s, seed {number}", flush=True)
-            if figures.steps >= steps:
-                break
     return figures, spent
 
 
@@ -90,12 +88,17 @@ def _play(number: int) -> Figures:
     return figures
 
 
-def _played(players: ProcessPoolExecutor, first: int) -> Iterator[tuple[int, Figures]]:
-    """Seeds one after the other, as they are done. Raises what a run raised, shrunk."""
+def _played(
+    players: ProcessPoolExecutor, first: int, enough: Callable[[], bool]
+) -> Iterator[tuple[int, Figures]]:
+    """Seeds one after the other, as they are done, with all that were begun when it is enough.
+
+    Raises what a run raised, shrunk.
+    """
     numbers = itertools.count(first)
     begun: dict[Future[Figures], int] = {}
-    while True:
-        while len(begun) < (os.cpu_count() or 1):
+    while begun or not enough():
+        while len(begun) < (os.cpu_count() or 1) and not enough():
             number = next(numbers)
             begun[players.submit(_play, number)] = number
         for done in wait(begun, return_when=FIRST_COMPLETED).done:

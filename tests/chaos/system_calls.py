@@ -15,9 +15,9 @@ import pytest
 from cli.stack.processes import Processes
 from shared.api_client import ApiClient
 from tests.support import federation
+from tests.support.disturbed import Patient
 from tests.support.outcome import outcome
 from tests.support.system_calls import injected, wait_for_hit
-from tests.support.unattended import Unattended
 
 pytestmark = [
     pytest.mark.chaos,
@@ -41,9 +41,9 @@ def client_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Unattended]:
+def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Patient]:
     settings = federation.stack_settings(server_directory / "calls", client_files[:2])
-    with Processes() as own, Unattended(own, settings) as running:
+    with Processes() as own, Patient(own, settings) as running:
         running.start_own_worker()
         running.wait_for_offers()
         yield running
@@ -56,7 +56,7 @@ def submit(api: ApiClient) -> UUID:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(stack: Unattended) -> Any:
+def undisturbed(stack: Patient) -> Any:
     with stack.client() as api:
         return outcome(api, submit(api))
 
@@ -64,7 +64,7 @@ def undisturbed(stack: Unattended) -> Any:
 @pytest.mark.parametrize("call", sorted(FAULTS))
 @pytest.mark.parametrize("process", ["api", "coordinator", "worker"])
 def test_a_system_call_fails(
-    stack: Unattended, undisturbed: Any, process: str, call: str, tmp_path: Path
+    stack: Patient, undisturbed: Any, process: str, call: str, tmp_path: Path
 ) -> None:
     jobs: list[UUID] = []
     with stack.client(patience_s=60) as api:

@@ -19,8 +19,11 @@ def wait_for(condition: Callable[[], bool], within_s: float = 60) -> None:
 
 def outcome(api: ApiClient, job: UUID) -> Any:
     """What must not depend on any kill: all versions, all decisions, all scores."""
-    wait_for(lambda: api.job(job).state in JOB_TERMINAL, 240)  # where the machine is busy
-    assert api.job(job).state is JobState.SUCCEEDED, api.job(job).failure
+    end = time.monotonic() + 240  # where the machine is busy
+    while (now := api.job(job)).state not in JOB_TERMINAL:
+        assert time.monotonic() < end, f"{now.state}: {now.waiting}"
+        time.sleep(0.05)
+    assert now.state is JobState.SUCCEEDED, now.failure
     report = api.report(job)
     versions = [api.version(job, v.number).manifest for v in api.versions(job).items]
     hashes = [{name: entry.sha256 for name, entry in each.items()} for each in versions]
