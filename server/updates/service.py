@@ -260,7 +260,7 @@ def _count_refusal(context: Context, upload: Upload, error: RefusedError) -> Non
         assignment = session.get_one(Assignment, upload.assignment_id)
         lock_job(session, assignment.job_id)
         row = session.get(Upload, upload.id, with_for_update=True)
-        if row is None:
+        if row is None or row.completed_at is not None:  # better bytes have come meanwhile
             return
         row.refusals += 1
         session.flush()

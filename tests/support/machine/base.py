@@ -44,6 +44,7 @@ class Frozen:
     running: Running
     name: str
     follow: Callable[[Any], None]
+    holds_part: bool = True  # where it sends bytes: not after it has dropped those refused
 
 
 @dataclass

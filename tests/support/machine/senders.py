@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from uuid import UUID
 
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from server.storage import part_path
 from server.updates.service import MOST_REFUSALS
 from shared.states import ASSIGNMENT_HELD, AssignmentState
 from tests.support.machine.averages import component
@@ -199,6 +201,10 @@ class Senders(Describing):
         )
         if self.faulted:
             self.reload(work)
+        store = self.arena.coordinators[0].store
+        if not part_path(store, UUID(upload.id)).exists():
+            for each in self.frozen:
+                each.holds_part &= upload.id not in each.name
 
     def _sent(self, work: Work, upload: Upload, data: bytes, offset: int) -> Expectation:
         if upload.id not in work.uploads:
@@ -221,7 +227,8 @@ class Senders(Describing):
 
     def busy(self) -> list[Upload]:
         """The uploads to which a frozen request writes."""
-        names = [each.name for each in self.frozen if each.name.startswith("PATCH")]
+        writes = [each for each in self.frozen if each.name.startswith("PATCH")]
+        names = [each.name for each in writes if each.holds_part]
         every = [u for work in self.reference.work.values() for u in work.uploads.values()]
         return [upload for upload in every if any(upload.id in name for name in names)]
 
