@@ -30,7 +30,7 @@ class Workbench:
     def personal_store(self, job: UUID) -> PersonalStore:
         """The personal states of this client in one job."""
         place = self.place
-        made = PersonalStore(place.personal / str(job), place.states_kept_bytes)
+        made = PersonalStore(place.personal / str(job), place.states_kept_bytes)  # its directories
         return self._stores.setdefault(job, made)  # one that has become read-only remains so
 
     def personal(self, claim: Claim, specs: Mapping[str, ComponentSpec]) -> Personal:

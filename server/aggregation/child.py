@@ -66,7 +66,11 @@ def _average(request: Mapping[str, Any], store: ArtifactStore) -> dict[str, obje
     try:
         return {"sha256": aggregate(shares, spec, store)}
     except OSError as error:
-        return {"failure": error.strerror, "errno": error.errno, "read_only": store.read_only}
+        return {
+            "failure": error.strerror or str(error),
+            "errno": error.errno,
+            "read_only": store.read_only,
+        }
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from shared.states import RoundState
 from shared.tensor_file import component_layout
 
 PAUSE = timedelta(seconds=5)  # after an attempt that failed
-FULL_PAUSE = timedelta(seconds=30)  # while the disk is full, which somebody has to change
+_FULL_PAUSE = timedelta(seconds=30)  # while the disk is full, which somebody has to change
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def give_back(session: Session, order: Order, error: Exception) -> None:
     full = isinstance(error, OSError) and error.errno in FULL
     if full:
         _put_back(row)
-    pause = FULL_PAUSE if full else PAUSE
+    pause = _FULL_PAUSE if full else PAUSE
     row.lease_until = job.due_at = func.now() + pause
     reason = f"{type(error).__name__}: {error}"[:500]
     record(

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from shared.states import JOB_TERMINAL, JobState
 from tests.chaos.slope import Slope, slope
 from tests.support import federation, small
 from tests.support.figures import Row, show
+from tests.support.outcome import wait_for
 
 # What may grow with each round at most; the slope's whole interval must lie below.
 BOUNDS = {"RSS, kB": 20.0, "open files": 0.1, "threads": 0.1, "connections": 0.1}
@@ -65,17 +65,16 @@ def _samples(stack: Stack, rounds: int) -> Iterator[Sample]:
         for number in range(1, rounds + 1):
             _wait_for_version(api, str(job), number)
             yield {**_of_processes(stack), **_of_database(database)}
-        end = time.monotonic() + _ROUND_WITHIN_S
-        while (state := api.job(job).state) not in JOB_TERMINAL and time.monotonic() < end:
-            time.sleep(0.1)
-        assert state is JobState.SUCCEEDED, f"the job ended {state}"
+        wait_for(lambda: api.job(job).state in JOB_TERMINAL, _ROUND_WITHIN_S)
+        assert api.job(job).state is JobState.SUCCEEDED, api.job(job).failure
 
 
 def _wait_for_version(api: ApiClient, job: str, number: int) -> None:
-    end = time.monotonic() + _ROUND_WITHIN_S
-    while (now := api.job(job)).state not in JOB_TERMINAL and now.round <= number:
-        assert time.monotonic() < end, f"round {number} does not end: {api.waiting(job)}"
-        time.sleep(0.1)
+    def there() -> bool:
+        now = api.job(job)
+        return now.state in JOB_TERMINAL or now.round > number
+
+    wait_for(there, _ROUND_WITHIN_S, lambda: f"round {number}: {api.waiting(job)}")
 
 
 def _of_processes(stack: Stack) -> dict[tuple[str, str], float]:

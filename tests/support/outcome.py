@@ -9,20 +9,21 @@ from shared.api_client import ApiClient
 from shared.states import JOB_TERMINAL, JobState
 
 
-def wait_for(condition: Callable[[], bool], within_s: float = 60) -> None:
-    """Wait until the condition holds."""
+def wait_for(
+    condition: Callable[[], object], within_s: float = 60, why: Callable[[], object] = str
+) -> None:
+    """Wait until the condition holds; `why` says what it lacks where that takes too long."""
     end = time.monotonic() + within_s
     while not condition():
-        assert time.monotonic() < end
+        assert time.monotonic() < end, why()
         time.sleep(0.05)
 
 
 def outcome(api: ApiClient, job: UUID) -> Any:
     """What must not depend on any kill: all versions, all decisions, all scores."""
-    end = time.monotonic() + 240  # where the machine is busy
-    while (now := api.job(job)).state not in JOB_TERMINAL:
-        assert time.monotonic() < end, f"{now.state}: {now.waiting}"
-        time.sleep(0.05)
+    busy_s = 240.0  # of a machine that has other work
+    wait_for(lambda: api.job(job).state in JOB_TERMINAL, busy_s, lambda: api.waiting(job))
+    now = api.job(job)
     assert now.state is JobState.SUCCEEDED, now.failure
     report = api.report(job)
     versions = [api.version(job, v.number).manifest for v in api.versions(job).items]

@@ -93,51 +93,53 @@ def test_a_failed_fsync_makes_the_store_read_only(
     assert caller.upload(claim, {"proj": GOOD}).json()["complete"]
 
 
-def test_a_round_waits_for_a_sound_disk(
-    pair: World, break_disk: Break, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def complete(pair: World) -> str:
+    """A job whose round has all its results, and is to be averaged."""
     job = pair.launch(rounds={"count": 1})
     pair.plan(job)
     pair.train("c1", 1.0)
     pair.train("c2", 5.0)
+    return job
+
+
+def test_a_round_waits_for_a_sound_disk(
+    pair: World, complete: str, break_disk: Break, monkeypatch: pytest.MonkeyPatch
+) -> None:
     break_disk("fsync", errno.EIO)
-    pair.advance(job)
+    pair.advance(complete)
     monkeypatch.undo()
     for _ in range(10):
         pair.execute("UPDATE rounds SET lease_until = now() WHERE closed_at IS NULL")
-        pair.advance(job)
-    waiting = pair.job(job)["waiting"]
+        pair.advance(complete)
+    waiting = pair.job(complete)["waiting"]
     assert (waiting["cause"], waiting["owner"]) == ("store_takes_no_writes", "operator")
     assert "Input/output error" in waiting["sentence"]
     assert "restart the coordinator" in waiting["sentence"]
     pair.context.store.read_only = False  # as after a restart
-    pair.advance(job)
-    assert pair.job(job)["state"] == "personalizing"
+    pair.advance(complete)
+    assert pair.job(complete)["state"] == "personalizing"
 
 
 def test_a_round_waits_for_space_however_long_it_takes(
-    pair: World, break_disk: Break, monkeypatch: pytest.MonkeyPatch
+    pair: World, complete: str, break_disk: Break, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = pair.launch(rounds={"count": 1})
-    pair.plan(job)
-    pair.train("c1", 1.0)
-    pair.train("c2", 5.0)
     break_disk("fsync", errno.ENOSPC)
     for _ in range(10):
         pair.execute("UPDATE rounds SET lease_until = now() WHERE closed_at IS NULL")
-        pair.advance(job)
+        pair.advance(complete)
     assert pair.value("SELECT lease_until > now() FROM rounds WHERE closed_at IS NULL")
-    view = pair.job(job)
+    view = pair.job(complete)
     assert (view["state"], view["waiting"]["cause"]) == ("running", "store_takes_no_writes")
     assert "No space left on device" in view["waiting"]["sentence"]
-    events = pair.viewer.ok("GET", f"/v1/jobs/{job}/events")["items"]
+    events = pair.viewer.ok("GET", f"/v1/jobs/{complete}/events")["items"]
     reasons = [e["data"]["reason"] for e in events if e["kind"] == "round.aggregation_failed"]
     assert len(reasons) == 10
     assert all("No space left on device" in reason for reason in reasons)
     monkeypatch.undo()
     pair.execute("UPDATE rounds SET lease_until = now() WHERE closed_at IS NULL")
-    pair.advance(job)
-    assert pair.job(job)["state"] == "personalizing"
+    pair.advance(complete)
+    assert pair.job(complete)["state"] == "personalizing"
     assert pair.value("SELECT attempt FROM rounds WHERE phase = 'train'") == 1
 
 

@@ -1,7 +1,6 @@
 """Uploads: resumable, and refused before anything is recorded."""
 
 import math
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -11,6 +10,7 @@ import pytest
 from server.tables import Upload
 from server.updates import repository
 from server.updates.service import drop_abandoned
+from tests.support.outcome import wait_for
 from tests.support.scripted import Json, World, component_bytes, held, sha, wish
 
 pytestmark = pytest.mark.integration
@@ -232,8 +232,7 @@ def test_announcements_at_the_same_time_count_each_other(
         session.flush()
         asked = wish(other, {"proj": GOOD})
         answer = pool.submit(pair.clients["c2"], "POST", "/v1/uploads", json=asked)
-        while not answer.done() and not pair.value(_WAITS):
-            time.sleep(0.01)
+        wait_for(lambda: answer.done() or pair.value(_WAITS))
         session.commit()
         assert answer.result().json()["code"] == "no_space"
 
