@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.views import JobView, RoundView
-from shared.waiting import Waiting, WaitingList
+from shared.waiting import WaitingList
 
 QUIET_S = 5.0
 
@@ -39,12 +39,6 @@ def ago(time: timedelta) -> str:
     return f"{seconds:.0f} s"
 
 
-def said(waiting: Waiting) -> str:
-    """Cause, owner and since in one line: the same as long as the reason is."""
-    since = waiting.since.astimezone().strftime("%H:%M:%S")
-    return f"{waiting.owner} ({waiting.cause}, since {since}): {waiting.sentence}"
-
-
 def _local(at: datetime, now: datetime) -> str:
     """The time, with the date on another day."""
     here, today = at.astimezone(), now.astimezone().date()
@@ -65,7 +59,7 @@ class Quiet:
             self._last[job.id] = (seen, now_s)
             return ""
         quiet = now_s - since_s >= QUIET_S
-        return said(job.waiting) if quiet and job.waiting else ""
+        return job.waiting.sentence if quiet and job.waiting else ""
 
 
 def _fingerprint(job: JobView, rounds: Sequence[RoundView]) -> object:
