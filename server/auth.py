@@ -14,7 +14,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext, iter_route_contexts
 from fastapi.security import HTTPBearer
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from server.columns import Scope
@@ -22,7 +22,15 @@ from server.errors import ProblemError
 from server.tables import ApiKey
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
+WORKERS = frozenset({Scope.CLIENT, Scope.PLANNER})
 _LADDER = (Scope.VIEWER, Scope.OPERATOR, Scope.ADMIN)
+
+# Made once: making it costs more than answering it, and each request needs it.
+_VALID_KEY = select(ApiKey.id, ApiKey.sha256, ApiKey.scope, ApiKey.client_id, ApiKey.used_at).where(
+    ApiKey.prefix == bindparam("prefix"),
+    ApiKey.revoked_at.is_(None),
+    or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +56,11 @@ def find_principal(session: Session, header: str | None) -> Principal:
     parts = key.strip().split("_", 2)
     if kind.lower() != "bearer" or len(parts) != 3 or not key.isascii() or "\0" in key:
         raise unauthorized()
-    query = select(ApiKey).where(
-        ApiKey.prefix == parts[1],
-        ApiKey.revoked_at.is_(None),
-        or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
-    )
-    row = session.scalars(query).one_or_none()
+    row = session.execute(_VALID_KEY, {"prefix": parts[1]}).one_or_none()
     if row is None or not secrets.compare_digest(row.sha256, _digest(key.strip())):
         raise unauthorized()
     if row.used_at is None:
-        row.used_at = func.now()
+        session.execute(update(ApiKey).where(ApiKey.id == row.id).values(used_at=func.now()))
     return Principal(row.id, row.scope, row.client_id)
 
 
@@ -114,7 +117,7 @@ Viewer = Annotated[Principal, Depends(Requires(*_from(Scope.VIEWER)))]
 Operator = Annotated[Principal, Depends(Requires(*_from(Scope.OPERATOR)))]
 ClientOnly = Annotated[Principal, Depends(Requires(Scope.CLIENT))]
 PlannerOnly = Annotated[Principal, Depends(Requires(Scope.PLANNER))]
-Worker = Annotated[Principal, Depends(Requires(Scope.CLIENT, Scope.PLANNER))]
+Worker = Annotated[Principal, Depends(Requires(*WORKERS))]
 Reader = Annotated[Principal, Depends(Requires(Scope.CLIENT, *_from(Scope.OPERATOR)))]
 
 

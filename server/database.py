@@ -30,8 +30,8 @@ def make_engine(url: str) -> Engine:
     """An engine whose connections cannot hang: every wait has a limit."""
     return create_engine(
         url,
-        pool_size=10,
-        max_overflow=10,
+        pool_size=20,
+        max_overflow=0,  # each that flows over is opened and closed, which costs Postgres a process
         pool_timeout=CONNECT_TIMEOUT_S,
         pool_pre_ping=True,
         connect_args={

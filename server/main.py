@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from server import errors, health
 from server.assignments import endpoints as assignments
+from server.assignments.service import nothing_to_claim
 from server.auth import check_scopes
 from server.celery_app import make_publish
 from server.clients import endpoints as clients
@@ -47,6 +48,8 @@ _TAGS = [
     {"name": "uploads and artifacts", "description": "For workers: components in and out."},
     {"name": "health", "description": "For health checks; open to anybody."},
 ]
+_SHORTCUTS = {("POST", "/v1/assignments:claim"): nothing_to_claim}
+_KEEP_ALIVE_S = 60  # well above a worker's poll interval: else each poll makes a new connection
 _HEADER_LIMIT_BYTES = 16 << 10
 
 
@@ -83,7 +86,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     errors.install(app)
     _describe_problems(app)
     check_scopes(app)
-    app.add_middleware(Gate, context=context)
+    app.add_middleware(Gate, context=context, shortcuts=_SHORTCUTS)
     return app
 
 
@@ -117,6 +120,7 @@ def main() -> None:
         app,
         h11_max_incomplete_event_size=_HEADER_LIMIT_BYTES,
         timeout_graceful_shutdown=10,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         access_log=False,  # a thousand idle clients ask two hundred times a second
     )
     memory.settle()

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from server.assignments.decide import WORKING
@@ -13,6 +13,22 @@ from server.errors import not_found
 from server.tables import Artifact, Assignment, Client, Job, UploadedComponent, VersionComponent
 from shared.states import ASSIGNMENT_CLAIMABLE, AssignmentState
 
+# Made once: making it costs more than answering it, and idle clients ask all the time.
+_CLAIMABLE = (
+    select(Assignment.job_id, Assignment.id)
+    .join(Job, Job.id == Assignment.job_id)
+    .where(
+        Assignment.client_id.is_not_distinct_from(bindparam("client")),
+        Assignment.state.in_(ASSIGNMENT_CLAIMABLE),
+        Assignment.not_before <= func.now(),
+        Job.state.in_(WORKING),
+    )
+    .order_by(
+        Job.priority.desc(), Assignment.state != AssignmentState.SUSPECT, Assignment.created_at
+    )
+    .limit(10)
+)
+
 
 def claimable(session: Session, principal: Principal) -> list[tuple[UUID, UUID]]:
     """(job, assignment) ids that the caller may claim now, the most urgent first.
@@ -21,21 +37,8 @@ def claimable(session: Session, principal: Principal) -> list[tuple[UUID, UUID]]
     so that jobs of the same priority take turns.
     Not locked: the caller locks the job, then the client, then looks again.
     """
-    query = (
-        select(Assignment.job_id, Assignment.id)
-        .join(Job, Job.id == Assignment.job_id)
-        .where(
-            Assignment.client_id.is_not_distinct_from(principal.client),
-            Assignment.state.in_(ASSIGNMENT_CLAIMABLE),
-            Assignment.not_before <= func.now(),
-            Job.state.in_(WORKING),
-        )
-        .order_by(
-            Job.priority.desc(), Assignment.state != AssignmentState.SUSPECT, Assignment.created_at
-        )
-        .limit(10)
-    )
-    return [(job_id, assignment_id) for job_id, assignment_id in session.execute(query)]
+    found = session.execute(_CLAIMABLE, {"client": principal.client})
+    return [(job_id, assignment_id) for job_id, assignment_id in found]
 
 
 def lock_free(session: Session, assignment_id: UUID) -> tuple[Assignment, datetime] | None:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from server.assignments import decide, repository
 from server.assignments.decide import Claiming, Renewal
-from server.auth import Principal
+from server.auth import WORKERS, Principal
 from server.context import Context
 from server.database import glance, killable, lock_job
 from server.errors import ProblemError, stale_lease
@@ -51,6 +51,11 @@ def claim(
         if claimed is not None:
             return claimed
     return None
+
+
+def nothing_to_claim(session: Session, principal: Principal) -> bool:
+    """Whether the caller may claim and would be given nothing."""
+    return principal.scope in WORKERS and not repository.claimable(session, principal)
 
 
 def _take_over(

@@ -54,6 +54,18 @@ def test_a_client_holds_one_lease(pair: World, job: str) -> None:
     assert pair.clients["c1"].claim() is None
 
 
+@pytest.mark.parametrize("body", [None, {}, {"held": None}], ids=str)
+def test_who_has_nothing_to_do_is_told_so_with_a_body_or_without(
+    pair: World, body: Json | None
+) -> None:
+    more = {} if body is None else {"json": body}
+    for caller in (pair.clients["c1"], pair.planner):
+        answer = caller("POST", "/v1/assignments:claim", **more)
+        assert (answer.status_code, answer.content) == (204, b"")
+    assert pair.viewer("POST", "/v1/assignments:claim", **more).status_code == 403
+    assert pair.http.post("/v1/assignments:claim", **more).status_code == 401
+
+
 def test_a_missed_lease_may_resume(pair: World, job: str) -> None:
     claim = claim_of(pair, "c1")
     miss_lease(pair, claim)
