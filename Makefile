@@ -57,8 +57,8 @@ ROUNDS ?= 50
 chaos: environment ## disturb a whole stack by SEED for MINUTES or FAULTS; RECORD=1 keeps the table
 	@$(RUN) -m tests.chaos --seed $(SEED) --minutes $(MINUTES) --faults $(FAULTS) $(if $(RECORD),--record)
 
-system-calls: environment ## fsync, rename, write and sendto fail, or kill, in each process of the service
-	@$(RUN) -m pytest tests/chaos/system_calls.py
+system-calls: environment ## fsync, rename, write and sendto fail, or kill, in API, coordinator, worker; RECORD=1
+	@$(RUN) -m tests.chaos.system_calls $(if $(RECORD),--record)
 
 leaks: environment ## watch memory, files, threads and connections over ROUNDS; RECORD=1 keeps the table
 	@$(RUN) -m tests.chaos.leaks --rounds $(ROUNDS) $(if $(RECORD),--record)

@@ -36,5 +36,6 @@ def test_a_section_that_the_page_lacks_is_refused(tmp_path: Path) -> None:
 
 
 def test_each_section_of_the_page_is_there_once() -> None:
-    for section in ("crash points", "state machine", "simulation", "chaos", "leaks"):
+    sections = ("crash points", "system calls", "state machine", "simulation", "chaos", "leaks")
+    for section in sections:
         assert PAGE.read_text().count(f"<!-- figures: {section} -->") == 1

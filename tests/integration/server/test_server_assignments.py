@@ -1,6 +1,7 @@
 """Leases, repeated and late reports, failures, deadlines, cancelling."""
 
 import threading
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -58,7 +59,7 @@ def test_a_client_holds_one_lease(pair: World, job: str) -> None:
 def test_who_has_nothing_to_do_is_told_so_with_a_body_or_without(
     pair: World, body: Json | None
 ) -> None:
-    more = {} if body is None else {"json": body}
+    more: dict[str, Any] = {} if body is None else {"json": body}
     for caller in (pair.clients["c1"], pair.planner):
         answer = caller("POST", "/v1/assignments:claim", **more)
         assert (answer.status_code, answer.content) == (204, b"")

@@ -1,0 +1,35 @@
+"""The short form of `make system-calls`: a call of each process fails, and ends it."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.system_calls import KILLED, Bitten, bitten
+
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def stack(server_directory: Path) -> Iterator[Bitten]:
+    with bitten(server_directory / "calls") as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("process", "call", "error"),
+    [
+        ("api", "fsync", "error=EIO:when=1"),
+        ("coordinator", "fsync", "error=ENOSPC:when=1..2"),
+        ("worker", "rename", "error=EIO:when=1"),
+    ],
+)
+def test_a_system_call_fails_or_is_the_last_one(
+    stack: Bitten, process: str, call: str, error: str
+) -> None:
+    assert stack.meet(process, call, [KILLED[0], error]) == 2
