@@ -16,7 +16,7 @@ from server.rounds.aggregating import holds
 from server.tables import Round
 
 _log = logging.getLogger(__name__)
-_PART = 3  # of the lease, after which it is renewed
+PART = 3  # of the lease, after which it is renewed
 
 
 class LeaseLostError(Exception):
@@ -41,7 +41,7 @@ def renewed(
                 lost.set()
             except SQLAlchemyError as error:
                 _log.warning("the lease of round %s is not renewed now: %s", round_id, error)
-            if done.wait(lease.total_seconds() / _PART):
+            if done.wait(lease.total_seconds() / PART):
                 return
 
     def check() -> None:

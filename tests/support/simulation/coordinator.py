@@ -7,10 +7,12 @@ from random import Random
 from uuid import UUID
 
 from server.assignments import decide
+from server.jobs import renewing
 from server.jobs.publishing import PAUSE
 from server.rounds import aggregating, standing
 from server.rounds.aggregating import Next, Publishing
 from server.rounds.collecting import Verdict
+from server.settings import ServerSettings
 from shared.states import (
     ASSIGNMENT_CLAIMABLE,
     JOB_TERMINAL,
@@ -26,8 +28,11 @@ from tests.support.simulation.store import Store
 Steps = Generator[float, None, bool]  # yields between transactions, or while it computes
 
 _BUSY = timedelta(seconds=5)
-MOST_AGGREGATIONS = 5
-AGGREGATION = timedelta(minutes=5)  # how long an aggregator's lease lasts
+_SETTINGS = ServerSettings.model_fields
+MOST_AGGREGATIONS: int = _SETTINGS["aggregation_attempts"].default
+AGGREGATION: timedelta = _SETTINGS["aggregation_lease"].default
+_MOST_COMPONENTS, _LONGEST_AVERAGE_S = 3, 60.0
+LONGEST_ATTEMPT = timedelta(seconds=_MOST_COMPONENTS * _LONGEST_AVERAGE_S) + AGGREGATION + PAUSE
 _LONGEST_TICK_S = 20.0
 GO_ON, WAIT = True, False
 
@@ -183,13 +188,10 @@ class Coordinator(Process):
                 return Order(row, row.lease_id, job.versions[row.number - 1], shares)
 
     def _aggregate(self, order: Order) -> Steps:
-        row, store, rng = order.row, self._store, self._rng
         try:
-            for _ in range(rng.randint(1, 3)):
-                if not aggregating.holds(row, order.lease_id):
+            for _ in range(self._rng.randint(1, _MOST_COMPONENTS)):
+                if not (yield from self._average(order, self._rng.random() * _LONGEST_AVERAGE_S)):
                     return WAIT
-                row.lease_until = store.now + AGGREGATION
-                yield rng.random() * 60.0
                 self._read()
             self._publish(order)
             yield 0.0
@@ -198,6 +200,17 @@ class Coordinator(Process):
             self._give_back(order)
             return WAIT
         return GO_ON
+
+    def _average(self, order: Order, seconds: float) -> Steps:
+        """One component, with the lease renewed beside it; returns whether it is still held."""
+        while aggregating.holds(order.row, order.lease_id):
+            order.row.lease_until = self._store.now + AGGREGATION
+            if seconds <= 0.0:
+                return True
+            part = min(seconds, AGGREGATION.total_seconds() / renewing.PART)
+            seconds -= part
+            yield part
+        return False
 
     def _read(self) -> None:
         """Raises TroubleError where an artifact is missing or damaged."""

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import timedelta
 from random import Random
 
 from shared.job_spec import JobSpec
 from shared.states import ASSIGNMENT_TERMINAL, JobState
 from tests.support.simulation import reasons
 from tests.support.simulation.check import ViolationError
+from tests.support.simulation.coordinator import LONGEST_ATTEMPT, MOST_AGGREGATIONS
 from tests.support.simulation.faults import Nemesis
 from tests.support.simulation.rows import Job
 from tests.support.simulation.world import World
@@ -17,7 +17,7 @@ _SETTLES_S = 1800.0  # a frozen process thaws, a last journal is delivered
 _RESTS_S = 120.0  # by then a sound coordinator has seen all that is due
 _LOOK_EVERY = 50
 _ASK_EVERY = 100  # events between two looks at all rows
-_ROUND = timedelta(seconds=5 * 305)  # all attempts at aggregating
+_ROUND = MOST_AGGREGATIONS * LONGEST_ATTEMPT
 
 
 @dataclass(frozen=True, slots=True)
