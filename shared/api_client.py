@@ -9,6 +9,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter
 
 from shared.attendance import AttendanceList
+from shared.claim_reading import read_claim
 from shared.job_spec import JobSpec
 from shared.messages import (
     ArtifactBundle,
@@ -145,10 +146,11 @@ class ApiClient(Transport):
         """Claim the next assignment of the key's client or planner; None if there is none.
 
         The attempt that is still held comes again, if the lease is still the current one.
+        Raises UnreadableClaimError where it is in the words of another version.
         """
         request = None if held is None else ClaimRequest(held=held)
         response = self._request("POST", "/v1/assignments:claim", body=request)
-        return None if response.status_code == httpx.codes.NO_CONTENT else read(Claim, response)
+        return None if response.status_code == httpx.codes.NO_CONTENT else read_claim(response)
 
     def heartbeat(self, assignment: UUID, beat: Heartbeat) -> HeartbeatReply:
         """Keep a lease alive and hear what to do."""

@@ -133,10 +133,17 @@ def read(kind: type[B], response: httpx.Response) -> B:
     try:
         return kind.model_validate_json(response.content)
     except ValidationError as error:
-        detail = f"{response.request.url} answered with something else than a {kind.__name__}: "
-        raise ApiError(
-            _made_up(response.status_code, detail + "check the URL and versions")
-        ) from error
+        detail = (
+            f"{response.request.url} answered with something else than a {kind.__name__} "
+            f"({first_problem(error)}): check the URL and versions"
+        )
+        raise ApiError(no_answer(response.status_code, detail)) from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first field of an answer that cannot be read, and what is wrong with it."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}"
 
 
 def _problem(response: httpx.Response) -> Problem:
@@ -144,7 +151,7 @@ def _problem(response: httpx.Response) -> Problem:
         return Problem.model_validate_json(response.content)
     except ValidationError:
         detail = f"{response.request.url} answered {response.status_code} without a reason"
-        return _made_up(response.status_code, detail)
+        return no_answer(response.status_code, detail)
 
 
 def _passes(problem: Problem) -> bool:
@@ -153,10 +160,11 @@ def _passes(problem: Problem) -> bool:
 
 
 def _unreachable(url: str, error: httpx.TransportError) -> Problem:
-    return _made_up(0, f"{url} cannot be reached ({error}): check that the API runs there")
+    return no_answer(0, f"{url} cannot be reached ({error}): check that the API runs there")
 
 
-def _made_up(status: int, detail: str) -> Problem:
+def no_answer(status: int, detail: str) -> Problem:
+    """The problem of an answer that nobody can use."""
     return Problem(
         type="urn:tapestry:problem:unreachable",
         title="No usable answer",

@@ -16,7 +16,6 @@ from shared.messages import (
     AssignmentKind,
     AssignmentResult,
     Claim,
-    Failure,
     FailureCode,
 )
 from shared.transport import ApiError
@@ -209,14 +208,8 @@ class Attempt:
 
     def _fail(self, error: FailedError) -> bool:
         held = self._entry.held
-        failure = Failure(
-            lease_id=held.lease_id,
-            attempt=held.attempt,
-            code=error.code,
-            message=error.sentence[:2000],
-        )
         try:
-            self._api.failure(held.assignment_id, failure)
+            self._api.failure(held.assignment_id, error.under(held))
         except ApiError as problem:
             return self._not_said("the failure was not reported", problem)
         return self._drop()
@@ -230,8 +223,7 @@ class Attempt:
 
     def _drop(self) -> bool:
         """Nothing is in hand any more."""
-        self._place.journal.clear()
-        self._place.drop_checkpoints()
+        self._place.drop()
         return True
 
 

@@ -3,7 +3,7 @@
 import errno
 
 from shared.artifacts import FULL
-from shared.messages import FailureCode
+from shared.messages import Failure, FailureCode, HeldLease
 
 _FAILING = frozenset({errno.EIO, errno.EROFS})  # as a store is, too, after a failed fsync
 _FULL = "the worker's disk is full: free some space on it"
@@ -20,6 +20,15 @@ class FailedError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.sentence}"
+
+    def under(self, held: HeldLease) -> Failure:
+        """What the coordinator is told about the assignment of that lease."""
+        return Failure(
+            lease_id=held.lease_id,
+            attempt=held.attempt,
+            code=self.code,
+            message=self.sentence[:2000],
+        )
 
 
 def of_disk(error: BaseException | None) -> FailedError | None:

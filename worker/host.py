@@ -4,12 +4,14 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 
+from shared.claim_reading import UnreadableClaimError
 from shared.crash_points import crash_point
-from shared.messages import Claim
+from shared.messages import Claim, FailureCode
 from shared.transport import ApiError
 from worker.attempt import Attempt, Member
 from worker.data.client_file import offer
 from worker.decisions import Going, going, needs_claim
+from worker.failures import FailedError
 from worker.journal import Entry, held_by
 from worker.trainer_process import TrainerProcess
 from worker.workplace import Workplace
@@ -67,6 +69,8 @@ class Host:
             return Attempt(member, entry, None, self._trainer, self.stopping).run()
         try:
             claim = member.api.claim(None if entry is None else entry.held)
+        except UnreadableClaimError as error:
+            return _refused(member, error)
         except ApiError as error:
             log.warning("%s cannot claim: %s", member.place.name, error)
             return False
@@ -78,6 +82,19 @@ class Host:
             return False
         crash_point("worker.answered")
         return Attempt(member, begun, claim, self._trainer, self.stopping).run()
+
+
+def _refused(member: Member, error: UnreadableClaimError) -> bool:
+    """Say that the claim is in the words of another version; whether that was heard."""
+    log.error("%s: %s", member.place.name, error)
+    failure = FailedError(FailureCode.REFUSED, str(error)).under(error.held)
+    try:
+        member.api.failure(error.held.assignment_id, failure)
+    except ApiError as problem:
+        log.warning("%s: that is not reported: %s", member.place.name, problem)
+        return False
+    member.place.drop()
+    return True
 
 
 def _begun(place: Workplace, entry: Entry | None, claim: Claim | None) -> Entry | None:

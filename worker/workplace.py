@@ -40,6 +40,11 @@ class Workplace:
             if directory.name != str(but):
                 shutil.rmtree(directory, ignore_errors=True)
 
+    def drop(self) -> None:
+        """Have nothing in hand any more."""
+        self.journal.clear()
+        self.drop_checkpoints()
+
     @property
     def journal(self) -> Journal:
         """What this principal has in hand."""
