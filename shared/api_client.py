@@ -176,9 +176,11 @@ class ApiClient(Transport):
         lease = HeldLease(lease_id=held.lease_id, attempt=held.attempt)
         return self._send(AssignmentView, "POST", path, body=lease)
 
-    def catalogue(self, assignment: UUID, catalogue: Catalogue) -> None:
+    def catalogue(self, held: HeldAssignment, catalogue: Catalogue) -> None:
         """Say what every component of the job is; the planner, before it uploads."""
-        self._request("PUT", f"/v1/assignments/{assignment}/catalogue", body=catalogue)
+        path = f"/v1/assignments/{held.assignment_id}/catalogue"
+        lease = {"lease_id": str(held.lease_id), "attempt": held.attempt}
+        self._request("PUT", path, body=catalogue, params=lease)
 
     def announce(self, create: UploadCreate) -> UploadView:
         """Announce components' bytes; repeating it finds the same upload."""

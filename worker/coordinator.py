@@ -19,6 +19,7 @@ from shared.messages import (
 )
 from shared.transport import ApiError
 from worker.decisions import beat_after, goes_on, is_gone
+from worker.journal import held_by
 
 log = logging.getLogger("tapestry.worker")
 
@@ -90,7 +91,7 @@ class Hold:
 
     def describe(self, catalogue: Catalogue) -> None:
         """Say what the components of the job are."""
-        self._api.catalogue(self.claim.assignment_id, catalogue)
+        self._api.catalogue(held_by(self.claim), catalogue)
 
     def push(self, components: Mapping[str, str]) -> int:
         """Upload the named artifacts of the cache as components of this assignment.

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Query, Response
 
 from server.assignments import results, service
 from server.auth import PlannerOnly, Worker
@@ -146,10 +146,11 @@ def release(
 )
 def catalogue(
     assignment_id: UUID,
+    held: Annotated[HeldLease, Query()],
     content: Annotated[Catalogue, Body(examples=[CATALOGUE])],
     app: App,
     principal: PlannerOnly,
 ) -> None:
     """Say what each component of the job is: the server refuses uploads of anything else."""
     with killable(app.sessions, "api.catalogue") as session:
-        put_catalogue(session, principal, assignment_id, content)
+        put_catalogue(session, principal, assignment_id, held, content)

@@ -5,30 +5,33 @@ from uuid import UUID
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from server.assignments.repository import own_locked
+from server.assignments.service import held_locked
 from server.auth import Principal
 from server.database import to_json
-from server.errors import ProblemError, not_found, stale_lease
+from server.errors import ProblemError, not_found
 from server.tables import Assignment, Job, Upload, UploadedComponent
 from shared.job_spec import JobSpec
-from shared.messages import AssignmentKind, Catalogue
-from shared.states import ASSIGNMENT_HELD
+from shared.messages import AssignmentKind, Catalogue, HeldLease
 
 LARGEST_COMPONENT_BYTES = 1 << 40
 
 
 def put_catalogue(
-    session: Session, principal: Principal, assignment_id: UUID, catalogue: Catalogue
+    session: Session,
+    principal: Principal,
+    assignment_id: UUID,
+    held: HeldLease,
+    catalogue: Catalogue,
 ) -> None:
     """Store the catalogue; another one than before drops what was uploaded under the old one.
 
+    A planner that has lost its lease cannot describe anew what another one has described since.
+
     Raises ProblemError (404, 409, 422).
     """
-    job, row = own_locked(session, principal, assignment_id)
+    job, row = held_locked(session, principal, assignment_id, held)
     if row.kind is not AssignmentKind.PLAN:
         raise not_found("assignment")
-    if row.state not in ASSIGNMENT_HELD:
-        raise stale_lease()
     _check(job, row, catalogue)
     data = to_json(catalogue)
     if job.catalogue != data:

@@ -174,7 +174,7 @@ class World:
             "components": {name: component_spec().model_dump() for name in claim["components"]},
         }
         address = f"/v1/assignments/{claim['assignment_id']}"
-        self.planner.ok("PUT", f"{address}/catalogue", json=catalogue)
+        self.planner.ok("PUT", f"{address}/catalogue", params=held(claim), json=catalogue)
         files = {name: component_bytes(0, 0, n) for n, name in enumerate(claim["components"])}
         assert self.planner.upload(claim, files).json()["complete"]
         components = {name: sha(data) for name, data in files.items()}

@@ -14,6 +14,7 @@ from server.main import create_app
 from tests.support.scripted import (
     DEAD_REDIS,
     World,
+    held,
     job_spec,
     make_settings,
     make_world,
@@ -162,7 +163,7 @@ def test_a_wrong_catalogue_is_refused(pair: World) -> None:
     spec = {"tensors": {"w": {"shape": [3]}}}
     catalogue = {"base_digest": "a" * 64, "components": {"proj": spec, "head.other": spec}}
     path = f"/v1/assignments/{claim['assignment_id']}/catalogue"
-    problem = pair.planner("PUT", path, json=catalogue).json()
+    problem = pair.planner("PUT", path, params=held(claim), json=catalogue).json()
     assert problem["code"] == "wrong_catalogue"
     assert "components: head.digits is missing; add it" in problem["errors"]
     assert "components: head.other is not asked for; remove it" in problem["errors"]

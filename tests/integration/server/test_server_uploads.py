@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from server.tables import Upload
+from server.timer import suspect_missed_leases
 from server.updates import repository
 from server.updates.service import drop_abandoned
 from tests.support.outcome import wait_for
@@ -269,8 +270,30 @@ def test_a_client_sees_only_its_own(pair: World, claim: Json) -> None:
     assert pair.clients["c2"]("POST", "/v1/artifacts:bundle", json=bundle).status_code == 404
     own = pair.clients["c1"]("GET", f"/v1/artifacts/{claim['manifest']['proj']}")
     assert own.status_code == 200
-    assert pair.planner("PUT", f"/v1/assignments/{name}/catalogue", json={}).status_code == 422
+    address = f"/v1/assignments/{name}/catalogue"
+    components = {"proj": {"tensors": {"w": {"shape": [3]}}}}
+    catalogue = {"base_digest": "a" * 64, "components": components}
+    answer = pair.planner("PUT", address, params=held(claim), json=catalogue)
+    assert answer.status_code == 404
     assert held(claim)["attempt"] == 1
+
+
+def test_a_planner_that_lost_its_lease_describes_nothing(pair: World) -> None:
+    pair.launch()
+    earlier = pair.planner.claim()
+    pair.execute("UPDATE assignments SET lease_until = now() - interval '1 s'")
+    suspect_missed_leases(pair.context)
+    now = pair.planner.claim()
+    assert earlier is not None
+    assert now is not None
+    path = f"/v1/assignments/{now['assignment_id']}/catalogue"
+    spec = {"tensors": {"w": {"shape": [3]}}}
+    catalogue = {"base_digest": "a" * 64, "components": dict.fromkeys(now["components"], spec)}
+    refused = pair.planner("PUT", path, params=held(earlier), json=catalogue)
+    assert (refused.status_code, refused.json()["code"]) == (409, "stale_lease")
+    assert pair.value("SELECT base_digest FROM jobs") is None
+    pair.planner.ok("PUT", path, params=held(now), json=catalogue)
+    assert pair.value("SELECT base_digest FROM jobs") == "a" * 64
 
 
 def test_what_came_under_another_catalogue_has_not_arrived(pair: World) -> None:
@@ -282,7 +305,8 @@ def test_what_came_under_another_catalogue_has_not_arrived(pair: World) -> None:
     def describe(n_values: int) -> None:
         spec = {"tensors": {"w": {"shape": [n_values]}}}
         components = dict.fromkeys(claim["components"], spec)
-        pair.planner.ok("PUT", path, json={"base_digest": "a" * 64, "components": components})
+        catalogue = {"base_digest": "a" * 64, "components": components}
+        pair.planner.ok("PUT", path, params=held(claim), json=catalogue)
 
     describe(3)
     files = dict.fromkeys(claim["components"], GOOD)

@@ -1,9 +1,10 @@
 """Rules of the planner, who says what a job's components are."""
 
+from urllib.parse import urlencode
+
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from shared.states import ASSIGNMENT_HELD
 from tests.support.machine.arena import PLANNER
 from tests.support.machine.base import FAULTS, PICK, Expectation, Faults
 from tests.support.machine.hands import Hand
@@ -20,12 +21,12 @@ class Describing(Workers):
         catalogue = hand.catalogue
         if not whole:
             catalogue["components"].popitem()
-        path = f"/v1/assignments/{hand.id}/catalogue"
+        path = f"/v1/assignments/{hand.id}/catalogue?{urlencode(hand.lease)}"
         self.ask(fault, lambda: self._described(hand, whole), PLANNER, f"PUT {path}", catalogue)
 
     def _described(self, hand: Hand, whole: bool) -> Expectation:
         work = self.reference.work[hand.id]
-        if work.state not in ASSIGNMENT_HELD:
+        if not self.current(work, hand) or work.job.ended:
             return STALE
         if not whole:
             return Expectation(422, "wrong_catalogue")
