@@ -1,7 +1,8 @@
-"""Tables of jobs, clients and reports."""
+"""Tables of jobs, clients, rounds and reports."""
 
 from rich.table import Table
 
+from shared.attendance import AttendanceRow
 from shared.views import ClientView, JobView, ReportView
 
 
@@ -27,6 +28,28 @@ def clients_table(clients: tuple[ClientView, ...]) -> Table:
         offered = ", ".join(f"{name} ({offer.n_train})" for name, offer in tasks.items())
         seen = client.seen_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if client.seen_at else "-"
         shown.add_row(client.id, offered or "-", seen)
+    return shown
+
+
+def rounds_table(rounds: tuple[AttendanceRow, ...]) -> Table:
+    """Who delivered in each round, who was missing and why, and what was not delivered."""
+    shown = Table(box=None, pad_edge=False)
+    for title in ("round", "phase", "state", "delivered", "missing", "components not delivered"):
+        shown.add_column(title, overflow="fold")
+    for row in rounds:
+        delivered = f"{len(row.accepted)} of {len(row.asked)}"
+        missing = "; ".join(f"{absent.client}: {absent.reason}" for absent in row.missing)
+        lacking = "; ".join(
+            f"{name} ({', '.join(clients)})" for name, clients in row.not_delivered.items()
+        )
+        shown.add_row(
+            str(row.round),
+            str(row.phase),
+            str(row.state),
+            delivered,
+            missing or "-",
+            lacking or "-",
+        )
     return shown
 
 

@@ -228,6 +228,23 @@ def fork(  # noqa: PLR0913, PLR0917 - a command's options
 
 
 @app.command()
+def rounds(
+    job: Job,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+    json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+) -> None:
+    """Show who delivered in each round so far, and who was missing and why."""
+    with Connection(url, key, key_file).open() as api:
+        found = api.attendance(job)
+    if json:
+        print(found.model_dump_json(indent=1))
+    else:
+        console().print(listing.rounds_table(found.items))
+
+
+@app.command()
 def report(
     job: Job,
     url: Url = None,

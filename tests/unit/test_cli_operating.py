@@ -19,6 +19,7 @@ JOB = UUID(int=7)
 ANSWERS = {
     f"/v1/jobs/{JOB}/pause": (200, examples.PAUSED_JOB),
     f"/v1/jobs/{JOB}/resume": (200, examples.JOB),
+    f"/v1/jobs/{JOB}/attendance": (200, examples.ATTENDANCE),
     f"/v1/jobs/{JOB}/fork": (201, examples.FORKED_JOB),
 }
 
@@ -63,3 +64,16 @@ def test_a_fork_is_launched_from_a_file(asked: list[httpx.Request], tmp_path: Pa
     body = json.loads(request.content)
     assert (body["round"], body["spec"]["name"]) == (2, examples.JOB_SPEC["name"])
     assert request.headers["Idempotency-Key"]
+
+
+def test_rounds_say_who_was_missing_and_what_was_not_delivered(
+    asked: list[httpx.Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    title, row = said("rounds", str(JOB)).splitlines()
+    assert title.rstrip().endswith("components not delivered")
+    assert "1 of 2" in row
+    assert "c02: the round closed without it" in row
+    assert "head.digits (c02); proj (c01, c02)" in row
+    assert json.loads(said("rounds", str(JOB), "--json")) == examples.ATTENDANCE
+    assert len(asked) == 2
