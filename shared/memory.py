@@ -4,8 +4,11 @@ import ctypes
 import gc
 import sys
 
-_M_ARENA_MAX = -8  # of glibc's malloc.h
+# Parameters of glibc's mallopt, from its malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _ARENAS = 2
+_LARGE_BYTES = 1536 << 10  # above a chunk of a stream, below the table of names
+_KEPT_BYTES = 4 << 20
 _NAMES = 400_000  # more than the 174,762 that the largest table seen, a trainer's, holds
 
 
@@ -14,14 +17,18 @@ def settle() -> None:
 
     What is there now is no garbage: without it a collection of the rest is quick, so that it comes
     often and little waits for it. Threads share few of glibc's arenas; otherwise each of the eight
-    per core keeps what its busiest moment took.
+    per core keeps what its busiest moment took. What is large goes back to the system once it is
+    free; otherwise glibc, having seen one such block, takes the next ones from between small ones,
+    and each leaves a hole: Python's table of interned strings is such a block, made anew whenever
+    as many names have come and gone as it has places.
     """
     gc.collect()
     gc.freeze()
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have no arenas
-        if mallopt is not None:
-            mallopt(_M_ARENA_MAX, _ARENAS)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:  # other C libraries have none
+        mallopt(_M_ARENA_MAX, _ARENAS)
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
     widen_names()
 
 
