@@ -26,6 +26,7 @@ from worker.decisions import (
     Step,
     may_start,
     next_step,
+    when_broken,
     when_not_delivered,
     when_not_said,
     when_withdrawn,
@@ -84,7 +85,9 @@ class Attempt:
             return failed and self._fail(FailedError(FailureCode.REFUSED, str(error)))
         except Exception as error:
             log.exception("%s: failed", self._label)
-            return self._fail(_failed(error))
+            disk = isinstance(error, OSError)
+            failed = when_broken(self._entry.stage, disk=disk) is Ending.FAIL
+            return failed and self._fail(_failed(error))
         return True
 
     def _go_on(self) -> None:
@@ -194,8 +197,9 @@ class Attempt:
         self._drop()
 
     def _note(self, stage: Stage, result: AssignmentResult) -> None:
-        self._entry = self._entry.model_copy(update={"stage": stage, "result": result})
-        self._place.journal.write(self._entry)
+        entry = self._entry.model_copy(update={"stage": stage, "result": result})
+        self._place.journal.write(entry)
+        self._entry = entry
         crash_point(f"worker.{stage}")
 
     def _give_back(self) -> bool:

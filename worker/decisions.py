@@ -125,6 +125,16 @@ def when_not_delivered(status: int) -> Ending:
     return Ending.FAIL if has_decided(status) else Ending.KEEP
 
 
+def when_broken(stage: Stage, *, disk: bool) -> Ending:
+    """What comes of an error of this worker's own, in a stage that is written down.
+
+    What may be accepted already is not dropped because the disk failed: nobody else has its
+    personal state.
+    """
+    heard = next_step(stage) in {Step.REPORT, Step.PROMOTE}
+    return Ending.KEEP if heard and disk else Ending.FAIL
+
+
 def when_not_said(status: int) -> Ending:
     """A failure or a release that the server did not take: again, unless it has decided."""
     return Ending.DROP if has_decided(status) else Ending.KEEP

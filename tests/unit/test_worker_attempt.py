@@ -1,7 +1,9 @@
 """What becomes of a computed assignment when the worker stops, or the server is away or refuses."""
 
+import errno
 import json
 import threading
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,7 +28,8 @@ from shared.views import Problem
 from tests.support import small
 from worker.attempt import Attempt, Member
 from worker.host import Host
-from worker.journal import Entry, Stage
+from worker.journal import Entry, Journal, Stage
+from worker.personal_files import PersonalFiles
 from worker.supervision import Limits
 from worker.trainer_process import TrainerProcess
 from worker.work import Equipment
@@ -193,6 +196,56 @@ def test_what_was_accepted_unheard_is_only_reported_again(place: Workplace) -> N
     server = Server()
     resume(server, place)
     assert server.asked == ["result", "claim"]
+
+
+def disk_fails_once(monkeypatch: pytest.MonkeyPatch, kind: type, method: str, number: int) -> None:
+    """The nth call of that method, counted from 1, meets a disk that fails."""
+    calls, real = count(1), getattr(kind, method)
+
+    def call(*arguments: object) -> object:
+        if next(calls) == number:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(*arguments)
+
+    monkeypatch.setattr(kind, method, call)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "number"),
+    [
+        (Journal, "write", 3),  # that it is accepted
+        (PersonalFiles, "promote", 1),
+        (Journal, "clear", 1),
+    ],
+)
+def test_what_is_accepted_is_promoted_though_the_disk_fails_behind_the_report(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch, kind: type, method: str, number: int
+) -> None:
+    promoted: list[str] = []
+    monkeypatch.setattr(PersonalFiles, "promote", lambda _, digest: promoted.append(digest))
+    entry = trained(place)
+    state = "a" * 64
+    entry = entry.model_copy(
+        update={"result": entry.outcome.model_copy(update={"state_digest": state})}
+    )
+    disk_fails_once(monkeypatch, kind, method, number)
+    server = Server()
+    assert not run(server, place, entry)
+    assert "failure" not in server.asked
+    assert place.journal.read() is not None
+    resume(server, place)
+    assert set(promoted) == {state}
+    assert place.journal.read() is None
+    assert "failure" not in server.asked
+
+
+def test_a_disk_that_fails_before_the_report_is_a_failure(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk_fails_once(monkeypatch, Journal, "write", 2)  # that it is uploaded
+    server = Server()
+    assert run(server, place, trained(place))
+    assert server.asked == ["announce", "upload", "failure"]
 
 
 class Answering:
