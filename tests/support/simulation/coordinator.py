@@ -190,8 +190,9 @@ class Coordinator(Process):
     def _aggregate(self, order: Order) -> Steps:
         try:
             for _ in range(self._rng.randint(1, _MOST_COMPONENTS)):
-                if not (yield from self._average(order, self._rng.random() * _LONGEST_AVERAGE_S)):
+                if not aggregating.holds(order.row, order.lease_id):
                     return WAIT
+                yield from self._average(order, self._rng.random() * _LONGEST_AVERAGE_S)
                 self._read()
             self._publish(order)
             yield 0.0
@@ -201,16 +202,14 @@ class Coordinator(Process):
             return WAIT
         return GO_ON
 
-    def _average(self, order: Order, seconds: float) -> Steps:
-        """One component, with the lease renewed beside it; returns whether it is still held."""
-        while aggregating.holds(order.row, order.lease_id):
-            order.row.lease_until = self._store.now + AGGREGATION
-            if seconds <= 0.0:
-                return True
+    def _average(self, order: Order, seconds: float) -> Generator[float, None, None]:
+        """One component, to its end, with the lease renewed beside it as long as it is held."""
+        while seconds > 0.0:
+            if aggregating.holds(order.row, order.lease_id):
+                order.row.lease_until = self._store.now + AGGREGATION
             part = min(seconds, AGGREGATION.total_seconds() / renewing.PART)
             seconds -= part
             yield part
-        return False
 
     def _read(self) -> None:
         """Raises TroubleError where an artifact is missing or damaged."""
