@@ -23,7 +23,7 @@ class _Lease(BaseModel):
     attempt: int
 
 
-class _Head(BaseModel):
+class ClaimHead(BaseModel):
     """What every version says in the same words."""
 
     assignment_id: UUID
@@ -35,7 +35,7 @@ def read_claim(response: httpx.Response) -> Claim:
     try:
         return Claim.model_validate_json(response.content)
     except ValidationError as error:
-        head = read(_Head, response)
+        head = read(ClaimHead, response)
         held = HeldAssignment(
             assignment_id=head.assignment_id, lease_id=head.lease.id, attempt=head.lease.attempt
         )

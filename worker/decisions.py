@@ -131,8 +131,7 @@ def when_broken(stage: Stage, *, disk: bool) -> Ending:
     What may be accepted already is not dropped because the disk failed: nobody else has its
     personal state.
     """
-    heard = next_step(stage) in {Step.REPORT, Step.PROMOTE}
-    return Ending.KEEP if heard and disk else Ending.FAIL
+    return Ending.KEEP if disk and not needs_claim(stage) else Ending.FAIL
 
 
 def when_not_said(status: int) -> Ending:

@@ -11,6 +11,7 @@ from tests.chaos.system_calls import KILLED, Bitten, bitten
 pytestmark = [
     pytest.mark.chaos,
     pytest.mark.timeout(600),
+    # .ci/run installs strace; who runs the tests elsewhere need not have it.
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
 ]
 
