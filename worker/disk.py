@@ -56,12 +56,14 @@ def clear_parts(work_dir: Path) -> None:
 def keep_temporary_files(work_dir: Path) -> None:
     """Have this process's temporary files below the directory, so that `clear_parts` finds them.
 
-    The socket of the process that forks is among them: where its path would be too long for one,
-    all stays as it is.
+    The socket of the process that forks is among them. Where its path would be too long for one,
+    the directory goes by the name that Linux gives what is open; elsewhere all stays as it is.
     """
     directory = (work_dir / _TEMPORARY).resolve()
-    if len(os.fsencode(directory)) <= _LONGEST_DIRECTORY:
-        directory.mkdir(exist_ok=True)
+    directory.mkdir(exist_ok=True)
+    if len(os.fsencode(directory)) > _LONGEST_DIRECTORY:
+        directory = Path(f"/proc/{os.getpid()}/fd/{os.open(directory, os.O_RDONLY)}")
+    if directory.exists():
         tempfile.tempdir = str(directory)
 
 
