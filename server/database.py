@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Engine, create_engine, inspect, select, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Engine, create_engine, event, inspect, select, text
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from server.errors import invalid
@@ -28,7 +30,7 @@ SCHEMA = "0006"  # the newest migration; a test holds it to that
 
 def make_engine(url: str) -> Engine:
     """An engine whose connections cannot hang: every wait has a limit."""
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=20,
         max_overflow=0,  # each that flows over is opened and closed, which costs Postgres a process
@@ -40,6 +42,16 @@ def make_engine(url: str) -> Engine:
             "client_encoding": "utf8",  # else texts of a database without one come as bytes
         },
     )
+    event.listen(engine, "handle_error", _name_a_cut)
+    return engine
+
+
+def _name_a_cut(context: ExceptionContext) -> None:
+    """A connection that Postgres cut, for this process stood still, is one that is away."""
+    error = context.original_exception
+    if isinstance(error, psycopg.errors.IdleInTransactionSessionTimeout):
+        context.is_disconnect = True
+        raise OperationalError(context.statement, context.parameters, error) from error
 
 
 def make_sessions(engine: Engine) -> Sessions:

@@ -45,7 +45,7 @@ class ServerSettings(DatabaseSettings):
         default=timedelta(minutes=10), description="Longest time for averaging one component."
     )
     aggregation_attempts: int = Field(
-        default=5, ge=1, description="How often a round is tried before its job fails."
+        default=5, ge=1, description="How often averaging a round may fail before its job does."
     )
     aggregation_memory_bytes: int = Field(
         default=256 << 20, ge=32 << 20, description="Memory that averaging a component may take."

@@ -76,9 +76,12 @@ def disk_trouble(error: OSError) -> ProblemError:
 def exclusive_part(path: Path) -> Iterator[int]:
     """A descriptor for appending to the part, held by one request at a time.
 
-    Raises ProblemError (409) when another request writes to it, (507) when the disk is full.
+    Raises ProblemError (409) when another request writes to it, (503, 507) when the disk refuses.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        raise disk_trouble(error) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

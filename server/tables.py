@@ -100,7 +100,7 @@ class Round(Table):
     """One collecting step of a job; a training round aggregates and publishes a version.
 
     `version` is the version that its assignments start from. It needs `quorum` results, and closes
-    with `target`. `attempt` counts aggregations.
+    with `target`. `attempt` counts failed aggregations.
     """
 
     __tablename__ = "rounds"

@@ -112,7 +112,7 @@ def _rounds(session: Session, late: timedelta) -> Iterator[Finding]:
     for row in session.scalars(query.where(left)):
         sentence = (
             f"Round {row.number} of job {row.job_id} is not aggregated, and nobody has taken it "
-            f"since attempt {row.attempt}: look at the coordinators' logs."
+            f"since {row.lease_until}: look at the coordinators' logs."
         )
         yield Finding("aggregation_left", row.job_id, row.id, sentence)
 

@@ -5,15 +5,17 @@ transaction under the job's lock; aggregation runs between two of them, under a 
 """
 
 import logging
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from server.context import Context
 from server.database import killable, lock_job
+from server.errors import DATABASE_AWAY
 from server.jobs import publishing
 from server.jobs.phases import after, begin, fail_job
 from server.jobs.renewing import LeaseLostError
@@ -66,8 +68,8 @@ def _aggregate(context: Context, order: publishing.Order) -> bool:
             require_kept(context.store, made.values())
     except LeaseLostError:
         return WAIT
-    except (OperationalError, InterfaceError):
-        with context.sessions.begin() as session:
+    except DATABASE_AWAY:
+        with suppress(SQLAlchemyError), context.sessions.begin() as session:
             publishing.leave(session, order)
         raise
     except Exception as error:  # noqa: BLE001  # whatever it is, the round is tried again

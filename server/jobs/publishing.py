@@ -53,7 +53,6 @@ def take(session: Session, job: Job, row: Round, lease: timedelta) -> Order:
     """Take the lease of an aggregating round, and read what is to be aggregated."""
     row.lease_id = uuid4()
     row.lease_until = func.now() + lease
-    row.attempt += 1
     job.due_at = func.now() + lease
     shares: dict[str, list[Share]] = {}
     query = select(Contribution).where(Contribution.round_id == row.id)
@@ -82,15 +81,15 @@ def aggregate_round(context: Context, order: Order) -> Made:
 def give_back(session: Session, order: Order, error: Exception) -> None:
     """Let the round be tried again soon, and record why this attempt failed.
 
-    One for which there was no space does not count: the round waits until there is.
+    It counts, unless there was no space for it: then the round waits until there is. An attempt
+    whose coordinator was killed has not failed, and does not count.
     """
     job = lock_job(session, order.job_id)
     row = _locked(session, order)
     if job is None or not holds(row, order.lease_id):
         return
     full = isinstance(error, OSError) and error.errno in FULL
-    if full:
-        _put_back(row)
+    row.attempt += not full
     pause = _FULL_PAUSE if full else PAUSE
     row.lease_until = job.due_at = func.now() + pause
     reason = f"{type(error).__name__}: {error}"[:500]
@@ -103,7 +102,10 @@ def give_back(session: Session, order: Order, error: Exception) -> None:
 
 
 def leave(session: Session, order: Order) -> None:
-    """End an attempt that Postgres did not let pass; it does not count."""
+    """End an attempt that Postgres did not let pass; it does not count.
+
+    Where Postgres is still away the lease runs out by itself.
+    """
     job = lock_job(session, order.job_id)
     row = _locked(session, order)
     if job is not None and holds(row, order.lease_id):
@@ -133,10 +135,9 @@ def publish(session: Session, order: Order, made: Made) -> None:
 
 
 def _put_back(row: Round) -> None:
-    """End the lease of an attempt that did not fail, and does not count."""
+    """End the lease of an attempt that did not fail."""
     row.lease_id = uuid4()
     row.lease_until = func.now()
-    row.attempt -= 1
 
 
 def _locked(session: Session, order: Order) -> Round:

@@ -1,7 +1,6 @@
 """Queries about uploads and artifacts."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, func, select
@@ -54,11 +53,16 @@ def started_from(session: Session, row: Upload) -> dict[str, str]:
     return {row.component: row.sha256 for row in session.execute(query)}
 
 
-def find_or_add(session: Session, values: dict[str, Any]) -> Upload:
-    """The upload of that assignment, attempt and digest."""
-    session.execute(insert(Upload).values(values).on_conflict_do_nothing())
-    key = {k: values[k] for k in ("assignment_id", "attempt", "digest")}
-    return session.scalars(select(Upload).filter_by(**key)).one()
+def begun(session: Session, assignment_id: UUID, digest: str, attempt: int) -> Upload | None:
+    """The upload of these bytes in that attempt, or else one that an earlier left unfinished."""
+    query = (
+        select(Upload)
+        .where(Upload.assignment_id == assignment_id, Upload.digest == digest)
+        .where((Upload.attempt == attempt) | Upload.completed_at.is_(None))
+        .order_by(Upload.attempt.desc())
+        .limit(1)
+    )
+    return session.scalars(query).one_or_none()
 
 
 def reserve_alone(session: Session) -> None:
@@ -67,11 +71,18 @@ def reserve_alone(session: Session) -> None:
 
 
 def unfinished(session: Session) -> list[Upload]:
-    """Uploads under way: their bytes that are not here yet are reserved."""
+    """Uploads under way: their bytes that are not here yet are reserved.
+
+    For an attempt that is over nothing more comes, until another takes its upload up.
+    """
     query = (
         select(Upload)
         .join(Assignment, Assignment.id == Upload.assignment_id)
-        .where(Upload.completed_at.is_(None), Assignment.state.in_(ASSIGNMENT_ACTIVE))
+        .where(
+            Upload.completed_at.is_(None),
+            Upload.attempt == Assignment.attempt,
+            Assignment.state.in_(ASSIGNMENT_ACTIVE),
+        )
     )
     return list(session.scalars(query))
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import UUID, uuid4
 
 from sqlalchemy import func
@@ -94,18 +94,26 @@ def _check(job: Job, assignment: Assignment, wish: UploadCreate) -> None:
 
 
 def _announced(session: Session, wish: UploadCreate) -> Upload:
-    """The upload of what is announced, less what has arrived already in an earlier attempt."""
+    """The upload of what is announced, less what has arrived already in an earlier attempt.
+
+    One that an earlier attempt began, of the same bytes, goes on where it stands.
+    """
     arrived = uploaded(session, wish.assignment_id)
     missing = {n: w for n, w in wish.components.items() if (n, w.sha256) not in arrived}
-    values = {
+    values: dict[str, Any] = {
         "id": uuid4(),
         "assignment_id": wish.assignment_id,
-        "attempt": wish.attempt,
         "digest": _digest(wish),
         "components": {name: each.model_dump() for name, each in missing.items()},
         "n_bytes": sum(each.n_bytes for each in missing.values()),
     }
-    return repository.find_or_add(session, values)
+    row = repository.begun(session, wish.assignment_id, values["digest"], wish.attempt)
+    if row is None:
+        row = Upload(**values)
+        session.add(row)
+    row.attempt = wish.attempt
+    session.flush()
+    return row
 
 
 def _digest(wish: UploadCreate) -> str:
@@ -180,6 +188,8 @@ def complete(context: Context, upload: Upload, specs: Mapping[str, ComponentSpec
         part.unlink(missing_ok=True)
         _count_refusal(context, upload, error)
         raise ProblemError(422, error.code, str(error)) from error
+    except OSError as error:
+        raise disk_trouble(error) from error
     crash_point("api.checked")
     view = _keep_and_record(context, part, upload, norms)
     part.unlink(missing_ok=True)

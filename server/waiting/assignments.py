@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from server.waiting.decide import COORDINATOR, OPERATOR, clock
+from server.waiting.decide import COORDINATOR, OPERATOR, at_deadline, clock
 from server.waiting.facts import AssignmentFacts, Busy, JobFacts, RoundFacts
 from shared.states import ASSIGNMENT_TERMINAL, AssignmentState, JobState
 from shared.waiting import Cause, Waiting
@@ -29,7 +29,7 @@ def assignment_waiting(
         case AssignmentState.LEASED:
             return _working(row, live)
         case AssignmentState.SUSPECT:
-            return _lease_missed(row, live)
+            return _lease_missed(row, live, job)
         case _:
             return _paused(job) or _queued(row, live, now)
 
@@ -62,13 +62,16 @@ def _working(row: AssignmentFacts, live: RoundFacts) -> Waiting:
     )
 
 
-def _lease_missed(row: AssignmentFacts, live: RoundFacts) -> Waiting:
+def _lease_missed(row: AssignmentFacts, live: RoundFacts, job: JobFacts) -> Waiting:
+    """Until the round does something about those who are late; a paused job's round does not."""
+    paused = job.state is JobState.PAUSED
+    end = "The job is paused, and the round waits." if paused else at_deadline(live)
     return Waiting(
         cause=Cause.LEASE_MISSED,
         owner=row.owner,
         since=row.lease_until,
-        until=live.deadline_at,
-        then="The assignment is superseded; until then the same worker may resume it.",
+        until=None if paused else live.waits_until,
+        then=f"{end} Until then the same worker may resume the assignment.",
         sentence=(
             f"{row.who} has sent no heartbeat in attempt {row.attempt}: its lease ended at "
             f"{clock(row.lease_until)}."
@@ -97,13 +100,13 @@ def _queued(row: AssignmentFacts, live: RoundFacts, now: datetime) -> Waiting:
 def _works_elsewhere(row: AssignmentFacts, busy: Busy, live: RoundFacts) -> Waiting:
     """Until its lease there ends, or this round does."""
     then = f"{row.who} may claim it, unless it renews its lease there before."
-    if live.deadline_at < busy.lease_until:
-        then = f"The assignment is superseded, unless {row.who} is done there and claims it before."
+    if live.waits_until < busy.lease_until:
+        then = f"{at_deadline(live)} Until then {row.who} may claim it, once it is done there."
     return Waiting(
         cause=Cause.CLIENT_BUSY,
         owner=row.owner,
         since=row.not_before,
-        until=min(busy.lease_until, live.deadline_at),
+        until=min(busy.lease_until, live.waits_until),
         then=then,
         sentence=f"{row.who} works on another assignment, of job {busy.job}.",
     )

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from server.rounds.collecting import Terms, Verdict, decide
+from server.rounds.collecting import Verdict, decide
 from server.waiting.facts import AggregationFailure, AssignmentFacts, JobFacts, RoundFacts
 from shared.artifacts import FULL
 from shared.messages import AssignmentKind
@@ -111,7 +111,7 @@ def _open(live: RoundFacts, now: datetime) -> Waiting:
         owner=_names(absent),
         since=live.opened_at,
         until=live.waits_until,
-        then=at_deadline(here, live.terms),
+        then=at_deadline(live),
         sentence=(
             f"{live.name.capitalize()} has {here} of {len(live.members)} results, needs "
             f"{quorum}, and waits for {_names(absent)} until {clock(live.waits_until)}."
@@ -125,7 +125,7 @@ def _takes_no_uploads(live: RoundFacts) -> Waiting:
         owner=OPERATOR,
         since=live.opened_at,
         until=live.waits_until,
-        then=at_deadline(live.here, live.terms),
+        then=at_deadline(live),
         sentence=(
             f"{live.name.capitalize()} gets no uploads: the API's artifact store takes no writes "
             "since an fsync failed: check its disk, then restart the API."
@@ -139,9 +139,10 @@ def _verdict(live: RoundFacts, now: datetime) -> Verdict:
     return decide(states, live.terms, late=late, grace_over=grace_over)
 
 
-def at_deadline(here: int, terms: Terms) -> str:
-    """What the end of the wait does to a round with `here` results."""
-    lacking = terms.quorum - here
+def at_deadline(live: RoundFacts) -> str:
+    """What the end of the wait does to the round, with the results that are here now."""
+    terms = live.terms
+    lacking = terms.quorum - live.here
     if lacking <= 0:
         return "The round closes with the results that are here; the others are superseded."
     unless = f"unless {lacking} more {'results are' if lacking > 1 else 'result is'} here by then."
@@ -153,7 +154,7 @@ def at_deadline(here: int, terms: Terms) -> str:
 
 def _aggregating(live: RoundFacts, now: datetime) -> Waiting:
     if live.failure is not None:
-        return _store_refused(live, live.failure) or _failed_attempt(live, live.failure, now)
+        return _store_refused(live, live.failure, now) or _failed_attempt(live, live.failure, now)
     since = live.aggregating_since or live.opened_at
     if live.lease_until > now:
         return Waiting(
@@ -163,8 +164,8 @@ def _aggregating(live: RoundFacts, now: datetime) -> Waiting:
             until=live.lease_until,
             then="Another attempt begins, unless the version is published or the lease renewed.",
             sentence=(
-                f"The coordinator aggregates {live.name}, attempt {live.attempt}; its lease runs "
-                f"until {clock(live.lease_until)}."
+                f"The coordinator aggregates {live.name}, attempt {live.attempt + 1}; its "
+                f"lease runs until {clock(live.lease_until)}."
             ),
         )
     if live.read_only:
@@ -181,12 +182,14 @@ def _aggregating(live: RoundFacts, now: datetime) -> Waiting:
     )
 
 
-def _store_refused(live: RoundFacts, failure: AggregationFailure) -> Waiting | None:
+def _store_refused(live: RoundFacts, failure: AggregationFailure, now: datetime) -> Waiting | None:
     """Where it was the disk, no attempt succeeds before somebody has seen to it."""
     error = _ERRNO.search(failure.reason)
     number = int(error[1]) if error else None
     if number in FULL:
-        return _no_writes(live, failure.at, _reason(failure), "free some space on its disk")
+        found = _no_writes(live, failure.at, _reason(failure), "free some space on its disk")
+        again = live.lease_until if live.lease_until > now else None
+        return found.model_copy(update={"until": again, "then": "It is tried again."})
     return _no_writes(live, failure.at, _reason(failure), _RESTART) if number in _BROKEN else None
 
 

@@ -29,7 +29,6 @@ class Patient(Unattended):
         super()._start_servers()
         self._server_env |= {
             "TAPESTRY_AGGREGATION_LEASE": "PT3S",
-            "TAPESTRY_AGGREGATION_ATTEMPTS": "1000",
             "TAPESTRY_SWEEP": "PT1S",
             "TAPESTRY_TIMER": "PT0.2S",
         }

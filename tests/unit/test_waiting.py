@@ -60,6 +60,16 @@ def test_an_open_round_names_whom_it_waits_for_and_what_the_deadline_does() -> N
     )
 
 
+SUSPECT = replace(PART, state=AssignmentState.SUSPECT, attempt=1, lease_until=NOW - MINUTE)
+GRACE = replace(
+    ROUND,
+    terms=Terms(quorum=1, target=2),
+    waits_until=NOW + MINUTE,
+    members=[DONE, PART],
+)
+ENDS = "The round closes with the results that are here; the others are superseded."
+
+
 def test_a_round_with_its_quorum_waits_until_its_grace_ends() -> None:
     terms = Terms(quorum=1, target=2)
     live = replace(ROUND, terms=terms, waits_until=NOW + MINUTE)
@@ -99,9 +109,11 @@ def test_a_client_is_busy_until_its_lease_elsewhere_or_its_round_ends() -> None:
         ELSEWHERE.lease_until,
         "c1 may claim it, unless it renews its lease there before.",
     )
-    long = of_part(replace(PART, busy=replace(ELSEWHERE, lease_until=NOW + 60 * MINUTE)))
-    assert long.until == ROUND.deadline_at
-    assert long.then.startswith("The assignment is superseded")
+    elsewhere = replace(PART, busy=replace(ELSEWHERE, lease_until=NOW + 60 * MINUTE))
+    long = assignment_waiting(elsewhere, GRACE, JOB, NOW)
+    assert long is not None
+    assert long.until == GRACE.waits_until < GRACE.deadline_at
+    assert long.then == f"{ENDS} Until then c1 may claim it, once it is done there."
 
 
 @pytest.mark.parametrize(
@@ -121,12 +133,35 @@ def test_a_paused_job_s_worker_still_works() -> None:
     assert "attempt 1, 40% done" in found.sentence
 
 
-def test_a_missed_lease_may_resume_until_the_deadline() -> None:
-    suspect = replace(PART, state=AssignmentState.SUSPECT, attempt=1, lease_until=NOW - MINUTE)
-    found = of_part(suspect)
-    assert (found.cause, found.since) == (Cause.LEASE_MISSED, suspect.lease_until)
-    assert found.until == ROUND.deadline_at
-    assert "superseded" in found.then
+@pytest.mark.parametrize(
+    ("live", "end"),
+    [
+        (
+            replace(ROUND, terms=replace(ROUND.terms, extensions_left=1)),
+            "The round gets another deadline, unless",
+        ),
+        (replace(ROUND, terms=Terms(quorum=1, target=2)), "The job fails for want of a quorum"),
+    ],
+    ids=["extension", "quorum"],
+)
+def test_a_missed_lease_may_resume_until_the_round_ends(live: RoundFacts, end: str) -> None:
+    found = assignment_waiting(SUSPECT, replace(live, members=[SUSPECT]), JOB, NOW)
+    assert found is not None
+    assert (found.cause, found.since) == (Cause.LEASE_MISSED, SUSPECT.lease_until)
+    assert found.until == live.deadline_at
+    assert found.then.startswith(end)
+    assert found.then.endswith("Until then the same worker may resume the assignment.")
+
+
+def test_a_missed_lease_may_resume_until_the_grace_ends_or_the_job_is_resumed() -> None:
+    found = assignment_waiting(SUSPECT, GRACE, JOB, NOW)
+    assert found is not None
+    assert found.until == GRACE.waits_until < GRACE.deadline_at
+    assert found.then.startswith(ENDS)
+    paused = assignment_waiting(SUSPECT, GRACE, replace(JOB, state=JobState.PAUSED), NOW)
+    assert paused is not None
+    assert paused.until is None, "a paused job's deadlines move on"
+    assert paused.then.startswith("The job is paused")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def test_an_aggregating_round() -> None:
         "coordinator",
         live.lease_until,
     )
-    assert "attempt 1" in found.sentence
+    assert "attempt 2" in found.sentence, "one has failed"
     due = of_job(JOB, replace(live, lease_until=NOW))
     assert (due.cause, due.since, due.then) == (
         Cause.AGGREGATION_DUE,
@@ -68,7 +68,7 @@ def test_the_last_failed_aggregation_says_that_the_job_fails() -> None:
     ],
 )
 def test_a_store_that_takes_no_writes_waits_for_the_operator(reason: str, remedy: str) -> None:
-    found = of_job(JOB, failed(reason))
+    found = of_job(JOB, failed(reason, lease_until=NOW))
     assert (found.cause, found.owner, found.since, found.until) == (
         Cause.STORE_TAKES_NO_WRITES,
         "operator",
@@ -77,6 +77,13 @@ def test_a_store_that_takes_no_writes_waits_for_the_operator(reason: str, remedy
     )
     assert f"({reason})" in found.sentence
     assert remedy in found.sentence
+
+
+def test_a_full_store_says_when_it_is_tried_again() -> None:
+    full = failed("OSError: [Errno 28] No space left on device")
+    found = of_job(JOB, full)
+    assert (found.cause, found.until) == (Cause.STORE_TAKES_NO_WRITES, full.lease_until)
+    assert found.then == "It is tried again."
 
 
 def test_a_failure_that_is_no_disk_s_is_none_of_the_store() -> None:

@@ -182,6 +182,23 @@ def test_a_round_whose_aggregator_is_killed_is_aggregated_again(
     assert pair.job(job)["round"] == 2
 
 
+def test_coordinators_that_die_do_not_count_against_the_round(pair: World) -> None:
+    def dies(*_: object) -> str:
+        raise SystemExit
+
+    job = pair.launch(rounds={"count": 1})
+    pair.plan(job)
+    pair.train("c1", 1.0)
+    pair.train("c2", 5.0)
+    for _ in range(pair.context.settings.aggregation_attempts + 1):
+        with pytest.raises(SystemExit):
+            advance(replace(pair.context, aggregate=dies), UUID(job))
+        assert pair.job(job)["waiting"]["cause"] == "aggregating"
+        pair.execute("UPDATE rounds SET lease_until = now() WHERE state = 'aggregating'")
+    pair.advance(job)
+    assert pair.job(job)["state"] == "personalizing"
+
+
 def test_what_postgres_does_not_let_pass_does_not_count_against_the_round(pair: World) -> None:
     def away(*_: object) -> str:
         raise OperationalError("COMMIT", None, ConnectionError("the connection was cut"))

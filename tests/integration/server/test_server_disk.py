@@ -60,6 +60,28 @@ def test_a_disk_that_is_full_when_bytes_come(
     assert caller.upload(claim, {"proj": GOOD}).json()["complete"]
 
 
+@pytest.mark.parametrize(
+    ("number", "status", "code"),
+    [(errno.ENOSPC, 507, "no_space"), (errno.EIO, 503, "unavailable")],
+)
+def test_a_disk_that_opens_no_part(
+    pair: World, claim: Json, monkeypatch: pytest.MonkeyPatch, number: int, status: int, code: str
+) -> None:
+    whole = os.open
+
+    def opened(path: str | Path, *more: int) -> int:
+        if Path(path).parent.name == "parts":
+            raise OSError(number, os.strerror(number))
+        return whole(path, *more)
+
+    caller = pair.clients["c1"]
+    monkeypatch.setattr(os, "open", opened)
+    answer = caller.upload(claim, {"proj": GOOD})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    monkeypatch.undo()
+    assert caller.upload(claim, {"proj": GOOD}).json()["complete"]
+
+
 def test_a_disk_that_is_full_when_bytes_are_kept(
     pair: World, claim: Json, break_disk: Break, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +162,7 @@ def test_a_round_waits_for_space_however_long_it_takes(
     pair.execute("UPDATE rounds SET lease_until = now() WHERE closed_at IS NULL")
     pair.advance(complete)
     assert pair.job(complete)["state"] == "personalizing"
-    assert pair.value("SELECT attempt FROM rounds WHERE phase = 'train'") == 1
+    assert pair.value("SELECT attempt FROM rounds WHERE phase = 'train'") == 0
 
 
 def test_a_read_only_store_still_reads(tmp_path: Path, break_disk: Break) -> None:

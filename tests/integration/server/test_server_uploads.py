@@ -209,6 +209,33 @@ def test_what_an_earlier_attempt_completed_need_not_come_again(pair: World, clai
     assert (nothing["complete"], nothing["components"], nothing["n_bytes"]) == (True, [], 0)
 
 
+def test_the_next_attempt_goes_on_where_an_earlier_one_stopped(pair: World, claim: Json) -> None:
+    caller = pair.clients["c1"]
+    first = announce(pair, claim)
+    caller.send(first["id"], GOOD[:10], 0)
+    caller.report(claim, "failure", code="internal", message="x")
+    assert caller.send(first["id"], GOOD[10:], 10).json()["code"] == "stale_lease"
+    second = caller.claim()
+    assert second is not None
+    again = announce(pair, second)
+    assert again == {**first, "offset": 10}
+    assert caller.send(again["id"], GOOD[10:], 10).json()["complete"]
+    assert parts(pair) == []
+
+
+def test_nothing_is_reserved_for_an_attempt_that_is_over(
+    pair: World, claim: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = type("Usage", (), {"free": 2 * len(GOOD)})
+    monkeypatch.setattr("server.storage.shutil.disk_usage", lambda _: free)
+    announce(pair, claim)
+    caller = pair.clients["c1"]
+    caller.report(claim, "failure", code="internal", message="x")
+    second = caller.claim()
+    assert second is not None
+    assert caller.upload(second, {"head.digits": OTHER}).json()["complete"]
+
+
 def test_a_full_disk_is_said_before_the_bytes_come(
     pair: World, claim: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -183,7 +183,6 @@ class Coordinator(Process):
             case Next.TAKE:
                 row.lease_id = store.new_id()
                 row.lease_until = job.due_at = store.now + AGGREGATION
-                row.attempt += 1
                 shares = tuple(sorted(row.contributions.items()))
                 return Order(row, row.lease_id, job.versions[row.number - 1], shares)
 
@@ -224,7 +223,6 @@ class Coordinator(Process):
             case Publishing.PUT_BACK:
                 row.lease_id = store.new_id()
                 row.lease_until = store.now
-                row.attempt -= 1
             case Publishing.PUBLISH:
                 made = store.check.bytes_of(
                     "version", row.job.name, order.before, order.contributions
@@ -237,5 +235,6 @@ class Coordinator(Process):
     def _give_back(self, order: Order) -> None:
         row, store = order.row, self._store
         if aggregating.holds(row, order.lease_id):
+            row.attempt += 1
             row.lease_until = row.job.due_at = store.now + PAUSE
             store.touch_job(row.job)
