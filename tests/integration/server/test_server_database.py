@@ -1,0 +1,29 @@
+"""What a process sees of Postgres after it has stood still."""
+
+import time
+
+import pytest
+from sqlalchemy import Engine, text
+
+from server.database import make_engine
+from server.errors import DATABASE_AWAY
+
+pytestmark = pytest.mark.integration
+
+
+def _stand_still(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("set local idle_in_transaction_session_timeout = '50ms'"))
+        time.sleep(0.5)
+        connection.execute(text("select 1"))
+
+
+def test_who_stood_still_within_a_transaction_finds_the_database_away(database_url: str) -> None:
+    engine = make_engine(database_url)
+    try:
+        with pytest.raises(DATABASE_AWAY):
+            _stand_still(engine)
+        with engine.begin() as connection:
+            assert connection.scalar(text("select 1")) == 1, "a connection of the dead is not kept"
+    finally:
+        engine.dispose()
