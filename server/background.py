@@ -11,6 +11,7 @@ from uuid import UUID
 
 from celery import Celery
 
+from server.aggregation.beside import Beside
 from server.aggregation.process import Aggregator
 from server.celery_app import make_celery, make_publish
 from server.context import Context, make_context
@@ -44,7 +45,7 @@ def register(app: Celery, context: Context) -> None:
 
 
 def loops(context: Context) -> tuple[Loop, ...]:
-    """The timers: quick steps, advancing (which may aggregate for long), and sweeping."""
+    """The timers: quick steps, advancing, and sweeping."""
     period = context.settings.timer
     send = partial(dispatch, context.sessions, make_publish(context.settings.redis_url))
     quick = (partial(suspect_missed_leases, context), partial(hint_again, context))
@@ -89,8 +90,9 @@ def main() -> None:
         with reachable(settings.database_url) as engine:
             check_current(engine)
             _log.info("the coordinator begins")
-            with Aggregator(settings.aggregation_memory_bytes, settings.aggregation_limit) as own:
-                context = make_context(settings, engine, own.aggregate)
+            child = Aggregator(settings.aggregation_memory_bytes, settings.aggregation_limit)
+            with child as own, Beside() as beside:
+                context = make_context(settings, engine, own.aggregate, beside)
                 app = make_celery(settings.redis_url, [COORDINATOR_QUEUE])
                 memory.settle()
                 serve(context, app)

@@ -1,13 +1,14 @@
 """What the code of a server process stands on: settings, sessions, the artifact store."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
 from server.aggregation import Contribution, aggregate
+from server.aggregation.beside import AtOnce, Averaging
 from server.database import Sessions, make_sessions
 from server.settings import ServerSettings
 from shared.artifacts import ArtifactStore
@@ -24,14 +25,18 @@ class Context:
     sessions: Sessions
     store: ArtifactStore
     aggregate: Aggregate
+    averaging: Averaging = field(default_factory=AtOnce)
 
 
 def make_context(
-    settings: ServerSettings, engine: Engine, average: Aggregate = aggregate
+    settings: ServerSettings,
+    engine: Engine,
+    average: Aggregate = aggregate,
+    averaging: Averaging | None = None,
 ) -> Context:
     """A context on that engine. Raises OSError when the artifacts' directory cannot be used."""
     store = ArtifactStore(settings.artifacts_dir)
-    return Context(settings, make_sessions(engine), store, average)
+    return Context(settings, make_sessions(engine), store, average, averaging or AtOnce())
 
 
 def _of_app(request: Request) -> Context:

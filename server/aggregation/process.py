@@ -43,6 +43,7 @@ class Aggregator:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._ready = False  # it has imported its code, which may take longer than an average
+        self._ended = False
 
     def __enter__(self) -> Self:
         """Start the child, so that the first round need not wait for it."""
@@ -55,6 +56,7 @@ class Aggregator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._ended = True
         if self._child is not None:
             _end(self._child)
 
@@ -82,7 +84,10 @@ class Aggregator:
         return str(answer["sha256"])
 
     def _ask(self, request: bytes) -> Any:
-        """The child's answer. Raises AggregationError when it ended instead."""
+        """The child's answer. Raises AggregationError when it ended instead.
+
+        Where it was ended with this process, that is no failure of the average: SystemExit.
+        """
         child = self._running()
         try:
             if not self._ready:
@@ -90,9 +95,13 @@ class Aggregator:
             return json.loads(_exchange(child, request, self._limit_s))
         except BaseException:  # what it might still say is no answer to the next request
             _end(child)
+            if self._ended:
+                raise SystemExit from None
             raise
 
     def _running(self) -> "subprocess.Popen[bytes]":
+        if self._ended:
+            raise SystemExit
         if self._child is None or self._child.poll() is not None:
             self._child = self._start()
             self._ready = False

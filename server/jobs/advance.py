@@ -6,7 +6,8 @@ transaction under the job's lock; aggregation runs between two of them, under a 
 
 import logging
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import func
@@ -43,6 +44,7 @@ _log = logging.getLogger(__name__)
 
 # What the next step may be, besides a piece of aggregation:
 GO_ON, WAIT = True, False
+_BUSY = timedelta(seconds=1)  # until it is seen again whether another round can be averaged
 
 
 def advance(context: Context, job_id: UUID) -> None:
@@ -51,9 +53,16 @@ def advance(context: Context, job_id: UUID) -> None:
         with killable(context.sessions, "coordinator.step") as session:
             step = _step(context, session, job_id)
         if isinstance(step, publishing.Order):
-            step = _aggregate(context, step)
+            context.averaging.run(partial(_average, context, step))
+            return
         if step is WAIT:
             return
+
+
+def _average(context: Context, order: publishing.Order) -> None:
+    """Aggregate a round, and go on with its job."""
+    if _aggregate(context, order) is GO_ON:
+        advance(context, order.job_id)
 
 
 def _aggregate(context: Context, order: publishing.Order) -> bool:
@@ -167,6 +176,9 @@ def _aggregating_step(
                 f"Round {row.number} could not be aggregated in {row.attempt} attempts: look at "
                 "the coordinator's log and at the artifacts' directory, and submit again.",
             )
+            return WAIT
+        case Next.TAKE if context.averaging.busy:
+            job.due_at = func.now() + _BUSY
             return WAIT
         case Next.TAKE:
             return publishing.take(session, job, row, context.settings.aggregation_lease)

@@ -182,6 +182,18 @@ def test_a_round_whose_aggregator_is_killed_is_aggregated_again(
     assert pair.job(job)["round"] == 2
 
 
+def test_an_average_that_ends_with_its_coordinator_has_not_failed(pair: World) -> None:
+    job = pair.launch()
+    pair.plan(job)
+    pair.train("c1", 1.0)
+    pair.train("c2", 5.0)
+    with Aggregator(256 << 20, timedelta(seconds=60)) as ended:
+        pass
+    with pytest.raises(SystemExit):
+        advance(replace(pair.context, aggregate=ended.aggregate), UUID(job))
+    assert pair.job(job)["waiting"]["cause"] == "aggregating"
+
+
 def test_coordinators_that_die_do_not_count_against_the_round(pair: World) -> None:
     def dies(*_: object) -> str:
         raise SystemExit

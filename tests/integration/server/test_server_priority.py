@@ -1,7 +1,15 @@
 """Whose turn it is: priority first, then turns."""
 
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
 import pytest
 
+from server.aggregation import aggregate
+from server.aggregation.beside import Beside
+from server.jobs.advance import advance
 from server.timer import advance_due_jobs
 from tests.support.scripted import World, job_spec
 
@@ -36,3 +44,50 @@ def test_the_coordinator_serves_the_highest_priority_first(pair: World) -> None:
     advance_due_jobs(pair.context)
     query = "SELECT string_agg(job_id::text, ' ' ORDER BY id) FROM events WHERE kind = :kind"
     assert pair.value(query, kind="job.planning").split() == [high, middle, low]
+
+
+def test_a_long_average_holds_up_no_other_job(pair: World) -> None:
+    goes_on = threading.Event()
+
+    def slow(*arguments: object) -> str:
+        assert goes_on.wait(60)
+        return aggregate(*arguments)  # type: ignore[arg-type]  # as they came
+
+    with Beside() as beside:
+        context = replace(pair.context, aggregate=slow, averaging=beside)
+        long = trained(pair)
+        advance(context, UUID(long))
+        other = pair.launch()
+        pair.plan(other)
+        pair.operator.ok("POST", f"/v1/jobs/{other}/cancel")
+        advance(context, UUID(other))
+        assert pair.job(other)["state"] == "cancelled"
+        assert pair.job(long)["waiting"]["cause"] == "aggregating"
+        goes_on.set()
+    assert pair.job(long)["round"] == 2
+
+
+class Full:
+    """Has its hands full."""
+
+    busy = True
+
+    def run(self, work: Callable[[], object]) -> None:
+        raise AssertionError(work)
+
+
+def test_a_coordinator_with_its_hands_full_leaves_a_round_to_others(pair: World) -> None:
+    job = trained(pair)
+    advance(replace(pair.context, averaging=Full()), UUID(job))
+    assert pair.job(job)["waiting"]["cause"] == "aggregation_due"
+    pair.advance(job)
+    assert pair.job(job)["round"] == 2
+
+
+def trained(pair: World) -> str:
+    """A job whose first round has all its results."""
+    job = pair.launch()
+    pair.plan(job)
+    pair.train("c1", 1.0)
+    pair.train("c2", 5.0)
+    return job
