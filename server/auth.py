@@ -7,6 +7,7 @@ scope by a dependency made here, and `check_scopes` refuses an app in which one 
 import hashlib
 import secrets
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -19,18 +20,38 @@ from sqlalchemy.orm import Session
 
 from server.columns import Scope
 from server.errors import ProblemError
-from server.tables import ApiKey
+from server.tables import ApiKey, Client
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 WORKERS = frozenset({Scope.CLIENT, Scope.PLANNER})
+SEEN_TO = timedelta(seconds=15)  # how exactly it is known when a client was last heard of
 _LADDER = (Scope.VIEWER, Scope.OPERATOR, Scope.ADMIN)
 
 # Made once: making it costs more than answering it, and each request needs it.
-_VALID_KEY = select(ApiKey.id, ApiKey.sha256, ApiKey.scope, ApiKey.client_id, ApiKey.used_at).where(
-    ApiKey.prefix == bindparam("prefix"),
-    ApiKey.revoked_at.is_(None),
-    or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
+_VALID_KEY = (
+    select(
+        ApiKey.id,
+        ApiKey.sha256,
+        ApiKey.scope,
+        ApiKey.client_id,
+        ApiKey.used_at,
+        func.coalesce(Client.seen_at < func.now() - SEEN_TO, True).label("unseen"),
+    )
+    .outerjoin(Client, Client.id == ApiKey.client_id)
+    .where(
+        ApiKey.prefix == bindparam("prefix"),
+        ApiKey.revoked_at.is_(None),
+        or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
+    )
 )
+# Whoever has locked the client notes that it lives.
+_UNLOCKED = (
+    select(Client.id)
+    .where(Client.id == bindparam("client"))
+    .with_for_update(key_share=True, skip_locked=True)
+    .scalar_subquery()
+)
+_SEEN = update(Client).where(Client.id == _UNLOCKED).values(seen_at=func.now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +72,7 @@ def create_key(session: Session, scope: Scope, client: str | None = None) -> str
 
 
 def find_principal(session: Session, header: str | None) -> Principal:
-    """The principal of an Authorization header. Raises ProblemError (401)."""
+    """Whose Authorization header it is; a client is noted as seen. Raises ProblemError (401)."""
     kind, _, key = (header or "").partition(" ")
     parts = key.strip().split("_", 2)
     if kind.lower() != "bearer" or len(parts) != 3 or not key.isascii() or "\0" in key:
@@ -61,6 +82,8 @@ def find_principal(session: Session, header: str | None) -> Principal:
         raise unauthorized()
     if row.used_at is None:
         session.execute(update(ApiKey).where(ApiKey.id == row.id).values(used_at=func.now()))
+    if row.client_id is not None and row.unseen:
+        session.execute(_SEEN, {"client": row.client_id})
     return Principal(row.id, row.scope, row.client_id)
 
 
@@ -118,6 +141,7 @@ Operator = Annotated[Principal, Depends(Requires(*_from(Scope.OPERATOR)))]
 ClientOnly = Annotated[Principal, Depends(Requires(Scope.CLIENT))]
 PlannerOnly = Annotated[Principal, Depends(Requires(Scope.PLANNER))]
 Worker = Annotated[Principal, Depends(Requires(*WORKERS))]
+Anyone = Annotated[Principal, Depends(Requires(*Scope))]
 Reader = Annotated[Principal, Depends(Requires(Scope.CLIENT, *_from(Scope.OPERATOR)))]
 
 

@@ -98,6 +98,7 @@ OFFER: Example = {
         }
     }
 }
+WHO: Example = {"scope": "client", "client": "c01"}
 CLIENT_CREATE: Example = {"id": "c01", "description": "radiology, north wing"}
 CLIENT: Example = {**CLIENT_CREATE, "created_at": _AT, "seen_at": _AT, "offer": OFFER}
 CLIENT_CREATED: Example = {**CLIENT, "seen_at": None, "offer": None, "key": "tap_1a2b3c4d_EXAMPLE"}

@@ -28,7 +28,7 @@ _LARGE = re.compile(
 _STREAMED = re.compile(r"/v1/uploads/[^/]+")
 _WITH_BODY = frozenset({HTTPMethod.POST, HTTPMethod.PUT, HTTPMethod.PATCH})
 
-Shortcuts = Mapping[tuple[str, str], Callable[[Session, Principal], bool]]
+Shortcuts = Mapping[tuple[str, str], Callable[[Session, Principal, Headers], bool]]
 """(method, path) -> whether the caller is answered 204, found in the session that found its key.
 
 For requests without a body. Routing, dependencies and a second session cost several times as much
@@ -59,12 +59,12 @@ class Gate:
     def _enter(self, scope: Scope) -> Response | None:
         """Note who calls; returns the answer where it is known. Raises ProblemError."""
         headers = HTTPConnection(scope).headers
-        nothing_to_do = self._shortcuts.get((scope["method"], scope["path"]))
+        known = self._shortcuts.get((scope["method"], scope["path"]))
         try:
             with glance(self._context.sessions) as session:
                 principal = find_principal(session, headers.get("authorization"))
                 _check_body(scope["method"], scope["path"], headers)
-                if nothing_to_do and not _has_body(headers) and nothing_to_do(session, principal):
+                if known and not _has_body(headers) and known(session, principal, headers):
                     return Response(status_code=204)
         except DATABASE_AWAY as error:
             raise database_away() from error

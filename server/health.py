@@ -3,7 +3,7 @@
 from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import text
@@ -24,6 +24,14 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+class Readiness(Health):
+    """Requests can be answered."""
+
+    redis: Literal["ok", "away"] = Field(
+        description="Without it rounds go on as fast as workers and coordinator poll."
+    )
+
+
 @router.get(
     "/healthz",
     summary="Does the process live?",
@@ -39,10 +47,13 @@ def healthz() -> Health:
     "/readyz",
     summary="Can the process work?",
     dependencies=[OPEN],
-    responses={**example({"status": "ok"}, "It can."), **open_problems(503)},
+    responses={**example({"status": "ok", "redis": "ok"}, "It can."), **open_problems(503)},
 )
-def readyz(app: App) -> Health:
-    """Answer 200 when Postgres, Redis and the disk are well, else 503 with Retry-After."""
+def readyz(app: App) -> Readiness:
+    """Answer 200 when Postgres and the disk are well, else 503 with Retry-After.
+
+    Redis is told, and not required: no request waits for it.
+    """
     if app.store.read_only:
         raise unavailable("The disk failed: check it, then restart the server.")
     try:
@@ -50,11 +61,15 @@ def readyz(app: App) -> Health:
             session.execute(text("select 1"))
     except DATABASE_AWAY as error:
         raise database_away() from error
+    return Readiness(redis=_redis(app.settings.redis_url))
+
+
+def _redis(url: str) -> Literal["ok", "away"]:
     try:
         with Redis.from_url(
-            app.settings.redis_url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
+            url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
         ) as redis:
             redis.ping()
-    except RedisError as error:
-        raise unavailable("Redis does not answer: rounds go on more slowly without it.") from error
-    return Health()
+    except RedisError:
+        return "away"
+    return "ok"

@@ -11,7 +11,7 @@ from importlib.metadata import version
 import uvicorn
 from fastapi import FastAPI
 
-from server import errors, health
+from server import errors, health, whoami
 from server.assignments import endpoints as assignments
 from server.assignments.service import nothing_to_claim
 from server.auth import check_scopes
@@ -80,7 +80,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.context = context
-    read = (jobs, waiting, rounds, versions, reports, clients)
+    read = (jobs, waiting, rounds, versions, reports, clients, whoami)
     for part in (*read, assignments, updates, artifacts, health):
         app.include_router(part.router)
     errors.install(app)

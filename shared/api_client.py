@@ -12,6 +12,7 @@ from shared.attendance import AttendanceList
 from shared.claim_reading import read_claim
 from shared.job_spec import JobSpec
 from shared.messages import (
+    LEASE_HEADER,
     ArtifactBundle,
     AssignmentResult,
     Catalogue,
@@ -43,6 +44,7 @@ from shared.views import (
     RoundView,
     VersionList,
     VersionView,
+    Who,
 )
 from shared.waiting import WaitingList
 
@@ -55,7 +57,7 @@ class ApiClient(Transport):
     # operators
 
     def ready(self) -> bool:
-        """Whether the API can serve: it, Postgres and Redis are there."""
+        """Whether the API can serve: it, Postgres and the disk are well."""
         try:
             return self._http.get("/readyz").is_success
         except httpx.HTTPError:
@@ -142,15 +144,23 @@ class ApiClient(Transport):
         """Say what a client has."""
         return self._send(ClientView, "PUT", f"/v1/clients/{client}/offer", body=offer)
 
-    def claim(self, held: HeldAssignment | None = None) -> Claim | None:
+    def claim(
+        self, held: HeldAssignment | None = None, lease_id: UUID | None = None
+    ) -> Claim | None:
         """Claim the next assignment of the key's client or planner; None if there is none.
 
-        The attempt that is still held comes again, if the lease is still the current one.
+        The attempt that is still held comes again, if the lease is still the current one. A claim
+        whose answer was lost is answered again under the same `lease_id`.
         Raises UnreadableClaimError where it is in the words of another version.
         """
         request = None if held is None else ClaimRequest(held=held)
-        response = self._request("POST", "/v1/assignments:claim", body=request)
+        headers = {} if lease_id is None else {LEASE_HEADER: str(lease_id)}
+        response = self._request("POST", "/v1/assignments:claim", body=request, headers=headers)
         return None if response.status_code == httpx.codes.NO_CONTENT else read_claim(response)
+
+    def whoami(self) -> Who:
+        """Whose key it is; the coordinator notes that a client lives."""
+        return self._send(Who, "GET", "/v1/whoami")
 
     def heartbeat(self, assignment: UUID, beat: Heartbeat) -> HeartbeatReply:
         """Keep a lease alive and hear what to do."""

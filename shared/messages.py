@@ -268,6 +268,9 @@ AssignmentResult = Annotated[
 ]
 
 
+LEASE_HEADER = "Lease-Id"
+
+
 class FailureCode(StrEnum):
     """Why a worker could not do its assignment."""
 

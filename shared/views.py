@@ -250,6 +250,13 @@ class EventList(Message):
     items: tuple[EventView, ...]
 
 
+class Who(Message):
+    """Whose key it is."""
+
+    scope: str = Field(description="viewer, operator, admin, client or planner.")
+    client: Name | None
+
+
 class ClientCreate(Message):
     """Registers a client."""
 
@@ -263,7 +270,9 @@ class ClientView(Message):
     id: Name
     description: str
     created_at: datetime
-    seen_at: datetime | None = Field(description="When a worker last spoke for it.")
+    seen_at: datetime | None = Field(
+        description="When a worker last spoke for it, to within 15 seconds."
+    )
     offer: ClientOffer | None
 
 

@@ -26,6 +26,7 @@ from worker.attempt import Member
 from worker.celery_app import make_app
 from worker.data.client_file import ClientFile
 from worker.data.rows import DataError
+from worker.decisions import is_final
 from worker.disk import Trimming, clear_parts, keep_temporary_files, owned
 from worker.failures import FailedError
 from worker.host import Host
@@ -38,6 +39,7 @@ from worker.workplace import Workplace
 PLANNER = "planner"
 _RETRY_S = 2.0
 _GRACE_S = 2.0
+_PRESENT_S = 10.0
 
 
 def main(role: str) -> None:
@@ -75,6 +77,8 @@ def _serve(
     memory.settle()
     _offer_when_ready(host)
     when_told_to_stop(host.stopping.set)
+    if len(members) > 1:
+        threading.Thread(target=host.show_presence, args=(_PRESENT_S,), daemon=True).start()
     if settings.redis_url is None:
         host.poll(settings.poll_s)
     else:
@@ -148,7 +152,7 @@ def _offer_when_ready(host: Host) -> None:
         try:
             host.offer()
         except ApiError as error:
-            if error.problem.status not in {0, 503}:
+            if is_final(error.problem.status):
                 raise
             logging.getLogger("tapestry.worker").warning("waiting for the API: %s", error)
             host.stopping.wait(_RETRY_S)

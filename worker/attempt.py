@@ -109,7 +109,7 @@ class Attempt:
     def _compute(self, claim: Claim, hold: Hold) -> None:
         self._check_starts()
         hold.check(0.0)
-        hold.pull()
+        self._pull(hold)
         crash_point("worker.pulled")
         computed = None
         while computed is None:
@@ -119,6 +119,14 @@ class Attempt:
         crash_point("worker.computed")
         result = computed.result.model_copy(update={"traffic": hold.traffic})
         self._note(Stage.TRAINED, result)
+
+    def _pull(self, hold: Hold) -> None:
+        try:
+            hold.pull()
+        except ApiError:
+            self._entry = self._entry.not_begun()
+            self._place.journal.write(self._entry)
+            raise
 
     def _start(self, claim: Claim, hold: Hold) -> Computed | None:
         """Have it computed; None when it must be begun again, as the journal then says."""

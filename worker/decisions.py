@@ -115,6 +115,11 @@ def has_decided(status: int) -> bool:
     return 400 <= status < 500 and status not in _NOT_NOW
 
 
+def is_final(status: int) -> bool:
+    """Whether an answer at the start says that this worker cannot serve, such as a wrong key."""
+    return 400 <= status < 500 and status not in _NOT_NOW - {401}
+
+
 def when_withdrawn(*, stopping: bool) -> Ending:
     """A worker that stops gives back; what was taken from it is dropped."""
     return Ending.GIVE_BACK if stopping else Ending.DROP

@@ -3,6 +3,8 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from uuid import UUID, uuid4
 
 from shared.claim_reading import UnreadableClaimError
 from shared.crash_points import crash_point
@@ -33,6 +35,8 @@ class Host:
         self._trainer = trainer
         self._tidy = tidy
         self._busy = threading.Lock()
+        self._served: str | None = None
+        self._leases: dict[str, UUID] = {}
 
     def offer(self) -> None:
         """Tell the coordinator what each client has. Raises DataError, ApiError."""
@@ -44,8 +48,12 @@ class Host:
     def work(self, name: str) -> None:
         """Do all that there is to do for one member, what was interrupted first."""
         with self._busy:
-            while not self.stopping.is_set() and self._work_once(self.members[name]):
-                self._tidy()
+            self._served = name
+            try:
+                while not self.stopping.is_set() and self._work_once(self.members[name]):
+                    self._tidy()
+            finally:
+                self._served = None
 
     def wait_until_idle(self) -> None:
         """Wait until nothing is in hand; once the host stops, nothing will be again."""
@@ -62,13 +70,22 @@ class Host:
                     log.exception("%s: cannot work now", name)
             self.stopping.wait(interval_s)
 
+    def show_presence(self, interval_s: float) -> None:
+        """Say of members that wait for another's work to end that they are there."""
+        while not self.stopping.wait(interval_s):
+            served = self._served
+            for name, member in self.members.items() if served is not None else ():
+                if name != served:
+                    with suppress(ApiError):
+                        member.api.whoami()
+
     def _work_once(self, member: Member) -> bool:
         """Whether an assignment came to an end, so that there may be another."""
         entry = member.place.journal.read()
         if entry is not None and not needs_claim(entry.stage):
             return Attempt(member, entry, None, self._trainer, self.stopping).run()
         try:
-            claim = member.api.claim(None if entry is None else entry.held)
+            claim = self._claim(member, entry)
         except UnreadableClaimError as error:
             return _refused(member, error)
         except ApiError as error:
@@ -82,6 +99,16 @@ class Host:
             return False
         crash_point("worker.answered")
         return Attempt(member, begun, claim, self._trainer, self.stopping).run()
+
+    def _claim(self, member: Member, entry: Entry | None) -> Claim | None:
+        """Claim, under the same name as before where the answer to that may have been lost."""
+        name = member.place.name
+        lease_id = self._leases.pop(name, None) or uuid4()
+        try:
+            return member.api.claim(None if entry is None else entry.held, lease_id)
+        except ApiError:
+            self._leases[name] = lease_id
+            raise
 
 
 def _refused(member: Member, error: UnreadableClaimError) -> bool:

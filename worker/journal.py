@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 from uuid import UUID
 
-from pydantic import PositiveInt, ValidationError, model_validator
+from pydantic import NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from shared.job_spec import Sha256
 from shared.messages import (
@@ -41,7 +41,7 @@ class Entry(Message):
     held: HeldAssignment
     job_id: UUID
     stage: Stage = Stage.CLAIMED
-    starts: PositiveInt = 1  # times that its computation was begun under this lease
+    starts: NonNegativeInt = 1  # times that its computation was begun under this lease
     samples_at_once: PositiveInt | None = None  # fewer than a batch, where that was too large
     died: str | None = None  # how the training process ended when it last did not answer
     result: AssignmentResult | None = None
@@ -88,6 +88,10 @@ class Entry(Message):
             samples_at_once=self.samples_at_once,
             died=died or self.died,
         )
+
+    def not_begun(self) -> "Entry":
+        """The same lease; the computation was not begun, for what it needs did not come."""
+        return self.model_copy(update={"starts": max(self.starts - 1, 0)})
 
     def halved(self, batch_size: int) -> "Entry | None":
         """The same with half as many samples at once; None where it was one already."""

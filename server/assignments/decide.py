@@ -51,6 +51,7 @@ class Claiming(StrEnum):
     NOTHING = "nothing"
     EXHAUST = "exhaust"  # it has failed: no attempt is left
     LEASE = "lease"
+    AGAIN = "again"  # the claim was answered before, and the answer was lost
 
 
 class Renewal(StrEnum):
@@ -69,10 +70,25 @@ class Reception(StrEnum):
     TAKE = "take"
 
 
-def claiming(job: JobState, row: Row, now: datetime, *, busy: bool, max_attempts: int) -> Claiming:
-    """What a new claim does; a client that is `busy` under a live lease gets no other."""
+def claiming(
+    job: JobState,
+    row: Row,
+    now: datetime,
+    lease_id: UUID | None,
+    *,
+    busy: bool,
+    max_attempts: int,
+) -> Claiming:
+    """What a claim under a lease of that name does, which is new or answered already.
+
+    A client that is `busy` under a live lease gets no other.
+    """
+    if row.state is AssignmentState.LEASED and row.lease_id == lease_id and job not in ENDED:
+        return Claiming.AGAIN
     if job not in WORKING or busy:
         return Claiming.NOTHING
+    if row.state is AssignmentState.SUSPECT and row.lease_id == lease_id:
+        return Claiming.AGAIN
     if row.state not in ASSIGNMENT_CLAIMABLE or row.not_before > now:
         return Claiming.NOTHING
     return Claiming.EXHAUST if tries(row) >= max_attempts else Claiming.LEASE

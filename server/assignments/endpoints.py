@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Body, Header, Query, Response
 
 from server.assignments import results, service
 from server.auth import PlannerOnly, Worker
@@ -25,6 +25,7 @@ from server.examples import (
 )
 from server.updates.catalogue import put_catalogue
 from shared.messages import (
+    LEASE_HEADER,
     AssignmentResult,
     Catalogue,
     Claim,
@@ -58,6 +59,14 @@ def claim(
             description="What the worker still has in hand, if anything.", examples=[CLAIM_REQUEST]
         ),
     ] = None,
+    lease_id: Annotated[
+        UUID | None,
+        Header(
+            alias=LEASE_HEADER,
+            description="A new name for the lease. A claim whose answer was lost is sent again "
+            "under the same name, and answered as before.",
+        ),
+    ] = None,
 ) -> Claim | Response:
     """Lease the caller's most urgent assignment, with all that it takes to do it.
 
@@ -65,7 +74,7 @@ def claim(
     it is renewed and the answer is the same attempt again; if not, this is a claim like any other.
     """
     held = None if request is None else request.held
-    return service.claim(app, principal, held) or Response(status_code=204)
+    return service.claim(app, principal, held, lease_id) or Response(status_code=204)
 
 
 @router.post(

@@ -3,14 +3,22 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Uuid, and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from server.assignments.decide import WORKING
 from server.auth import Principal
 from server.database import lock_job
 from server.errors import not_found
-from server.tables import Artifact, Assignment, Client, Job, UploadedComponent, VersionComponent
+from server.tables import (
+    Artifact,
+    Assignment,
+    Attempt,
+    Client,
+    Job,
+    UploadedComponent,
+    VersionComponent,
+)
 from shared.states import ASSIGNMENT_CLAIMABLE, AssignmentState
 
 # Made once: making it costs more than answering it, and idle clients ask all the time.
@@ -19,25 +27,39 @@ _CLAIMABLE = (
     .join(Job, Job.id == Assignment.job_id)
     .where(
         Assignment.client_id.is_not_distinct_from(bindparam("client")),
-        Assignment.state.in_(ASSIGNMENT_CLAIMABLE),
-        Assignment.not_before <= func.now(),
-        Job.state.in_(WORKING),
+        or_(
+            and_(
+                Assignment.state.in_(ASSIGNMENT_CLAIMABLE),
+                Assignment.not_before <= func.now(),
+                Job.state.in_(WORKING),
+            ),
+            and_(
+                Assignment.state == AssignmentState.LEASED,
+                Assignment.lease_id == bindparam("lease_id", type_=Uuid()),
+            ),
+        ),
     )
     .order_by(
-        Job.priority.desc(), Assignment.state != AssignmentState.SUSPECT, Assignment.created_at
+        Assignment.state != AssignmentState.LEASED,
+        Job.priority.desc(),
+        Assignment.state != AssignmentState.SUSPECT,
+        Assignment.created_at,
     )
     .limit(10)
 )
 
 
-def claimable(session: Session, principal: Principal) -> list[tuple[UUID, UUID]]:
+def claimable(
+    session: Session, principal: Principal, lease_id: UUID | None
+) -> list[tuple[UUID, UUID]]:
     """(job, assignment) ids that the caller may claim now, the most urgent first.
 
-    By the jobs' priority, then suspect ones, then the oldest: a job has one at a time for a client,
-    so that jobs of the same priority take turns.
+    What that lease was given already, then by the jobs' priority, then suspect ones, then the
+    oldest: a job has one at a time for a client, so that jobs of the same priority take turns.
     Not locked: the caller locks the job, then the client, then looks again.
     """
-    found = session.execute(_CLAIMABLE, {"client": principal.client})
+    wanted = {"client": principal.client, "lease_id": lease_id}
+    found = session.execute(_CLAIMABLE, wanted)
     return [(job_id, assignment_id) for job_id, assignment_id in found]
 
 
@@ -69,6 +91,12 @@ def holds_lease(session: Session, client: str | None) -> bool:
         Assignment.client_id == client, Assignment.state == AssignmentState.LEASED
     )
     return session.scalars(query).first() is not None
+
+
+def unused(session: Session, lease_id: UUID | None) -> UUID | None:
+    """The lease's wished name, unless an attempt has had it."""
+    query = select(Attempt.attempt).where(Attempt.lease_id == lease_id)
+    return None if session.scalars(query).first() else lease_id
 
 
 def own(session: Session, principal: Principal, assignment_id: UUID) -> Assignment:

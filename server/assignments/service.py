@@ -1,5 +1,7 @@
 """Claiming assignments, and keeping them by heartbeats."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -18,6 +20,7 @@ from server.outbox import ask_advance
 from server.tables import Assignment, Attempt, Job, JobClient, Round
 from shared.job_spec import JobSpec
 from shared.messages import (
+    LEASE_HEADER,
     Claim,
     Heartbeat,
     HeartbeatReply,
@@ -32,11 +35,15 @@ from shared.waiting import Waiting
 
 
 def claim(
-    context: Context, principal: Principal, held: HeldAssignment | None = None
+    context: Context,
+    principal: Principal,
+    held: HeldAssignment | None = None,
+    lease_id: UUID | None = None,
 ) -> Claim | None:
     """Lease the caller's most urgent assignment; None when there is nothing to do.
 
-    The attempt that the caller still holds comes first.
+    The attempt that the caller still holds comes first, then the one that a claim under the same
+    `lease_id` was given already.
     """
     if held is not None:
         with killable(context.sessions, "api.take_over") as session:
@@ -44,18 +51,26 @@ def claim(
         if taken_over is not None:
             return taken_over
     with glance(context.sessions) as session:
-        candidates = repository.claimable(session, principal)
+        candidates = repository.claimable(session, principal, lease_id)
     for job_id, assignment_id in candidates:
         with killable(context.sessions, "api.claim") as session:
-            claimed = _claim_one(session, principal, job_id, assignment_id, context.settings.lease)
+            wish = _Wish(principal, context.settings.lease, lease_id)
+            claimed = _claim_one(session, wish, job_id, assignment_id)
         if claimed is not None:
             return claimed
     return None
 
 
-def nothing_to_claim(session: Session, principal: Principal) -> bool:
+def nothing_to_claim(session: Session, principal: Principal, headers: Mapping[str, str]) -> bool:
     """Whether the caller may claim and would be given nothing."""
-    return principal.scope in WORKERS and not repository.claimable(session, principal)
+    if principal.scope not in WORKERS:
+        return False
+    try:
+        given = headers.get(LEASE_HEADER)
+        lease_id = UUID(given) if given else None
+    except ValueError:  # the route says what is wrong
+        return False
+    return not repository.claimable(session, principal, lease_id)
 
 
 def _take_over(
@@ -84,19 +99,26 @@ def _renew(
     return renewal
 
 
-def _claim_one(
-    session: Session, principal: Principal, job_id: UUID, assignment_id: UUID, lease: timedelta
-) -> Claim | None:
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """Who claims, and what the lease is to be."""
+
+    principal: Principal
+    lease: timedelta
+    lease_id: UUID | None
+
+
+def _claim_one(session: Session, wish: _Wish, job_id: UUID, assignment_id: UUID) -> Claim | None:
     job = lock_job(session, job_id)
-    repository.lock_client(session, principal)
+    repository.lock_client(session, wish.principal)
     free = repository.lock_free(session, assignment_id)
     if job is None or free is None:
         return None
     row, now = free
     spec = JobSpec.model_validate(job.spec)
-    busy = repository.holds_lease(session, principal.client)
+    busy = repository.holds_lease(session, wish.principal.client)
     most = spec.rounds.max_attempts
-    match decide.claiming(job.state, row, now, busy=busy, max_attempts=most):
+    match decide.claiming(job.state, row, now, wish.lease_id, busy=busy, max_attempts=most):
         case Claiming.NOTHING:
             return None
         case Claiming.EXHAUST:
@@ -104,8 +126,13 @@ def _claim_one(
             return None
         case Claiming.LEASE:
             transition(session, row, AssignmentState.LEASED, attempt=row.attempt + 1)
-            _lease(session, row, lease)
-            return _claim_message(session, job, row, spec, lease)
+            _lease(session, row, wish)
+            return _claim_message(session, job, row, spec, wish.lease)
+        case Claiming.AGAIN:
+            if row.state is AssignmentState.SUSPECT:
+                transition(session, row, AssignmentState.LEASED, resumed=True)
+            row.lease_until = func.now() + wish.lease
+            return _claim_message(session, job, row, spec, wish.lease)
 
 
 def _exhausted(session: Session, job: Job, row: Assignment) -> None:
@@ -117,10 +144,10 @@ def _exhausted(session: Session, job: Job, row: Assignment) -> None:
     ask_advance(session, job)
 
 
-def _lease(session: Session, row: Assignment, lease: timedelta) -> None:
+def _lease(session: Session, row: Assignment, wish: _Wish) -> None:
     row.attempt += 1
-    row.lease_id = uuid4()
-    row.lease_until = func.now() + lease
+    row.lease_id = repository.unused(session, wish.lease_id) or uuid4()
+    row.lease_until = func.now() + wish.lease
     row.progress = 0.0
     session.add(Attempt(assignment_id=row.id, attempt=row.attempt, lease_id=row.lease_id))
     session.flush()

@@ -18,7 +18,7 @@ from server.context import Context
 from server.jobs.advance import advance
 from server.main import create_app
 from server.settings import ServerSettings
-from shared.messages import ComponentSpec, TensorSpec
+from shared.messages import LEASE_HEADER, ComponentSpec, TensorSpec
 from shared.tensor_file import component_layout
 
 DEAD_REDIS = "redis://127.0.0.1:1/0"
@@ -89,9 +89,11 @@ class Caller:
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
-    def claim(self, shown: Json | None = None) -> Json | None:
+    def claim(self, shown: Json | None = None, lease_id: str | None = None) -> Json | None:
         """The next assignment, if there is one; the one of the claim that is shown comes first."""
-        more = {} if shown is None else {"json": {"held": held_assignment(shown)}}
+        more: Json = {} if shown is None else {"json": {"held": held_assignment(shown)}}
+        if lease_id is not None:
+            more["headers"] = {LEASE_HEADER: lease_id}
         claimed: Json | None = self.ok("POST", "/v1/assignments:claim", **more)
         return claimed
 

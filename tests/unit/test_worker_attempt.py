@@ -3,6 +3,8 @@
 import errno
 import json
 import threading
+import time
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -179,6 +181,67 @@ def test_an_assignment_that_never_ends_is_a_failure_in_the_end(place: Workplace)
     server = Server()
     assert run(server, place, entry)
     assert server.asked == ["failure"]
+
+
+@pytest.mark.parametrize("starts", [1, 3])
+def test_what_did_not_come_does_not_count_as_begun(place: Workplace, starts: int) -> None:
+    entry = Entry(held=HELD, job_id=CLAIM.job_id, starts=starts)
+    server = Server("download", 503)
+    for _ in range(5):
+        assert not run(server, place, entry)
+        kept = place.journal.read()
+        assert kept is not None
+        assert kept.starts == starts - 1
+        entry = kept.begun_again()
+    assert "failure" not in server.asked
+
+
+def test_a_claim_that_may_have_been_answered_is_sent_again_under_its_name(
+    place: Workplace,
+) -> None:
+    names: list[UUID] = []
+
+    class Deaf(Server):
+        def claim(self, _: HeldAssignment | None, lease_id: UUID) -> None:
+            names.append(lease_id)
+            if len(names) < 3:
+                raise ApiError(problem(0))
+
+    api: ApiClient = Deaf()  # type: ignore[assignment]  # it stands for it
+    host = Host({"c01": Member(api, place)}, trainer())
+    for _ in range(4):
+        host.work("c01")
+    assert names[0] == names[1] == names[2] != names[3]
+
+
+def test_who_waits_for_another_s_work_says_that_it_is_there(place: Workplace) -> None:
+    waiting, works = Server(), threading.Event()
+
+    class Working(Server):
+        def claim(self, *_: object) -> None:
+            works.set()
+            until(lambda: "whoami" in waiting.asked)
+
+    at_work = Working()
+    members = {
+        name: Member(api, place)  # type: ignore[arg-type]  # they stand for it
+        for name, api in {"c01": at_work, "c02": waiting}.items()
+    }
+    host = Host(members, trainer())
+    presence = threading.Thread(target=host.show_presence, args=(0.01,))
+    presence.start()
+    host.work("c01")
+    host.stopping.set()
+    presence.join()
+    assert works.is_set()
+    assert at_work.asked == []
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_what_is_no_longer_wanted_is_dropped(place: Workplace) -> None:

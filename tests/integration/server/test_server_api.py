@@ -180,12 +180,31 @@ def test_a_dead_postgres_is_a_503_with_retry_after(tmp_path: Path, world: World)
         assert http.get("/healthz").status_code == 200
 
 
-def test_readiness_needs_redis_too(world: World, redis_url: str, tmp_path: Path) -> None:
-    assert world.http.get("/readyz").json()["code"] == "unavailable"
+def test_readiness_tells_of_redis_and_does_not_need_it(
+    world: World, redis_url: str, tmp_path: Path
+) -> None:
+    assert world.http.get("/readyz").json() == {"status": "ok", "redis": "away"}
     database_url = world.context.settings.database_url
     alive = make_world(make_settings(database_url, tmp_path, redis_url))
     with alive.http:
-        assert alive.http.get("/readyz").json() == {"status": "ok"}
+        assert alive.http.get("/readyz").json() == {"status": "ok", "redis": "ok"}
+
+
+def test_whoever_asks_is_told_whose_key_it_is_and_was_heard_of(pair: World) -> None:
+    assert pair.viewer.ok("GET", "/v1/whoami") == {"scope": "viewer", "client": None}
+    pair.execute("UPDATE clients SET seen_at = NULL")
+    assert pair.clients["c1"].ok("GET", "/v1/whoami") == {"scope": "client", "client": "c1"}
+    assert pair.value("SELECT string_agg(id, ' ') FROM clients WHERE seen_at IS NOT NULL") == "c1"
+
+
+def test_a_client_that_asks_in_vain_was_heard_of(pair: World) -> None:
+    seen = "SELECT seen_at FROM clients WHERE id = 'c1'"
+    pair.execute("UPDATE clients SET seen_at = now() - interval '16 s'")
+    assert pair.clients["c1"].claim() is None
+    first = pair.value(seen)
+    assert pair.value("SELECT max(seen_at) > now() - interval '5 s' FROM clients")
+    assert pair.clients["c1"].claim() is None
+    assert pair.value(seen) == first, "not with every request"
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ RIGHTS = {
     "GET /v1/clients": VIEWERS,
     "GET /v1/clients/{client}": VIEWERS,
     "PUT /v1/clients/{client}/offer": {"client"},
+    "GET /v1/whoami": VIEWERS | WORKERS,
     "POST /v1/assignments:claim": WORKERS,
     "POST /v1/assignments/{assignment_id}/heartbeat": WORKERS,
     "POST /v1/assignments/{assignment_id}/result": WORKERS,

@@ -154,3 +154,42 @@ def test_only_the_current_lease_can_be_released(pair: World, claim: Json) -> Non
     assert caller.report(claim, "release").is_success
     assert caller.report(claim, "release").status_code == 409, "it is no longer held"
     assert caller.report(claim, "result", **train_result({})).status_code == 409
+
+
+NAME = "11111111-2222-4333-8444-555555555555"
+
+
+def test_a_claim_whose_answer_was_lost_is_answered_again(pair: World, job: str) -> None:
+    caller = pair.clients["c1"]
+    first = caller.claim(lease_id=NAME)
+    assert first is not None
+    assert first["lease"]["id"] == NAME
+    before = events(pair, job)
+    assert caller.claim() is None, "another worker of the client is given nothing"
+    assert caller.claim(lease_id=NAME) == first
+    assert events(pair, job) == before
+    miss_lease(pair, first)
+    assert caller.claim(lease_id=NAME) == first
+    assert events(pair, job)[-1]["data"]["resumed"] is True
+    assert column(pair, first, "attempt") == 1
+
+
+def test_a_name_that_a_lease_has_had_is_not_given_again(pair: World, job: str) -> None:
+    caller = pair.clients["c1"]
+    first = caller.claim(lease_id=NAME)
+    assert first is not None
+    caller.report(first, "failure", code="internal", message="x")
+    second = caller.claim(lease_id=NAME)
+    assert second is not None
+    assert second["lease"]["id"] != NAME
+    assert second["lease"]["attempt"] == 2
+    assert pair.job(job)["state"] == "running"
+
+
+def test_a_lease_s_name_is_a_uuid_and_nobody_else_s(pair: World, claim: Json) -> None:
+    other = pair.clients["c2"].claim(lease_id=claim["lease"]["id"])
+    assert other is not None
+    assert other["assignment_id"] != claim["assignment_id"]
+    headers = {"Lease-Id": "mine"}
+    answer = pair.clients["c1"]("POST", "/v1/assignments:claim", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from datetime import timedelta
 from random import Random
+from uuid import UUID
 
 from server.assignments import decide
 from server.assignments.decide import Claiming, Reception, Renewal
@@ -56,15 +57,15 @@ def _claim(store: Store, rng: Random, request: Request) -> Answer:
     rng.shuffle(candidates)  # no invariant may hang on the order in which the database offers them
     for row in candidates:
         yield 0.0
-        if _claim_one(store, row):
+        if _claim_one(store, row, request.lease_id):
             return Reply(OK, _message(row))
     return Reply(NO_CONTENT)
 
 
-def _claim_one(store: Store, row: Assignment) -> bool:
+def _claim_one(store: Store, row: Assignment, lease_id: UUID | None) -> bool:
     busy = store.leased(row.client) > 0
     most = row.job.spec.rounds.max_attempts
-    match decide.claiming(row.job.state, row, store.now, busy=busy, max_attempts=most):
+    match decide.claiming(row.job.state, row, store.now, lease_id, busy=busy, max_attempts=most):
         case Claiming.NOTHING:
             return False
         case Claiming.EXHAUST:
@@ -73,7 +74,14 @@ def _claim_one(store: Store, row: Assignment) -> bool:
             return False
         case Claiming.LEASE:
             store.move(row, AssignmentState.LEASED)
-            store.lease(row)
+            store.lease(row, lease_id)
+            return True
+        case Claiming.AGAIN:
+            store.check.wrote(row, row.held, "claim")
+            if row.state is AssignmentState.SUSPECT:
+                store.move(row, AssignmentState.LEASED)
+            row.lease_until = store.now + timedelta(seconds=LEASE_S)
+            store.touch(row)
             return True
 
 

@@ -95,6 +95,7 @@ class Client(Process):
         self.hinted = False
         self.starting: list[Doing] = []  # what is to run beside the main thread
         self.fails = 0.0
+        self._lease_id: UUID | None = None
         self._rng = rng
         self._check = check
 
@@ -124,8 +125,7 @@ class Client(Process):
         if entry is not None and not decisions.needs_claim(entry.stage):
             return (yield from self._attempt(entry, None))
         try:
-            held = None if entry is None else entry.held
-            claim = (yield from self._ask(Request("claim", self.client, held))).claim
+            claim = yield from self._claim(None if entry is None else entry.held)
         except RefusedError:
             return False
         begun = self._begun(entry, claim)
@@ -133,6 +133,14 @@ class Client(Process):
             self._write(None)
             yield 0.0
         return begun is not None and (yield from self._attempt(begun, claim))
+
+    def _claim(self, held: Lease | None) -> Generator[float | Request, Reply | None, Claim | None]:
+        """Under the same name as before, where the answer to that may have been lost."""
+        self._lease_id = self._lease_id or UUID(int=self._rng.getrandbits(128))
+        request = Request("claim", self.client, held, lease_id=self._lease_id)
+        reply = yield from self._ask(request)
+        self._lease_id = None
+        return reply.claim
 
     def _begun(self, entry: Entry | None, claim: Claim | None) -> Entry | None:
         if claim is None:

@@ -122,6 +122,7 @@ class Request(NamedTuple):
     result: Result | None = None
     artifact: int | None = None
     retryable: bool = False
+    lease_id: UUID | None = None
 
 
 class Reply(NamedTuple):

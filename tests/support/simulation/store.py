@@ -36,6 +36,7 @@ class Store:
         self.touched_jobs: dict[UUID, Job] = {}
         self.outbox: list[tuple[str, str | None, Job]] = []  # (task, client, job)
         self._ids = count(1)
+        self._leases: set[UUID] = set()  # names that attempts have had
 
     def tick(self, seconds: float) -> None:
         """So many seconds have really passed."""
@@ -105,10 +106,11 @@ class Store:
             return 0
         return sum(row.state is AssignmentState.LEASED for row in self.open[client])
 
-    def lease(self, row: Assignment) -> None:
+    def lease(self, row: Assignment, name: UUID | None) -> None:
         """Begin another attempt at a row that has just become leased."""
         row.attempt += 1
-        row.lease_id = self.new_id()
+        row.lease_id = self.new_id() if name is None or name in self._leases else name
+        self._leases.add(row.lease_id)
         row.lease_until = self.now + timedelta(seconds=LEASE_S)
         self.check.claimed(row)
 
