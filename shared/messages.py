@@ -281,9 +281,10 @@ class FailureCode(StrEnum):
     STATE_MISMATCH = "state_mismatch"
     REFUSED = "refused"
     INTERNAL = "internal"
+    NO_SPACE = "no_space"  # the worker's disk is full: tried again until there is some
 
 
-RETRYABLE = frozenset({FailureCode.OUT_OF_MEMORY, FailureCode.INTERNAL})
+RETRYABLE = frozenset({FailureCode.OUT_OF_MEMORY, FailureCode.INTERNAL, FailureCode.NO_SPACE})
 
 
 class Failure(HeldLease):

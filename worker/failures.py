@@ -36,7 +36,7 @@ def of_disk(error: BaseException | None) -> FailedError | None:
     while error is not None:
         number = error.errno if isinstance(error, OSError) else None
         if number in FULL:
-            return FailedError(FailureCode.INTERNAL, _FULL)
+            return FailedError(FailureCode.NO_SPACE, _FULL)
         if number in _FAILING:
             return FailedError(FailureCode.INTERNAL, _FAILS)
         error = error.__cause__ or error.__context__

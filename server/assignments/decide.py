@@ -138,9 +138,9 @@ def reception(job: JobState, row: Row, held: Lease, *, same: bool) -> Reception:
     return Reception.TAKE if may_speak(job, row, held) else Reception.STALE
 
 
-def after_failure(row: Row, *, retryable: bool, max_attempts: int) -> AssignmentState:
-    """Queued again where that may help, else failed."""
-    again = retryable and tries(row) < max_attempts
+def after_failure(row: Row, *, retryable: bool, free: bool, max_attempts: int) -> AssignmentState:
+    """Queued again where that may help, else failed; a `free` attempt does not count."""
+    again = retryable and tries(row) - free < max_attempts
     return AssignmentState.QUEUED if again else AssignmentState.FAILED
 
 

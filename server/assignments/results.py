@@ -36,6 +36,8 @@ from shared.messages import (
 from shared.states import ASSIGNMENT_HELD, AssignmentState
 from shared.views import AssignmentView
 
+_FULL_PAUSE = timedelta(seconds=30)  # which somebody has to end
+
 
 def accept(
     session: Session, principal: Principal, assignment_id: UUID, result: AssignmentResult
@@ -157,18 +159,22 @@ def fail(
 ) -> AssignmentView:
     """Note a failure: queued again after a pause where that may help, else the assignment failed.
 
+    An attempt for which the worker's disk had no space does not count, like one given back.
     Raises ProblemError (404, 409).
     """
     job, row = held_locked(session, principal, assignment_id, failure)
     spec = JobSpec.model_validate(job.spec)
+    full = failure.code is FailureCode.NO_SPACE
     retryable, most = failure.code in RETRYABLE, spec.rounds.max_attempts
-    target = decide.after_failure(row, retryable=retryable, max_attempts=most)
+    target = decide.after_failure(row, retryable=retryable, free=full, max_attempts=most)
     transition(session, row, target, code=failure.code, reason=failure.message)
+    row.released += full
     row.failure_code = failure.code
     row.failure_message = failure.message
     row.lease_id = uuid4()
     if target is AssignmentState.QUEUED:
-        _offer_again(session, row, decide.pause_after_failure(row, first_delay))
+        pause = _FULL_PAUSE if full else decide.pause_after_failure(row, first_delay)
+        _offer_again(session, row, pause)
     else:
         ask_advance(session, job)
     session.flush()

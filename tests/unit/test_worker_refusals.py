@@ -159,17 +159,18 @@ def torch_error() -> RuntimeError:
     return error
 
 
+FULL = "disk is full: free some space on it"
+FAILS = "disk fails: check it, then restart this worker"
+
+
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (OSError(errno.EDQUOT, "Quota exceeded"), "disk is full: free some space on it"),
-        (
-            OSError(errno.EIO, "I/O error"),
-            "disk fails: check it, then restart this worker",
-        ),
-        (OSError(errno.ENOSPC, "No space left"), "disk is full: free some space on it"),
-        (ReadOnlyError(Path("a")), "disk fails: check it, then restart this worker"),
-        (torch_error(), "disk is full: free some space on it"),
+        (OSError(errno.EDQUOT, "Quota exceeded"), FULL),
+        (OSError(errno.EIO, "I/O error"), FAILS),
+        (OSError(errno.ENOSPC, "No space left"), FULL),
+        (ReadOnlyError(Path("a")), FAILS),
+        (torch_error(), FULL),
     ],
     ids=repr,
 )
@@ -181,7 +182,7 @@ def test_a_disk_that_takes_no_bytes_of_the_training_process(
 
     monkeypatch.setattr("worker.assignments.plan", fail)
     failed = refused(place, kind=AssignmentKind.PLAN)
-    assert failed.code is FailureCode.INTERNAL
+    assert failed.code is (FailureCode.NO_SPACE if sentence == FULL else FailureCode.INTERNAL)
     assert failed.code in RETRYABLE, "the disk may have space again"
     assert failed.sentence == f"the worker's {sentence}"
 

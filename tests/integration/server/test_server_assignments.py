@@ -307,3 +307,20 @@ def test_the_database_itself_keeps_ends_final(pair: World, job: str) -> None:
     ):
         with pytest.raises(Exception, match=r"cannot become|never changed"):
             pair.execute(statement)
+
+
+def test_a_worker_s_full_disk_waits_however_often_it_is_full(pair: World) -> None:
+    job = pair.launch(rounds={"count": 1, "max_attempts": 2})
+    pair.plan(job)
+    caller = pair.clients["c1"]
+    for attempt in range(1, 6):
+        claim = caller.claim()
+        assert claim is not None
+        assert claim["lease"]["attempt"] == attempt
+        caller.report(claim, "failure", code="no_space", message="the disk is full")
+        assert pair.value(
+            "SELECT min(not_before) > now() + interval '25 s' FROM assignments "
+            "WHERE client_id = 'c1' AND state = 'queued'"
+        )
+        pair.execute("UPDATE assignments SET not_before = now() WHERE state = 'queued'")
+    assert pair.train("c1", 1.0)["lease"]["attempt"] == 6

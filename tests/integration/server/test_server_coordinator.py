@@ -99,6 +99,15 @@ def test_messages_reach_queues_that_the_sender_does_not_know(
     sessions.kw["bind"].dispose()
 
 
+def test_a_queue_that_nobody_empties_does_not_grow_without_end(redis_url: str, redis: Any) -> None:
+    publish = make_publish(redis_url)
+    for _ in range(150):
+        publish("tapestry.wake", "client.silent", "x")
+    assert redis.llen("client.silent") == 100
+    publish("tapestry.wake", "client.c1", "x")
+    assert redis.llen("client.c1") == 1
+
+
 def test_the_api_sends_after_the_commit(
     database_url: str, tmp_path: Path, redis_url: str, redis: Any
 ) -> None:

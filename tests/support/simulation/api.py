@@ -154,7 +154,7 @@ def _failure(store: Store, held: Lease, *, retryable: bool) -> Reply:
         return _STALE
     store.check.wrote(row, held, "failure")
     most = row.job.spec.rounds.max_attempts
-    target = decide.after_failure(row, retryable=retryable, max_attempts=most)
+    target = decide.after_failure(row, retryable=retryable, free=False, max_attempts=most)
     store.move(row, target)
     row.lease_id = store.new_id()
     store.check.ended_lease(row)
