@@ -21,6 +21,8 @@ ANSWERS = {
     f"/v1/jobs/{JOB}/resume": (200, examples.JOB),
     f"/v1/jobs/{JOB}/attendance": (200, examples.ATTENDANCE),
     f"/v1/jobs/{JOB}/fork": (201, examples.FORKED_JOB),
+    f"/v1/jobs/{JOB}/report": (200, examples.REPORT),
+    "/v1/jobs": (200, examples.JOBS),
 }
 
 
@@ -77,3 +79,27 @@ def test_rounds_say_who_was_missing_and_what_was_not_delivered(
     assert "head.digits (c02); proj (c01, c02)" in row
     assert json.loads(said("rounds", str(JOB), "--json")) == examples.ATTENDANCE
     assert len(asked) == 2
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_forks_parent_stands_in_the_list_and_in_its_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fork = {"job": str(JOB), "round": 2}
+    plain = {**examples.JOB, "id": str(UUID(int=9))}
+    both = [{**examples.JOB, "forked_from": fork}, plain]
+    monkeypatch.setitem(ANSWERS, "/v1/jobs", (200, {"items": both, "next": None}))
+    title, first, second = said("jobs").splitlines()
+    assert title.rstrip().endswith("forked from")
+    assert first.rstrip().endswith(" 00000000, round 2")
+    assert second.rstrip().endswith("-")
+    assert "forked from" not in said("report", str(JOB))
+    report = {**examples.REPORT, "forked_from": fork}
+    monkeypatch.setitem(ANSWERS, f"/v1/jobs/{JOB}/report", (200, report))
+    assert f"forked from {JOB}, round 2" in said("report", str(JOB))
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_list_without_forks_has_no_column_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ANSWERS, "/v1/jobs", (200, {"items": [examples.JOB], "next": None}))
+    assert "forked from" not in said("jobs")
