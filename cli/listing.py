@@ -5,18 +5,14 @@ from rich.table import Table
 from shared.attendance import AttendanceRow
 from shared.views import ClientView, ForkOrigin, JobView, ReportView
 
-_SHORT = 8
-
 
 def jobs_table(jobs: tuple[JobView, ...]) -> Table:
     """Jobs, in the order given."""
     shown = Table(box=None, pad_edge=False)
     forks = any(job.forked_from for job in jobs)
     titles = ("id", "name", "algorithm", "state", "round", "created")
-    for title in titles:
+    for title in (*titles, *(["forked from"] if forks else [])):
         shown.add_column(title, no_wrap=title == "id")
-    if forks:
-        shown.add_column("forked from", min_width=_SHORT + 1)
     for job in jobs:
         created = job.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
         round_ = f"{job.round} of {job.rounds}"
@@ -32,7 +28,7 @@ def origin(fork: ForkOrigin) -> str:
 
 def _short(fork: ForkOrigin | None) -> str:
     """The same beside the column of ids: their first digits tell jobs apart."""
-    return f"{str(fork.job)[:_SHORT]}, round {fork.round}" if fork else "-"
+    return f"{str(fork.job)[:8]}, round {fork.round}" if fork else "-"
 
 
 def clients_table(clients: tuple[ClientView, ...]) -> Table:
