@@ -83,14 +83,14 @@ class JobView(Message):
     waiting: Waiting | None = Field(
         default=None, description="Why it has not ended; absent once it has."
     )
-    forked_from: ForkOrigin | None = Field(default=None, description="Absent for no fork.")
+    forked_from: ForkOrigin | None = Field(default=None, description="Absent where it is no fork.")
 
 
 class JobDetail(JobView):
     """A job with its spec and its lineage."""
 
     spec: JobSpec
-    forked_from: ForkView | None = Field(default=None, description="Absent for no fork.")
+    forked_from: ForkView | None = Field(default=None, description="Absent where it is no fork.")
     forks: tuple[ForkRow, ...] = Field(
         default=(), description="The jobs that were forked from it, oldest first."
     )
@@ -235,7 +235,8 @@ class ReportView(Message):
     algorithm: str
     state: JobState
     forked_from: ForkOrigin | None = Field(
-        default=None, description="Absent for no fork; whose report counts its own rounds only."
+        default=None,
+        description="Absent where it is no fork. A fork's report counts its own rounds only.",
     )
     rounds: int
     seconds: float

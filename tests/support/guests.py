@@ -46,9 +46,6 @@ class Guests:
         self._host.offer()
         self.place = places[WORKING]
 
-    def _tidy(self) -> None:
-        self.after()
-
     def close(self) -> None:
         """Close the connections."""
         for member in self._host.members.values():
@@ -61,6 +58,9 @@ class Guests:
             assert time.monotonic() < end
             self._host.work(WORKING)
             time.sleep(0.05)
+
+    def _tidy(self) -> None:
+        self.after()
 
 
 class _Trainer(TrainerProcess):
