@@ -1,12 +1,16 @@
 """Which API the command line talks to, and with which key."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 from shared.api_client import ApiClient
+from shared.transport import ApiError
 
+_NOT_FOUND = "not_found"
 LOCAL_STATE = Path(".tapestry") / "local"
 
 
@@ -26,6 +30,19 @@ class Connection:
         """A client of the API. Raises UsageError when nobody said where it is."""
         local = {} if self.url and (self.key or self.key_file) else _local_stack()
         return ApiClient(self._address(local), self.key or self._stored_key(local))
+
+    @contextmanager
+    def about(self, job: UUID) -> Iterator[ApiClient]:
+        """The same, for what is asked of one job. Raises UsageError when there is no such job."""
+        with self.open() as api:
+            try:
+                yield api
+            except ApiError as error:
+                if not _lacks(api, job, error):
+                    raise
+                raise UsageError(
+                    f"there is no job {job} at {api.url}: choose one that `tapestry jobs` lists"
+                ) from error
 
     def of_worker(self, keys_dir: Path | None) -> dict[str, str]:
         """The same for a worker, as its environment: its keys are those of clients or a planner.
@@ -58,6 +75,17 @@ class Connection:
         if path is None:
             raise UsageError("no key is known: pass --key-file, or set TAPESTRY_KEY")
         return _read_key(Path(path))
+
+
+def _lacks(api: ApiClient, job: UUID, error: ApiError) -> bool:
+    """Whether the job itself is what the API did not find, and not, say, one of its rounds."""
+    if error.problem.code != _NOT_FOUND:
+        return False
+    try:
+        api.job(job)
+    except ApiError as again:
+        return again.problem.code == _NOT_FOUND
+    return False
 
 
 def _local_stack() -> dict[str, str]:

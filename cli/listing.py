@@ -3,19 +3,32 @@
 from rich.table import Table
 
 from shared.attendance import AttendanceRow
-from shared.views import ClientView, JobView, ReportView
+from shared.views import ClientView, ForkOrigin, JobView, ReportView
 
 
 def jobs_table(jobs: tuple[JobView, ...]) -> Table:
     """Jobs, in the order given."""
     shown = Table(box=None, pad_edge=False)
-    for title in ("id", "name", "algorithm", "state", "round", "created"):
+    forks = any(job.forked_from for job in jobs)
+    titles = ("id", "name", "algorithm", "state", "round", "created")
+    for title in (*titles, *(["forked from"] if forks else [])):
         shown.add_column(title, no_wrap=title == "id")
     for job in jobs:
         created = job.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
         round_ = f"{job.round} of {job.rounds}"
-        shown.add_row(str(job.id), job.name, job.algorithm, str(job.state), round_, created)
+        cells = (str(job.id), job.name, job.algorithm, str(job.state), round_, created)
+        shown.add_row(*cells, *([_short(job.forked_from)] if forks else []))
     return shown
+
+
+def origin(fork: ForkOrigin) -> str:
+    """Which job and round a fork comes from."""
+    return f"forked from {fork.job}, round {fork.round}"
+
+
+def _short(fork: ForkOrigin | None) -> str:
+    """The same beside the column of ids: their first digits tell jobs apart."""
+    return f"{str(fork.job)[:8]}, round {fork.round}" if fork else "-"
 
 
 def clients_table(clients: tuple[ClientView, ...]) -> Table:
@@ -55,7 +68,8 @@ def rounds_table(rounds: tuple[AttendanceRow, ...]) -> Table:
 
 def report_table(report: ReportView) -> Table:
     """What each of a job's models scored on the clients' test splits."""
-    shown = Table(title=f"{report.name} ({report.algorithm}): {report.state}")
+    fork = origin(report.forked_from) if report.forked_from else None
+    shown = Table(title=f"{report.name} ({report.algorithm}): {report.state}", caption=fork)
     for title in ("client", "task", "model", "metric", "value", "skill", "samples"):
         shown.add_column(
             title, justify="right" if title in {"value", "skill", "samples"} else "left"

@@ -151,7 +151,7 @@ def submit(
 @app.command()
 def watch(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
     """Follow a job to its end; exits with 1 when it did not succeed."""
-    with ending_on_signals(), Connection(url, key, key_file).open() as api:
+    with ending_on_signals(), Connection(url, key, key_file).about(job) as api:
         (ended,) = follow(api, [str(job)], console(), lambda: None)
     if ended.job.state is not JobState.SUCCEEDED:
         failure = ended.job.failure
@@ -163,7 +163,7 @@ def watch(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None) 
 @app.command()
 def why(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
     """Show why a job waits, for whom, until when, and what happens then."""
-    with Connection(url, key, key_file).open() as api:
+    with Connection(url, key, key_file).about(job) as api:
         found = api.waiting(job)
         if found.items:
             console().print(waiting_table(found, datetime.now(UTC)))
@@ -188,21 +188,21 @@ def clients(url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
 @app.command()
 def cancel(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
     """Cancel a job."""
-    with Connection(url, key, key_file).open() as api:
+    with Connection(url, key, key_file).about(job) as api:
         print(api.cancel(job).state)
 
 
 @app.command()
 def pause(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
     """Pause a job: what clients work on is still taken, nothing new begins."""
-    with Connection(url, key, key_file).open() as api:
+    with Connection(url, key, key_file).about(job) as api:
         print(api.pause(job).state)
 
 
 @app.command()
 def resume(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
     """Resume a paused job."""
-    with Connection(url, key, key_file).open() as api:
+    with Connection(url, key, key_file).about(job) as api:
         print(api.resume(job).state)
 
 
@@ -223,7 +223,7 @@ def fork(  # noqa: PLR0913, PLR0917 - a command's options
     """Launch a job that goes on from a version of another, and print its id."""
     states: Literal["parent", "fresh"] = "fresh" if fresh else "parent"
     wish = JobFork(round=number, spec=spec_files.load(JobSpec, spec), personal_states=states)
-    with Connection(url, key, key_file).open() as api:
+    with Connection(url, key, key_file).about(job) as api:
         print(api.fork(job, wish, str(uuid.uuid4())).id)
 
 
@@ -236,7 +236,7 @@ def rounds(
     json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
 ) -> None:
     """Show who delivered in each round so far, and who was missing and why."""
-    with Connection(url, key, key_file).open() as api:
+    with Connection(url, key, key_file).about(job) as api:
         found = api.attendance(job)
     if json:
         print(found.model_dump_json(indent=1))
@@ -253,7 +253,7 @@ def report(
     json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
 ) -> None:
     """Show what a job's models scored."""
-    with Connection(url, key, key_file).open() as api:
+    with Connection(url, key, key_file).about(job) as api:
         found = api.report(job)
     if json:
         print(found.model_dump_json(indent=1))

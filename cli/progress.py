@@ -9,11 +9,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cli.listing import origin
 from cli.waiting import Quiet
 from shared.api_client import ApiClient
 from shared.messages import TaskLosses
 from shared.states import JOB_TERMINAL, AssignmentState, JobState
-from shared.views import AssignmentView, JobView, RoundView
+from shared.views import AssignmentView, ForkRow, JobView, RoundView
 
 _POLL_S = 1.0
 _STATE_STYLE = {JobState.SUCCEEDED: "green", JobState.FAILED: "red", JobState.CANCELLED: "yellow"}
@@ -25,6 +26,7 @@ class Progress:
 
     job: JobView
     rounds: tuple[RoundView, ...]
+    forks: tuple[ForkRow, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -80,7 +82,7 @@ class Watcher:
         view = self._api.job(job)
         before = view.forked_from.round if view.forked_from else 0
         numbers = range(before + 1, view.round + 1)
-        return Progress(view, tuple(self._round(job, number) for number in numbers))
+        return Progress(view, tuple(self._round(job, number) for number in numbers), view.forks)
 
     def _round(self, job: str, number: int) -> RoundView:
         known = self._closed.get((job, number))
@@ -124,7 +126,7 @@ def _show_lines(
     now: Look, console: Console, check: Callable[[], None], began: float
 ) -> list[Progress]:
     shown: dict[object, tuple[JobState, int]] = {}
-    quietness, said = Quiet(), dict[object, str]()
+    quietness, said = Quiet(), dict[tuple[object, str], str]()
     while True:
         found = now()
         for each in found:
@@ -134,9 +136,10 @@ def _show_lines(
                 shown[each.job.id] = at
                 _line(console, elapsed_s, sentence(each))
             quiet = quietness.sentence(each.job, each.rounds, elapsed_s)
-            if quiet and said.get(each.job.id) != quiet:
-                said[each.job.id] = quiet
-                _line(console, elapsed_s, f"{each.job.name}: {quiet}")
+            for what, text in (("kin", lineage(each)), ("quiet", quiet)):
+                if text and said.get((each.job.id, what)) != text:
+                    said[each.job.id, what] = text
+                    _line(console, elapsed_s, f"{each.job.name}: {text}")
         if all(each.ended for each in found):
             return found
         check()
@@ -156,6 +159,17 @@ def sentence(progress: Progress) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def lineage(progress: Progress) -> str:
+    """The job and round that it was forked from, and its own forks; empty without either."""
+    parent = progress.job.forked_from
+    forks = "; ".join(f"{each.name} ({each.id}, round {each.round})" for each in progress.forks)
+    said = (
+        origin(parent) if parent else "",
+        f"its forks: {forks}" if forks else "",
+    )
+    return "; ".join(part for part in said if part)
+
+
 def mean_losses(progress: Progress) -> str:
     """The mean loss of both models over all clients and tasks; empty before the first report."""
     found = [loss for client in progress.job.clients for loss in progress.losses(client).values()]
@@ -170,12 +184,13 @@ def mean_losses(progress: Progress) -> str:
 
 
 def table(found: Sequence[Progress], elapsed_s: float, quiet: Sequence[str] = ()) -> Group:
-    """The jobs above, their clients below, then why those wait that are `quiet`."""
+    """The jobs above, their clients below, then their kin, and why those wait that are `quiet`."""
+    kin = (Text(f"{each.job.name}: {said}") for each in found if (said := lineage(each)))
     waits = (
         Text(f"{each.job.name}: {why}") for each, why in zip(found, quiet, strict=False) if why
     )
     time_ = Text(f"{elapsed_s:.0f} s", style="dim")
-    return Group(_jobs(found), _clients(found), *waits, time_)
+    return Group(_jobs(found), _clients(found), *kin, *waits, time_)
 
 
 def _jobs(found: Sequence[Progress]) -> Table:

@@ -6,6 +6,7 @@ Example = dict[str, Any]
 
 _JOB_ID = "4e0c1b5e-3a36-4f0b-9d6e-0f6b2f6d7c11"
 _PARENT_ID = "7b9a2c4d-6e1f-4a3b-8c5d-9e0f1a2b3c55"
+_FORK_ID = "9d8e7f6a-5b4c-4d3e-a2f1-0b1c2d3e4f66"
 _ASSIGNMENT_ID = "b1f6f0a2-7f0f-4f6f-8a37-3d6b1a0e9c22"
 _LEASE_ID = "5d4c3b2a-1f0e-4d9c-8b7a-6f5e4d3c2b33"
 _UPLOAD_ID = "0a1b2c3d-4e5f-4a6b-9c8d-7e6f5a4b3c44"
@@ -49,13 +50,17 @@ JOB: Example = {
     "updated_at": _AT,
     "failure": None,
     "waiting": _WAITING,
+    "forked_from": None,
 }
 PAUSED_JOB: Example = {**JOB, "state": "paused"}
-JOB_DETAIL: Example = {**JOB, "spec": JOB_SPEC}
-_FORKED_FROM: Example = {"job": _PARENT_ID, "round": 2, "personal_states": {"c01": _SHA}}
+_FORKS: list[Example] = [{"id": _FORK_ID, "name": "digits, with a larger margin", "round": 1}]
+JOB_DETAIL: Example = {**JOB, "spec": JOB_SPEC, "forks": []}
+PARENT_JOB: Example = {**JOB_DETAIL, "forks": _FORKS}
+_ORIGIN: Example = {"job": _PARENT_ID, "round": 2}
+_FORKED_FROM: Example = {**_ORIGIN, "personal_states": {"c01": _SHA}}
 FORK: Example = {"round": 2, "spec": JOB_SPEC}
 FORKED_JOB: Example = {**JOB_DETAIL, "forked_from": _FORKED_FROM}
-JOBS: Example = {"items": [JOB], "next": None}
+JOBS: Example = {"items": [{**JOB, "forked_from": _ORIGIN}], "next": None}
 EVENTS: Example = {
     "items": [
         {
@@ -268,6 +273,7 @@ REPORT: Example = {
     "name": JOB_SPEC["name"],
     "algorithm": "tap",
     "state": "succeeded",
+    "forked_from": None,
     "rounds": 4,
     "seconds": 83.2,
     "bytes_down": 393216,

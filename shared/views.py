@@ -42,6 +42,31 @@ class FailureView(Message):
     message: str
 
 
+class ForkOrigin(Message):
+    """Where a fork comes from: its versions up to that round are those of the job."""
+
+    job: UUID = Field(description="The job that it was forked from: its parent.")
+    round: int = Field(description="The parent's version that it began with.")
+
+
+class ForkView(ForkOrigin):
+    """Where a fork comes from, and with which personal states its clients began."""
+
+    personal_states: dict[Name, Sha256] = Field(
+        default_factory=dict,
+        description="The state of the parent that each client goes on with; who is not named "
+        "begins without one.",
+    )
+
+
+class ForkRow(Message):
+    """A job that was forked from another, as its parent names it."""
+
+    id: UUID
+    name: str
+    round: int = Field(description="The parent's version that it began with.")
+
+
 class JobView(Message):
     """A job and where it stands."""
 
@@ -58,25 +83,17 @@ class JobView(Message):
     waiting: Waiting | None = Field(
         default=None, description="Why it has not ended; absent once it has."
     )
-
-
-class ForkView(Message):
-    """Where a fork comes from: its versions up to that round are those of the job."""
-
-    job: UUID
-    round: int
-    personal_states: dict[Name, Sha256] = Field(
-        default_factory=dict,
-        description="The state of the parent that each client goes on with; who is not named "
-        "begins without one.",
-    )
+    forked_from: ForkOrigin | None = Field(default=None, description="Absent where it is no fork.")
 
 
 class JobDetail(JobView):
-    """A job with its spec."""
+    """A job with its spec and its lineage."""
 
     spec: JobSpec
-    forked_from: ForkView | None = None
+    forked_from: ForkView | None = Field(default=None, description="Absent where it is no fork.")
+    forks: tuple[ForkRow, ...] = Field(
+        default=(), description="The jobs that were forked from it, oldest first."
+    )
 
 
 class JobFork(Message):
@@ -217,6 +234,10 @@ class ReportView(Message):
     name: str
     algorithm: str
     state: JobState
+    forked_from: ForkOrigin | None = Field(
+        default=None,
+        description="Absent where it is no fork. A fork's report counts its own rounds only.",
+    )
     rounds: int
     seconds: float
     bytes_down: int

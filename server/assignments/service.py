@@ -149,6 +149,7 @@ def _lease(session: Session, row: Assignment, wish: _Wish) -> None:
     row.lease_id = repository.unused(session, wish.lease_id) or uuid4()
     row.lease_until = func.now() + wish.lease
     row.progress = 0.0
+    row.failure_code = row.failure_message = None  # of the attempt before; its event remains
     session.add(Attempt(assignment_id=row.id, attempt=row.attempt, lease_id=row.lease_id))
     session.flush()
 

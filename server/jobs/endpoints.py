@@ -17,6 +17,7 @@ from server.examples import (
     JOB_DETAIL,
     JOB_SPEC,
     JOBS,
+    PARENT_JOB,
     PAUSED_JOB,
 )
 from server.idempotency import Key
@@ -72,10 +73,10 @@ def list_jobs(
 @router.get(
     "/{job_id}",
     summary="Show a job",
-    responses={**example(JOB_DETAIL, "The job with its spec."), **problems(404)},
+    responses={**example(PARENT_JOB, "The job with its spec and its forks."), **problems(404)},
 )
 def show_job(job_id: UUID, app: App, _: Viewer) -> JobDetail:
-    """Show one job, where it stands and its whole spec."""
+    """Show one job: where it stands, its whole spec, its parent and its forks."""
     with app.sessions.begin() as session:
         return service.shown(app, session, repository.get_job(session, job_id))
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from server.errors import not_found
 from server.tables import Client, Event, Job
 from shared.messages import ClientOffer
+from shared.views import ForkRow
 
 
 def get_job(session: Session, job_id: UUID) -> Job:
@@ -26,6 +27,13 @@ def newest_jobs(session: Session, before: UUID | None, limit: int) -> list[Job]:
         last = get_job(session, before)
         query = query.where(tuple_(Job.created_at, Job.id) < (last.created_at, last.id))
     return list(session.scalars(query))
+
+
+def forks_of(session: Session, job_id: UUID) -> tuple[ForkRow, ...]:
+    """The jobs that were forked from this one, oldest first."""
+    query = select(Job.id, Job.name, Job.forked_round).where(Job.forked_from == job_id)
+    rows = session.execute(query.order_by(Job.created_at, Job.id))
+    return tuple(ForkRow(id=id_, name=name, round=number) for id_, name, number in rows)
 
 
 def offers_of(session: Session, clients: Sequence[str]) -> dict[str, ClientOffer | None]:

@@ -1,6 +1,6 @@
 """Submitting and cancelling jobs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session
@@ -12,14 +12,14 @@ from server.errors import ProblemError, not_found
 from server.idempotency import once
 from server.jobs.admission import Offers, Reason, refusals
 from server.jobs.lineage import inherited_states
-from server.jobs.repository import get_job, offers_of
+from server.jobs.repository import forks_of, get_job, offers_of
 from server.lifecycle import created, transition
 from server.outbox import ask_advance
 from server.tables import Event, Job, JobClient
 from server.waiting.query import waiting_of, waits
 from shared.job_spec import JobSpec
 from shared.states import JOB_TERMINAL, JobState
-from shared.views import EventView, FailureView, ForkView, JobDetail, JobView
+from shared.views import EventView, FailureView, ForkOrigin, ForkView, JobDetail, JobView
 from shared.waiting import Waiting
 
 
@@ -89,21 +89,23 @@ def moved(context: Context, session: Session, job: Job) -> JobView:
 
 def job_view(job: Job, waiting: Waiting | None = None) -> JobView:
     """The job as operators read it in a list."""
-    detail = _detail(job, waiting)
-    return JobView.model_validate(detail.model_dump(exclude={"spec", "forked_from"}))
+    return _view(job, JobSpec.model_validate(job.spec), waiting)
 
 
 def shown(context: Context, session: Session, job: Job) -> JobDetail:
-    """The job as operators read it alone, with the reason for its waiting."""
-    states = inherited_states(session, job.id) if job.forked_from else {}
-    return _detail(job, waiting_of(waits(context, session, [job]), job.id), states)
-
-
-def _detail(
-    job: Job, waiting: Waiting | None, states: Mapping[str, str] | None = None
-) -> JobDetail:
+    """The job as operators read it alone, with its lineage and the reason for its waiting."""
     spec = JobSpec.model_validate(job.spec)
-    return JobDetail(
+    view = _view(job, spec, waiting_of(waits(context, session, [job]), job.id))
+    fork = None
+    if view.forked_from is not None:
+        states = inherited_states(session, job.id)
+        fork = ForkView(**dict(view.forked_from), personal_states=states)
+    lineage = {"forked_from": fork, "forks": forks_of(session, job.id)}
+    return JobDetail.model_validate({**dict(view), "spec": spec, **lineage})
+
+
+def _view(job: Job, spec: JobSpec, waiting: Waiting | None) -> JobView:
+    return JobView(
         id=job.id,
         name=job.name,
         algorithm=spec.algorithm.name,
@@ -115,15 +117,15 @@ def _detail(
         updated_at=job.updated_at,
         failure=failure_view(job.failure_code, job.failure_message),
         waiting=waiting,
-        spec=spec,
-        forked_from=_fork_view(job, states or {}),
+        forked_from=origin_view(job),
     )
 
 
-def _fork_view(job: Job, states: Mapping[str, str]) -> ForkView | None:
+def origin_view(job: Job) -> ForkOrigin | None:
+    """Which job and round it was forked from, if it was."""
     if job.forked_from is None or job.forked_round is None:
         return None
-    return ForkView(job=job.forked_from, round=job.forked_round, personal_states=dict(states))
+    return ForkOrigin(job=job.forked_from, round=job.forked_round)
 
 
 def failure_view(code: str | None, message: str | None) -> FailureView | None:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from server.errors import ProblemError
 from server.jobs.order import personalizes
 from server.jobs.repository import get_job
+from server.jobs.service import origin_view
 from server.reports.attendance import attendance
 from server.rounds.repository import job_assignments, training_rounds
 from server.rounds.views import bytes_down, bytes_up, component_sizes, full_state_bytes
@@ -36,6 +37,7 @@ def report(session: Session, job_id: UUID) -> ReportView:
         name=job.name,
         algorithm=spec.algorithm.name,
         state=job.state,
+        forked_from=origin_view(job),
         rounds=len(published),
         seconds=(job.updated_at - job.created_at).total_seconds(),
         bytes_down=bytes_down(members),

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from server.tables import Assignment, Round, UploadedComponent, Version
+from server.tables import Assignment, Event, Round, UploadedComponent, Version
 from shared.messages import AssignmentKind
 from shared.states import ASSIGNMENT_ACTIVE, ROUND_TERMINAL, AssignmentState, RoundState
 
@@ -85,6 +85,18 @@ def failed_assignments(session: Session, job_id: UUID) -> list[Assignment]:
         Assignment.state == AssignmentState.FAILED,
     )
     return list(session.scalars(query.order_by(Assignment.created_at.desc(), Assignment.id)))
+
+
+def last_failure(session: Session, row: Assignment) -> str | None:
+    """How the newest of its attempts ended that failed and left it for another, by the events."""
+    query = select(Event.data).where(
+        Event.job_id == row.job_id,
+        Event.kind == f"assignment.{AssignmentState.QUEUED}",
+        Event.data["assignment"].as_string() == str(row.id),
+        Event.data["code"].as_string().is_not(None),
+    )
+    data = session.scalars(query.order_by(Event.id.desc()).limit(1)).first()
+    return data and f"attempt {data['attempt']} ended with {data['code']} ({data['reason']})"
 
 
 def published_version(session: Session, round_id: UUID) -> int | None:

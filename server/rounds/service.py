@@ -10,7 +10,7 @@ from server.aggregation import client_components
 from server.assignments.decide import FIRST_HINT
 from server.lifecycle import Scalar, created, record, transition
 from server.outbox import wake
-from server.rounds.repository import active_assignments, assignments
+from server.rounds.repository import active_assignments, assignments, last_failure
 from server.rounds.standing import needs, replacements
 from server.tables import Assignment, Job, JobClient, Round
 from shared.job_spec import JobSpec
@@ -134,8 +134,7 @@ def missing_quorum(session: Session, row: Round) -> str:
     members = assignments(session, row.id)
     here = sum(a.state == AssignmentState.ACCEPTED for a in members)
     absent = "; ".join(
-        f"{a.client_id or 'the planner'}: {a.failure_code or f'still {a.state}'}"
-        f"{f' ({a.failure_message})' if a.failure_message else ''}"
+        f"{a.client_id or 'the planner'}: {_lacking(session, a)}"
         for a in members
         if a.state != AssignmentState.ACCEPTED
     )
@@ -145,3 +144,11 @@ def missing_quorum(session: Session, row: Round) -> str:
         f"{row.quorum}; missing are {absent}: see to these workers, or lower rounds.quorum or "
         "raise rounds.deadline, and submit again."
     )
+
+
+def _lacking(session: Session, row: Assignment) -> str:
+    """Why there is no result; of one that is tried again, also how it went before."""
+    if row.failure_code:
+        return f"{row.failure_code} ({row.failure_message})"
+    before = last_failure(session, row)
+    return f"still {row.state}" + (f" ({before})" if before else "")

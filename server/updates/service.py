@@ -32,7 +32,7 @@ from server.storage import (
 from server.tables import Assignment, Job, Upload
 from server.updates import repository
 from server.updates.repository import Norms
-from server.updates.validation import RefusedError, pieces, validate
+from server.updates.validation import OTHER_VERSION, RefusedError, pieces, validate
 from server.upkeep.collect import require_kept
 from shared.artifacts import FULL, ArtifactError, ArtifactStore, CollectedError, digest
 from shared.crash_points import crash_point
@@ -89,8 +89,8 @@ def _check(job: Job, assignment: Assignment, wish: UploadCreate) -> None:
     for name, given in wish.components.items():
         n_bytes = component_layout(specs[name]).n_bytes
         if given.n_bytes != n_bytes:
-            detail = f"{name} has {n_bytes} bytes, not {given.n_bytes}: send exactly those."
-            raise ProblemError(422, "wrong_length", detail)
+            detail = f"{name} has {n_bytes} bytes in the catalogue, not {given.n_bytes}: send "
+            raise ProblemError(422, "wrong_length", f"{detail}exactly those, {OTHER_VERSION}.")
 
 
 def _announced(session: Session, wish: UploadCreate) -> Upload:

@@ -14,6 +14,7 @@ from shared.messages import ComponentSpec
 from shared.tensor_file import component_layout
 
 PIECE_BYTES = 1 << 20
+OTHER_VERSION = "or bring a worker of another version to the coordinator's"
 
 
 class RefusedError(ValueError):
@@ -36,8 +37,8 @@ def validate(
     if header != layout.header:
         raise RefusedError(
             "wrong_header",
-            f"The header of {name} is not the catalogue's: send exactly its tensors, in the "
-            "canonical form.",
+            f"The header of {name} is not the catalogue's: send exactly its tensors in the "
+            f"canonical form, {OTHER_VERSION}.",
         )
     sha, missing = hashlib.sha256(header), layout.n_bytes - len(header)
     for piece in pieces(file, missing):

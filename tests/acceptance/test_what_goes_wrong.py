@@ -1,8 +1,10 @@
 """Jobs that cannot end well say why in one sentence, and leave their workers free for the next."""
 
+import itertools
+import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,15 @@ import pytest
 
 from cli.stack.stack import Stack
 from shared.api_client import ApiClient
+from shared.attendance import AttendanceRow
 from shared.job_spec import JobSpec
 from shared.states import JOB_TERMINAL, JobState
 from shared.transport import ApiError
 from shared.views import JobDetail
 from tests.support import federation, small
+from tests.support.guests import IDLE, WORKING, Guests
+from tests.support.guests import job as guest_job
+from tests.support.misfits import MISFITS, Misfit
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 
@@ -136,3 +142,79 @@ def test_a_client_that_loses_its_personal_state_between_two_rounds_says_what_hel
         assert "tapestry fork JOB --round N --spec FILE --fresh" in now.failure.message
         (last,) = api.rounds(job.id).items[-1].assignments
         assert (last.state, last.attempt) == ("failed", 1), "no second attempt could help"
+
+
+@pytest.fixture(scope="module")
+def guests(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guests]:
+    two = Guests(stack, tmp_path_factory.mktemp("guests"))
+    yield two
+    two.close()
+
+
+@pytest.mark.parametrize("misfit", MISFITS, ids=lambda misfit: misfit.__name__)
+def test_a_worker_that_does_not_fit_ends_its_assignment_and_the_job_says_why(
+    stack: Stack,
+    guests: Guests,
+    monkeypatch: pytest.MonkeyPatch,
+    misfit: Misfit,
+) -> None:
+    name, (code, sentence) = misfit.__name__, MISFITS[misfit]
+    with stack.client() as api:
+        job = api.submit(guest_job(name, WORKING, IDLE), name)
+        misfit(monkeypatch)
+        guests.work_until(lambda: state_of(api, job, WORKING) == "failed")
+        waiting = next(item for item in api.waiting(job.id).items if item.kind == "round").waiting
+        assert waiting.owner == IDLE, "the round goes on without it"
+        assert waiting.sentence.endswith(f"; failed: {WORKING} ({code}).")
+        reason = absences(api.attendance(job.id).items[-1])[WORKING]
+        assert re.fullmatch(f"{code}: {sentence}", reason), reason
+        api.cancel(job.id)
+        ended(api, job, 30)
+        assert absences(api.report(job.id).attendance[-1])[WORKING] == reason
+        (told,) = (e.data for e in api.events(job.id).items if e.kind == "assignment.failed")
+        assert reason == f"{told['code']}: {told['reason']}"
+        assert told["attempt"] == 1, "no second attempt could help"
+
+
+def state_of(api: ApiClient, job: JobDetail, client: str) -> str:
+    """Of the client's assignment in the newest round; empty before there is one."""
+    parts = [a for each in api.rounds(job.id).items[-1:] for a in each.assignments]
+    return next((a.state for a in parts if a.client == client), "")
+
+
+def absences(row: AttendanceRow) -> dict[str, str]:
+    return {absent.client: absent.reason for absent in row.missing}
+
+
+def test_a_personal_directory_that_was_rolled_back_is_said_to_lack_the_newest_state(
+    stack: Stack, guests: Guests, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with stack.client() as api:
+        spec = guest_job("an older state", WORKING, rounds={"count": 2})
+        job = api.submit(spec, "older-state")
+        states, backup = guests.place.personal / str(job.id), tmp_path / "backup"
+        done = itertools.count(1)
+
+        def roll_back() -> None:
+            match next(done):
+                case 1:
+                    shutil.copytree(states, backup)
+                case 2:
+                    shutil.rmtree(states)
+                    shutil.copytree(backup, states)
+
+        monkeypatch.setattr(guests, "after", roll_back)
+        guests.work_until(lambda: api.job(job.id).state in JOB_TERMINAL)
+        failure = api.job(job.id).failure
+        assert failure is not None
+        last = api.report(job.id).attendance[-1]
+    assert last.phase == "personalize"
+    reason = absences(last)[WORKING]
+    assert re.fullmatch(
+        r"state_mismatch: \S+ of the client's personal state is missing: restore it from a backup, "
+        "or let the clients begin anew with tapestry fork JOB --round N --spec FILE --fresh",
+        reason,
+    ), reason
+    assert f"{WORKING}: state_mismatch ({reason.partition(': ')[2]})" in failure.message
+    older = (backup / "current").read_text()
+    assert guests.place.personal_files(job.id).holds(older), "what is there stays"

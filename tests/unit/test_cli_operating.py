@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from cli.connection import Connection
 from cli.main import app
 from server import examples
+from server.errors import not_found
 from shared.api_client import ApiClient
 
 pytestmark = pytest.mark.unit
@@ -21,7 +22,11 @@ ANSWERS = {
     f"/v1/jobs/{JOB}/resume": (200, examples.JOB),
     f"/v1/jobs/{JOB}/attendance": (200, examples.ATTENDANCE),
     f"/v1/jobs/{JOB}/fork": (201, examples.FORKED_JOB),
+    f"/v1/jobs/{JOB}/report": (200, examples.REPORT),
+    "/v1/jobs": (200, examples.JOBS),
 }
+
+NOTHING = (404, not_found("thing").problem.model_dump())
 
 
 @pytest.fixture
@@ -31,7 +36,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
 
     def answer(request: httpx.Request) -> httpx.Response:
         requests.append(request)
-        status, body = ANSWERS[request.url.path]
+        status, body = ANSWERS.get(request.url.path, NOTHING)
         return httpx.Response(status, json=body)
 
     def connect(_: Connection) -> ApiClient:
@@ -77,3 +82,53 @@ def test_rounds_say_who_was_missing_and_what_was_not_delivered(
     assert "head.digits (c02); proj (c01, c02)" in row
     assert json.loads(said("rounds", str(JOB), "--json")) == examples.ATTENDANCE
     assert len(asked) == 2
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_forks_parent_stands_in_the_list_and_in_its_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fork = {"job": str(JOB), "round": 2}
+    plain = {**examples.JOB, "id": str(UUID(int=9))}
+    both = [{**examples.JOB, "forked_from": fork}, plain]
+    monkeypatch.setitem(ANSWERS, "/v1/jobs", (200, {"items": both, "next": None}))
+    title, first, second = said("jobs").splitlines()
+    assert title.rstrip().endswith("forked from")
+    assert first.rstrip().endswith(" 00000000, round 2")
+    assert second.rstrip().endswith("-")
+    assert "forked from" not in said("report", str(JOB))
+    report = {**examples.REPORT, "forked_from": fork}
+    monkeypatch.setitem(ANSWERS, f"/v1/jobs/{JOB}/report", (200, report))
+    assert f"forked from {JOB}, round 2" in said("report", str(JOB))
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_list_without_forks_has_no_column_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ANSWERS, "/v1/jobs", (200, {"items": [examples.JOB], "next": None}))
+    assert "forked from" not in said("jobs")
+
+
+COMMANDS = ["watch", "why", "cancel", "pause", "resume", "rounds", "report", "fork"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.usefixtures("asked")
+def test_a_job_that_is_not_there_is_named(command: str, tmp_path: Path) -> None:
+    spec = tmp_path / "job.json"
+    spec.write_text(json.dumps(examples.JOB_SPEC))
+    more = ["--round", "2", "--spec", str(spec)] if command == "fork" else []
+    result = CliRunner().invoke(app, [command, str(UUID(int=8)), *more])
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"tapestry: there is no job {UUID(int=8)} at http://127.0.0.1:1: choose one that "
+        "`tapestry jobs` lists\n"
+    )
+
+
+@pytest.mark.usefixtures("asked")
+def test_something_else_that_is_not_there_is_no_unknown_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(ANSWERS, f"/v1/jobs/{JOB}", (200, examples.JOB_DETAIL))
+    result = CliRunner().invoke(app, ["why", str(JOB)])
+    assert result.stderr == "tapestry: There is no such thing: check the address.\n"

@@ -2,23 +2,33 @@
 
 import io
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
 
-from cli.progress import Progress, Watcher, sentence, size, table
+from cli.progress import Progress, Watcher, follow, lineage, sentence, size, table
 from shared.api_client import ApiClient
 from shared.messages import AssignmentKind, Decision, TaskLosses
 from shared.states import AssignmentState, JobState, RoundState
-from shared.views import AssignmentView, JobDetail, JobView, RoundView
+from shared.views import AssignmentView, ForkOrigin, ForkRow, JobDetail, JobView, RoundView
 
 pytestmark = pytest.mark.unit
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def made_job(algorithm: str = "tap", state: JobState = JobState.RUNNING) -> JobView:
+ORIGIN = ForkOrigin(job=uuid.UUID(int=1), round=1)
+FORKS = (ForkRow(id=uuid.UUID(int=2), name="again", round=2),)
+
+
+def made_job(
+    algorithm: str = "tap",
+    state: JobState = JobState.RUNNING,
+    forked_from: ForkOrigin | None = None,
+) -> JobView:
     return JobView(
+        forked_from=forked_from,
         id=uuid.uuid4(),
         name=f"demo {algorithm}",
         algorithm=algorithm,
@@ -91,6 +101,17 @@ def test_the_table_shows_each_client_in_each_job(progress: Progress) -> None:
     assert b.split() == ["b", "train", "25%", "2.00/5.00"]
 
 
+def test_a_fork_names_its_parent_and_its_own_forks(progress: Progress) -> None:
+    parent = replace(progress, forks=FORKS)
+    assert lineage(progress) == ""
+    assert lineage(parent) == f"its forks: again ({FORKS[0].id}, round 2)"
+    fork = replace(parent, job=made_job(forked_from=ORIGIN))
+    assert lineage(fork) == f"forked from {ORIGIN.job}, round 1; {lineage(parent)}"
+    console = Console(width=200, file=io.StringIO(), record=True)
+    console.print(table([progress, fork], 12.0))
+    assert f"demo tap: {lineage(fork)}\n" in console.export_text()
+
+
 def test_a_round_that_asks_other_clients_hides_nobody(progress: Progress) -> None:
     assert progress.part("nobody") is None
     assert progress.losses("nobody") == {}
@@ -149,3 +170,18 @@ def test_only_a_forks_own_rounds_are_asked_for() -> None:
         with ScriptedApi(forked_round) as api:
             Watcher(api, ["7"]).look()
             assert api.asked == asked
+
+
+def test_plain_lines_name_a_fork_once_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.progress._POLL_S", 0)
+    console = Console(width=200, file=io.StringIO(), record=True)
+    with ScriptedApi() as api:
+        before = api.job("7")
+        after = before.model_copy(update={"forks": FORKS})
+        steps = iter([before, after, after.model_copy(update={"state": JobState.SUCCEEDED})])
+        monkeypatch.setattr(api, "job", lambda _: next(steps))
+        follow(api, ["7"], console, lambda: None)
+    first, second, third = console.export_text().splitlines()
+    assert "demo tap: running" in first
+    assert second.endswith(f"demo tap: its forks: again ({FORKS[0].id}, round 2)")
+    assert "demo tap: succeeded" in third

@@ -112,6 +112,7 @@ EXAMPLES: dict[str, Any] = {
     "JOB": views.JobView,
     "PAUSED_JOB": views.JobView,
     "JOB_DETAIL": views.JobDetail,
+    "PARENT_JOB": views.JobDetail,
     "FORK": views.JobFork,
     "FORKED_JOB": views.JobDetail,
     "JOBS": views.JobList,

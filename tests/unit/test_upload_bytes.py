@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.updates.validation import RefusedError, validate
-from shared.messages import ComponentSpec
+from shared.messages import ComponentSpec, TensorSpec
+from shared.tensor_file import component_layout
 from tests.support.scripted import component_bytes, component_spec
 
 pytestmark = pytest.mark.unit
@@ -38,6 +39,16 @@ def sha(data: bytes) -> str:
 @given(st.binary(max_size=2 * len(GOOD)))
 def test_any_bytes_are_refused(data: bytes) -> None:
     assert refusal(data, sha(data)) == "wrong_header"
+
+
+def test_a_worker_of_another_version_is_named_as_a_likely_cause() -> None:
+    other = component_layout(ComponentSpec(tensors={"w": TensorSpec(shape=(4,))})).header
+    with pytest.raises(RefusedError) as caught:
+        validate(io.BytesIO(other), "proj", SPEC, sha(other))
+    assert str(caught.value) == (
+        "The header of proj is not the catalogue's: send exactly its tensors in the canonical "
+        "form, or bring a worker of another version to the coordinator's."
+    )
 
 
 @given(st.lists(FLOATS, min_size=N_VALUES, max_size=N_VALUES))

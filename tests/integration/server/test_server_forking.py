@@ -45,6 +45,11 @@ def test_a_fork_continues_behind_the_parents_version(pair: World, parent: str) -
     job = fork(pair, parent, 1, rounds={"count": 3})
     view = pair.job(job)
     assert (view["state"], view["round"]) == ("running", 2)
+    assert view["forked_from"] == {
+        "job": parent,
+        "round": 1,
+        "personal_states": {"c1": SHA, "c2": SHA},
+    }
     assert manifest(pair, job, 1) == manifest(pair, parent, 1)
     assert pair.value("SELECT count(*) FROM artifacts") == files, "nothing is copied"
     assert pair.planner.claim() is None
@@ -66,6 +71,26 @@ def test_a_fork_of_a_fork_knows_who_made_its_components(pair: World, parent: str
     assert manifest(pair, job, 1) == manifest(pair, parent, 1)
     shares = manifest(pair, job, 1)["proj"]["contributions"]
     assert [share["client"] for share in shares] == ["c1", "c2"]
+
+
+def test_every_view_of_a_fork_names_its_parent_and_a_parent_names_its_forks(
+    pair: World, parent: str
+) -> None:
+    first = fork(pair, parent, 2, name="first")
+    second, of_first = fork(pair, parent, 1, name="second"), fork(pair, first, 2, name="third")
+    origin = {"job": parent, "round": 1}
+    views = [pair.operator.ok("POST", f"/v1/jobs/{second}/{act}") for act in ("pause", "resume")]
+    views.append(pair.operator.ok("POST", f"/v1/jobs/{second}/cancel"))
+    listed = {job["id"]: job for job in pair.viewer.ok("GET", "/v1/jobs")["items"]}
+    assert [view["forked_from"] for view in (*views, listed[second])] == [origin] * 4
+    assert listed[of_first]["forked_from"] == {"job": first, "round": 2}
+    assert listed[parent]["forked_from"] is pair.job(parent)["forked_from"] is None
+    assert pair.job(parent)["forks"] == [
+        {"id": first, "name": "first", "round": 2},
+        {"id": second, "name": "second", "round": 1},
+    ]
+    assert [row["id"] for row in pair.job(first)["forks"]] == [of_first]
+    assert pair.job(second)["forks"] == []
 
 
 def test_clients_go_on_with_the_personal_states_of_that_round(pair: World, parent: str) -> None:
@@ -142,6 +167,8 @@ def test_a_fork_runs_to_its_report(pair: World, parent: str) -> None:
     pair.advance(job)
     report = pair.viewer.ok("GET", f"/v1/jobs/{job}/report")
     assert (report["rounds"], report["final_version"]) == (1, 2)
+    assert report["forked_from"] == {"job": parent, "round": 1}
+    assert pair.viewer.ok("GET", f"/v1/jobs/{parent}/report")["forked_from"] is None
     assert [(row["phase"], row["round"]) for row in report["attendance"]] == [
         ("train", 2),
         ("personalize", 2),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.scripted import Json, World, offer, train_result
+from tests.support.scripted import Json, World, held, offer, train_result
 
 pytestmark = pytest.mark.integration
 
@@ -197,6 +197,65 @@ def test_who_is_missing_can_be_read_while_the_job_runs(five: World) -> None:
     }
     assert row["not_delivered"] == {name: ["c2", "c3", "c4", "c5"] for name in claim["components"]}
     assert row["carried_over"] == [], "what is missing may still come"
+
+
+def reasons(world: World, job: str) -> dict[str, str]:
+    """Why each client is missing in the first round."""
+    [row] = world.viewer.ok("GET", f"/v1/jobs/{job}/attendance")["items"]
+    return {absence["client"]: absence["reason"] for absence in row["missing"]}
+
+
+def fail_once(world: World, client: str) -> None:
+    """An attempt that may be tried again."""
+    claim = world.clients[client].claim()
+    assert claim is not None
+    answer = world.clients[client].report(claim, "failure", code="internal", message="no luck")
+    assert answer.json()["state"] == "queued"
+
+
+def test_a_client_that_works_again_is_not_listed_with_its_earlier_failure(five: World) -> None:
+    job = begin(five, quorum=1)
+    for client in ("c2", "c3", "c4"):
+        fail_once(five, client)
+    assert reasons(five, job)["c2"] == "internal: no luck", "nobody has begun again"
+    again = five.clients["c2"].claim()
+    assert again is not None
+    assert reasons(five, job)["c2"] == "it has not delivered yet"
+    parts = five.viewer.ok("GET", f"/v1/jobs/{job}/rounds/1")["assignments"]
+    assert [(part["state"], bool(part["failure"])) for part in parts[1:3]] == [
+        ("leased", False),
+        ("queued", True),
+    ]
+    taken = five.clients["c3"].claim()
+    assert taken is not None
+    five.clients["c3"](
+        "POST", f"/v1/assignments/{taken['assignment_id']}/release", json=held(taken)
+    )
+    five.train("c1", 1.0)
+    pass_time(five, job)
+    late = "the round closed without it"
+    row, *_ = five.viewer.ok("GET", f"/v1/jobs/{job}/attendance")["items"]
+    assert {a["client"]: (a["state"], a["reason"]) for a in row["missing"]} == {
+        "c2": ("superseded", late),
+        "c3": ("superseded", late),
+        "c4": ("superseded", "internal: no luck"),
+        "c5": ("superseded", late),
+    }
+    told = events(five, job, "assignment.queued")
+    assert [event["reason"] for event in told if event.get("code")] == ["no luck"] * 3
+
+
+def test_a_round_that_fails_while_a_client_tries_again_tells_how_it_went_before(
+    five: World,
+) -> None:
+    job = begin(five, extensions=0)
+    fail_once(five, "c1")
+    assert five.clients["c1"].claim() is not None
+    pass_time(five, job)
+    message = five.job(job)["failure"]["message"]
+    assert (
+        "c1: still leased (attempt 1 ended with internal (no luck)); c2: still queued;" in message
+    )
 
 
 def test_the_report_of_a_failed_round_names_what_is_missing(five: World) -> None:

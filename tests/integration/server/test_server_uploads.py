@@ -135,6 +135,10 @@ def test_offsets_and_lengths_must_fit(pair: World, claim: Json) -> None:
     assert caller("PATCH", f"/v1/uploads/{upload}", content=GOOD).status_code == 422
     short = caller("POST", "/v1/uploads", json=wish(claim, {"proj": GOOD[:-1]}))
     assert (short.status_code, short.json()["code"]) == (422, "wrong_length")
+    assert short.json()["detail"] == (
+        f"proj has {len(GOOD)} bytes in the catalogue, not {len(GOOD) - 1}: send exactly those, "
+        "or bring a worker of another version to the coordinator's."
+    )
     assert announce(pair, claim)["offset"] == 0
 
 
