@@ -62,7 +62,6 @@ def _take(
     transition(session, row, AssignmentState.ACCEPTED)
     row.result = data
     row.progress = 1.0
-    row.failure_code = row.failure_message = None  # of an earlier attempt
     _record(session, job, row, result)
     ask_advance(session, job)
 

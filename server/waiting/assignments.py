@@ -94,7 +94,7 @@ def _queued(row: AssignmentFacts, live: RoundFacts, now: datetime) -> Waiting:
         )
     if row.busy is not None:
         return _works_elsewhere(row, row.busy, live)
-    return _silent(row, now) or _not_claimed(row)
+    return _silent(row, now) or _not_claimed(row, now)
 
 
 def _works_elsewhere(row: AssignmentFacts, busy: Busy, live: RoundFacts) -> Waiting:
@@ -113,9 +113,9 @@ def _works_elsewhere(row: AssignmentFacts, busy: Busy, live: RoundFacts) -> Wait
 
 
 def _silent(row: AssignmentFacts, now: datetime) -> Waiting | None:
-    """A client that has said nothing since there is work for it; the planner leaves no trace."""
-    heard = row.seen_at is not None and row.seen_at >= row.not_before
-    if row.client is None or heard or now - row.not_before < SILENT:
+    """A client that has said nothing for long while there is work; the planner leaves no trace."""
+    quiet_since = max(row.seen_at or row.not_before, row.not_before)
+    if row.client is None or now - quiet_since < SILENT:
         return None
     last = f"since {clock(row.seen_at)}" if row.seen_at else "ever"
     return Waiting(
@@ -128,12 +128,16 @@ def _silent(row: AssignmentFacts, now: datetime) -> Waiting | None:
     )
 
 
-def _not_claimed(row: AssignmentFacts) -> Waiting:
+def _not_claimed(row: AssignmentFacts, now: datetime) -> Waiting:
+    """A worker that lives claims at once, unless it is at work for another of its clients."""
+    lives = ""
+    if row.seen_at is not None and now - row.not_before >= SILENT:
+        lives = f"; its worker, heard of at {clock(row.seen_at)}, may work for another client"
     return Waiting(
         cause=Cause.NOT_CLAIMED,
         owner=row.owner,
         since=row.not_before,
         until=row.hint_at,
         then=f"{row.who} is hinted again.",
-        sentence=f"{row.who} has not claimed the assignment yet.",
+        sentence=f"{row.who} has not claimed the assignment yet{lives}.",
     )

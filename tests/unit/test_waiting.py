@@ -168,6 +168,7 @@ def test_a_missed_lease_may_resume_until_the_grace_ends_or_the_job_is_resumed() 
     ("part", "cause"),
     [
         (PART, Cause.NOT_CLAIMED),
+        (replace(PART, not_before=NOW - 3 * MINUTE, seen_at=NOW - MINUTE), Cause.CLIENT_SILENT),
         (replace(PART, not_before=NOW + MINUTE, failure="internal"), Cause.PAUSE_AFTER_FAILURE),
         (replace(PART, busy=ELSEWHERE), Cause.CLIENT_BUSY),
         (replace(PART, not_before=NOW - MINUTE, seen_at=None), Cause.CLIENT_SILENT),
@@ -179,6 +180,15 @@ def test_a_missed_lease_may_resume_until_the_grace_ends_or_the_job_is_resumed() 
 def test_what_is_queued(part: AssignmentFacts, cause: Cause) -> None:
     found = of_part(part)
     assert (found.cause, found.owner) == (cause, "c1")
+
+
+def test_a_worker_that_lives_and_does_not_claim_may_be_at_work_for_another_client() -> None:
+    assert of_part(PART).sentence == "c1 has not claimed the assignment yet."
+    found = of_part(replace(PART, not_before=NOW - MINUTE, seen_at=NOW))
+    assert found.sentence == (
+        "c1 has not claimed the assignment yet; its worker, heard of at 2026-01-31 12:00:00 UTC, "
+        "may work for another client."
+    )
 
 
 def test_the_planner_leaves_no_trace() -> None:
