@@ -45,6 +45,11 @@ def _replaced(page: str, section: str, text: str) -> str:
 
 
 def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    """The commit, and whether anything but a page like this one is changed."""
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs")
+    return _git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.strip()

@@ -118,6 +118,7 @@ EXAMPLES: dict[str, Any] = {
     "JOBS": views.JobList,
     "EVENTS": views.EventList,
     "WAITING": waiting.WaitingList,
+    "WHO": views.Who,
     "OFFER": messages.ClientOffer,
     "CLIENT_CREATE": views.ClientCreate,
     "CLIENT": views.ClientView,
