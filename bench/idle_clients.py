@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import uuid4
 
 from bench.stacks import BenchStack, cpu_seconds, load_average, settings, workplace
 from shared.views import ClientCreate
@@ -78,6 +79,7 @@ async def _claim(stream: Stream, key: str, *, kept: bool) -> tuple[int, bool]:
     reader, writer = stream
     writer.write(
         b"POST /v1/assignments:claim HTTP/1.1\r\nHost: bench\r\nContent-Length: 0\r\n"
+        b"Lease-Id: " + str(uuid4()).encode() + b"\r\n"
         b"Authorization: Bearer %s\r\nConnection: %s\r\n\r\n"
         % (key.encode(), b"keep-alive" if kept else b"close")
     )

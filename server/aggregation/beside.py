@@ -43,6 +43,7 @@ class Beside:
 
     def __init__(self) -> None:
         self._threads: set[threading.Thread] = set()
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -64,8 +65,9 @@ class Beside:
     def run(self, work: Callable[[], object]) -> None:
         """Run it in a thread, and log its errors: the round's job is looked at again."""
         thread = threading.Thread(target=_logged, args=(work,), name="averaging", daemon=True)
-        self._threads = {*self._running(), thread}
-        thread.start()
+        with self._lock:
+            thread.start()
+            self._threads = {*self._running(), thread}
 
     def _running(self) -> set[threading.Thread]:
         return {thread for thread in self._threads if thread.is_alive()}
