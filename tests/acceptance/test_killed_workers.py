@@ -11,14 +11,11 @@ from shared.crash_points import TRAINER_POINTS, WORKER_POINTS
 from shared.states import JOB_TERMINAL, AssignmentState, JobState
 from tests.support import federation, small
 from tests.support.outcome import outcome, wait_for
-from tests.support.unattended import Unattended
+from tests.support.unattended import PLANNER_POINTS, PLANNER_TRAINER_POINTS, Unattended
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
 KILLED = -9
-# The planner trains nothing and has no personal state.
-PLANNER_POINTS = [name for name in WORKER_POINTS if name != "worker.training"]
-PLANNER_TRAINER_POINTS = ["trainer.begun", "trainer.computed"]
 
 
 @pytest.fixture(scope="module")

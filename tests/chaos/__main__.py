@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from cli.signals import Stopped, ending_on_signals
-from tests.chaos.report import rows
+from tests.chaos.faults import table
+from tests.chaos.report import left_out, rows
 from tests.chaos.run import Plan, run
 from tests.support.figures import ROOT, show
 
@@ -16,6 +17,8 @@ def main() -> None:
     """Run one plan; ends with 1 where something is wrong."""
     wish = _parser().parse_args()
     plan = Plan(wish.seed, 60 * wish.minutes, wish.faults, wish.gap, Path(KEPT))
+    if missing := left_out(table()):
+        print(f"Left out are {missing}.", flush=True)
     try:
         with ending_on_signals():
             result = run(plan)

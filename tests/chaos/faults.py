@@ -102,7 +102,7 @@ def _links(end: str) -> Callable[[Disturbed], list[Link]]:
 
 
 def _no_clock() -> str:
-    return "" if shutil.which("cc") else "no C compiler here"
+    return "" if shutil.which("cc") else "no C compiler (cc) here"
 
 
 def _kill(stack: Disturbed, service: Service, _: Random) -> Heal:

@@ -1,8 +1,10 @@
 """What a run has shown, as rows of a table."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+from tests.chaos.faults import Fault
 from tests.chaos.run import Result
 from tests.support.figures import Row
 
@@ -12,10 +14,18 @@ def rows(result: Result) -> list[Row]:
     return [*_summary(result), *_outcome(result), *_faults(result)]
 
 
+def left_out(faults: Sequence[Fault[Any]]) -> str:
+    """The kinds of faults that cannot be made here, and why; empty where all can."""
+    reasons = dict.fromkeys(fault.impossible for fault in faults if fault.impossible)
+    kinds = {why: [f.kind for f in faults if f.impossible == why] for why in reasons}
+    return "; ".join(f"{', '.join(names)}: {why}" for why, names in kinds.items())
+
+
 def _summary(result: Result) -> Iterator[Row]:
     checked = result.checked
     yield "seed", result.plan.seed
     yield "real faults (they hit something)", result.tally.total
+    yield "kinds of faults left out", left_out(result.faults) or "none"
     yield "minutes under faults", f"{result.disturbed_s / 60:.1f}"
     states = Counter(f"{job.name} {job.state}" for job in result.jobs)
     yield "jobs", _counted(states)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from uuid import UUID
 
@@ -44,14 +45,15 @@ class Disturbed:
         self.n_jobs = 0
         self._worker = stack.start_worker()
         stack.wait_for_offers()
+        stack.stop_planner()
+        self._planner = stack.start_worker("planner")
         self._parent = self._submit()
         self._expected = outcome(busy.operator, self._parent)
 
     def close(self) -> None:
-        """Stop the worker, in peace."""
-        self._worker.terminate()
-        self._worker.join(30)
-        assert self._worker.exitcode == 0
+        """Stop the worker and the planner, in peace."""
+        _end(self._worker)
+        _end(self._planner)
 
     def server(self, name: str, kills: Sequence[str], within_s: float) -> None:
         """Kill the API or the coordinator at each of the points (NAME:HIT) in turn."""
@@ -61,7 +63,7 @@ class Disturbed:
 
     def worker(self, kill: str) -> None:
         """Kill the clients' worker at a point."""
-        self.close()
+        _end(self._worker)
         job = self._submit()
         dying = self._stack.start_worker(crash=kill)
         dying.join(120)
@@ -71,14 +73,30 @@ class Disturbed:
 
     def trainer(self, kill: str) -> None:
         """Kill the first training process of a worker at a point; the worker lives on."""
-        self.close()
-        log = self._stack.settings.logs / "clients.log"
-        before = log.stat().st_size
-        self._worker = self._stack.start_worker(crash=f"{kill}@1")
-        self._compare(self._submit())
-        with log.open("rb") as file:
-            file.seek(before)
-            assert file.read().count(b"the training process was killed by SIGKILL") == 1, kill
+        _end(self._worker)
+        with self._trainer_dies("clients", kill):
+            self._worker = self._stack.start_worker(crash=f"{kill}@1")
+            self._compare(self._submit())
+
+    def planner(self, kill: str) -> None:
+        """Kill the planner at a point (NAME:HIT), with as many jobs to plan as there are hits."""
+        _end(self._planner)
+        jobs = self._submit_for(kill)
+        dying = self._stack.start_worker("planner", kill)
+        dying.join(120)
+        assert dying.exitcode == KILLED, kill
+        self._planner = self._stack.start_worker("planner")
+        for job in jobs:
+            self._compare(job)
+
+    def planner_trainer(self, kill: str) -> None:
+        """Kill the first training process of a planner at a point; the planner lives on."""
+        _end(self._planner)
+        with self._trainer_dies("planner", kill):
+            jobs = self._submit_for(kill)
+            self._planner = self._stack.start_worker("planner", f"{kill}@1")
+            for job in jobs:
+                self._compare(job)
 
     def check(self) -> None:
         """Assert the invariants over all that has happened."""
@@ -90,6 +108,20 @@ class Disturbed:
         name = f"job-{next(self._numbers)}"
         return self._busy.operator.submit(spec(name), name).id
 
+    def _submit_for(self, kill: str) -> list[UUID]:
+        """A planner comes to a point once in a job, so that its second hit takes two."""
+        return [self._submit() for _ in range(int(kill.rpartition(":")[2]))]
+
+    @contextmanager
+    def _trainer_dies(self, log: str, kill: str) -> Iterator[None]:
+        """Assert that one training process dies within the block, as the log says."""
+        path = self._stack.settings.logs / f"{log}.log"
+        before = path.stat().st_size
+        yield
+        with path.open("rb") as file:
+            file.seek(before)
+            assert file.read().count(b"the training process was killed by SIGKILL") == 1, kill
+
     def _act(self, *, silent: bool) -> None:
         job = self._submit()
         self._busy.turn(self._parent, silent=silent)
@@ -98,6 +130,12 @@ class Disturbed:
     def _compare(self, job: UUID) -> None:
         assert outcome(self._busy.operator, job) == self._expected
         self.n_jobs += 1
+
+
+def _end(process: ForkServerProcess) -> None:
+    process.terminate()
+    process.join(30)
+    assert process.exitcode == 0
 
 
 @contextmanager

@@ -33,6 +33,15 @@ from shared.states import (
     may_follow,
 )
 
+# Artifacts that somebody needs.
+NEEDED = (
+    "SELECT sha256, n_bytes FROM artifacts WHERE sha256 IN (SELECT sha256 FROM "
+    "version_components UNION SELECT sha256 FROM contributions c JOIN rounds r ON r.id = "
+    "c.round_id WHERE r.closed_at IS NULL UNION SELECT sha256 FROM uploaded_components u "
+    "JOIN assignments a ON a.id = u.assignment_id JOIN rounds r ON r.id = a.round_id "
+    "WHERE r.closed_at IS NULL)"
+)
+
 
 def check(sessions: Sessions, store: ArtifactStore) -> None:
     """Assert I1 to I9 (see the design of rounds) over everything that is there."""
@@ -119,14 +128,7 @@ def _rounds(session: Session, job_id: UUID) -> list[Round]:
 
 
 def _artifacts(session: Session, store: ArtifactStore) -> Iterator[str]:
-    query = text(
-        "SELECT sha256, n_bytes FROM artifacts WHERE sha256 IN (SELECT sha256 FROM "
-        "version_components UNION SELECT sha256 FROM contributions c JOIN rounds r ON r.id = "
-        "c.round_id WHERE r.closed_at IS NULL UNION SELECT sha256 FROM uploaded_components u "
-        "JOIN assignments a ON a.id = u.assignment_id JOIN rounds r ON r.id = a.round_id "
-        "WHERE r.closed_at IS NULL)"
-    )
-    for sha256, n_bytes in session.execute(query):
+    for sha256, n_bytes in session.execute(text(NEEDED)):
         path = store.path(sha256)
         if not path.is_file():
             yield f"I5 artifact {sha256} is not there"

@@ -15,8 +15,12 @@ from pathlib import Path
 
 from cli.stack.processes import Child
 from cli.stack.stack import Stack
-from shared.crash_points import VARIABLE
+from shared.crash_points import VARIABLE, WORKER_POINTS
 from worker.trainer_process import MODULES
+
+# The planner trains nothing and has no personal state.
+PLANNER_POINTS = tuple(name for name in WORKER_POINTS if name != "worker.training")
+PLANNER_TRAINER_POINTS = ("trainer.begun", "trainer.computed")
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(MODULES)

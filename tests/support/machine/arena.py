@@ -38,6 +38,7 @@ LEASE = timedelta(seconds=60)
 RETRY = timedelta(seconds=2)
 _KEPT = frozenset({"clients", "api_keys", "artifacts"})
 Rows = list[dict[str, Any]]
+Query = tuple[str, list[Any] | dict[str, Any]]
 
 
 @dataclass
@@ -88,7 +89,7 @@ class Arena:
         """A coordinator's work with a course."""
         return Running(lambda: in_thread(work), course)
 
-    def query(self, *queries: tuple[str, list[Any]]) -> list[Rows]:
+    def query(self, *queries: Query) -> list[Rows]:
         """The rows of all queries, in one round trip."""
         with self.connection.pipeline():
             cursors = [self.connection.execute(q.encode(), values) for q, values in queries]

@@ -55,4 +55,6 @@ def clocked(url: str) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
         connection.execute("INSERT INTO clock VALUES (%s)", [_BEGINNING])
     upgrade(url)
     with psycopg.connect(address, autocommit=True) as connection:
+        # It asks the same again and again of small tables: planning would take most of the time.
+        connection.execute("SET plan_cache_mode = force_generic_plan")
         yield connection

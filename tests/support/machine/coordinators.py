@@ -112,9 +112,14 @@ class Coordinators(Serving):
           fault=LATE)  # fmt: skip
     def timer(self, which: int, name: str, fault: Faults) -> None:
         self.step(f"timer: {name}")
-        self.does(which, name, LOOPS[name], fault)
+        self.runs(which, name, fault)
         if name == "abandoned" or any("abandoned" in each.name for each in self.frozen):
             self.forget_uploads()
+
+    def runs(self, which: int, name: str, fault: Faults = None) -> None:
+        """One run of a timer's step."""
+        if self.does(which, name, LOOPS[name], fault):
+            self.watch.ran(name, self.now)
 
     def forget_uploads(self) -> None:
         """The uploads of what has ended may be gone."""

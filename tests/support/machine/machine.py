@@ -11,7 +11,7 @@ from shared.states import JOB_TERMINAL, JobState
 from tests.support import invariants
 from tests.support.machine.arena import CLIENTS, PLANNER, Arena
 from tests.support.machine.base import Figures
-from tests.support.machine.coordinators import LOOPS, Coordinators
+from tests.support.machine.coordinators import Coordinators
 from tests.support.machine.operators import Json, Operators, specs
 from tests.support.machine.reference import need
 
@@ -50,7 +50,7 @@ class Machine(Coordinators, Operators):
 
     def _run_timers(self, which: int) -> None:
         for name in ("leases", "hints", "advance", "abandoned"):
-            self.does(which, name, LOOPS[name], None)
+            self.runs(which, name)
         self.observe()
         self.forget_uploads()
 
@@ -94,7 +94,7 @@ class Machine(Coordinators, Operators):
                 self.asks(job, "resume")
                 self.observe()
         for name in ("leases", "advance"):
-            self.does(0, name, LOOPS[name], None)
+            self.runs(0, name)
             self.observe()
         for who in (PLANNER, *CLIENTS):
             self._serves_all(who)

@@ -76,7 +76,7 @@ class Reference:
         need(row["spec"], f"I9 job {row['id']} was made in secret, at {row['created_at']}")
         spec = JobSpec.model_validate(row["spec"])
         offers = {client: self.offers[client] for client in spec.clients}
-        job = Job(str(row["id"]), spec, offers, now)
+        job = Job(str(row["id"]), spec, offers, now, now)
         if row["forked_from"]:
             job.parent, job.begins = self.jobs[str(row["forked_from"])], row["forked_round"]
             job.catalogue = job.parent.catalogue
@@ -111,7 +111,7 @@ class Reference:
             need(job.live is None, f"{where}: it has an open round")
         if state is JobState.SUCCEEDED:
             need(job.rounds[-1].phase is AssignmentKind.EVALUATE, f"{where}: too early")
-        job.state = state
+        job.state, job.since = state, now
 
     def _round(
         self, job: Job, word: str, data: Data, rows: Mapping[str, Row], now: datetime, where: str
@@ -222,7 +222,7 @@ class Reference:
                 self._superseded.append(work)
             case AssignmentState.CANCELLED:
                 need(job.state is JobState.CANCELLING, f"{where}: nobody cancelled it")
-        work.state = state
+        work.state, work.since = state, now
 
     def _leased(self, work: Work, data: Data, now: datetime, where: str) -> None:
         others = [w for w in self.work.values() if w.client == work.client and w.client]
@@ -246,6 +246,6 @@ class Reference:
         wanted = sorted({str(c) for offer in offers for c in client_components(job.spec, offer)})
         need(row["components"] == wanted, f"{where}: asks for {row['components']}")
         kind = AssignmentKind(row["kind"])
-        made = Work(str(row["id"]), job, live, client, kind, tuple(wanted), now)
+        made = Work(str(row["id"]), job, live, client, kind, tuple(wanted), now, now)
         live.members.append(made)
         self.work[made.id] = made

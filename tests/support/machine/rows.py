@@ -45,6 +45,7 @@ class Work:
     kind: AssignmentKind
     components: tuple[str, ...]
     created_at: datetime
+    since: datetime  # when it came to its state
     state: AssignmentState = AssignmentState.QUEUED
     attempt: int = 0
     released: int = 0
@@ -146,6 +147,7 @@ class Job:
     spec: JobSpec
     offers: dict[str, ClientOffer]
     created_at: datetime
+    since: datetime  # when it came to its state
     parent: "Job | None" = None
     begins: int = 0
     state: JobState = JobState.SUBMITTED
