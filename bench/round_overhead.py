@@ -27,7 +27,7 @@ LIMIT_S = 0.5
 WARM_UP = 3
 MODEL = {
     "random": {
-        "hidden_size": 40, "heads": 2, "image_layers": 1, "text_layers": 1, "fusion_layers": 1,
+        "hidden_size": 32, "heads": 2, "image_layers": 4, "text_layers": 1, "fusion_layers": 1,
         "image_size": 16, "patch_size": 8,
     },
     "trainable": "full",

@@ -53,7 +53,10 @@ class ServerSettings(DatabaseSettings):
     retry_delay: timedelta = Field(
         default=timedelta(seconds=2), description="First wait after a retryable failure; doubles."
     )
-    timer: timedelta = Field(default=timedelta(seconds=1), description="Period of the timer.")
+    timer: timedelta = Field(
+        default=timedelta(seconds=0.25),
+        description="Period of the timer: what a step of a round waits at most without Redis.",
+    )
     sweep: timedelta = Field(
         default=timedelta(minutes=1), description="Period of the watchdog and of upkeep."
     )
