@@ -65,9 +65,14 @@ Job = Annotated[uuid.UUID, typer.Argument(help="The job's id.")]
 
 
 def console() -> Console:
-    """Where we print; wide where nobody's terminal says how wide."""
-    plain = Console()
-    return plain if plain.is_terminal else Console(width=_WIDTH_WITHOUT_TERMINAL)
+    """Where we print, as it is; wide where nobody's terminal says how wide.
+
+    A job's name and a worker's sentence may hold what rich would take for markup.
+    """
+    plain = Console(markup=False, emoji=False)
+    if not plain.is_terminal:
+        plain.width = _WIDTH_WITHOUT_TERMINAL
+    return plain
 
 
 def say(text: str) -> None:

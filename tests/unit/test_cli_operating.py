@@ -108,6 +108,16 @@ def test_a_list_without_forks_has_no_column_for_them(monkeypatch: pytest.MonkeyP
     assert "forked from" not in said("jobs")
 
 
+@pytest.mark.usefixtures("asked")
+def test_a_name_is_printed_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "lung [north] :smile:"
+    job = {**examples.JOB, "name": name}
+    monkeypatch.setitem(ANSWERS, "/v1/jobs", (200, {"items": [job], "next": None}))
+    assert name in said("jobs")
+    monkeypatch.setitem(ANSWERS, f"/v1/jobs/{JOB}/report", (200, {**examples.REPORT, "name": name}))
+    assert name in said("report", str(JOB))
+
+
 COMMANDS = ["watch", "why", "cancel", "pause", "resume", "rounds", "report", "fork"]
 
 
