@@ -4,7 +4,6 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from uuid import UUID, uuid4
 
 from shared.claim_reading import UnreadableClaimError
 from shared.crash_points import crash_point
@@ -36,7 +35,6 @@ class Host:
         self._tidy = tidy
         self._busy = threading.Lock()
         self._served: str | None = None
-        self._leases: dict[str, UUID] = {}
 
     def offer(self) -> None:
         """Tell the coordinator what each client has. Raises DataError, ApiError."""
@@ -85,7 +83,8 @@ class Host:
         if entry is not None and not needs_claim(entry.stage):
             return Attempt(member, entry, None, self._trainer, self.stopping).run()
         try:
-            claim = self._claim(member, entry)
+            held = None if entry is None else entry.held
+            claim = member.api.claim(held, member.place.journal.lease_name())
         except UnreadableClaimError as error:
             return _refused(member, error)
         except ApiError as error:
@@ -99,16 +98,6 @@ class Host:
             return False
         crash_point("worker.answered")
         return Attempt(member, begun, claim, self._trainer, self.stopping).run()
-
-    def _claim(self, member: Member, entry: Entry | None) -> Claim | None:
-        """Claim, under the same name as before where the answer to that may have been lost."""
-        name = member.place.name
-        lease_id = self._leases.pop(name, None) or uuid4()
-        try:
-            return member.api.claim(None if entry is None else entry.held, lease_id)
-        except ApiError:
-            self._leases[name] = lease_id
-            raise
 
 
 def _refused(member: Member, error: UnreadableClaimError) -> bool:

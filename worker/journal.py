@@ -9,7 +9,7 @@ import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import NonNegativeInt, PositiveInt, ValidationError, model_validator
 
@@ -109,10 +109,23 @@ def held_by(claim: Claim) -> HeldAssignment:
 
 
 class Journal:
-    """The file of one principal: the assignment in hand, or none."""
+    """The file of one principal: the assignment in hand, or none.
+
+    Beside it lies the name that the lease of the next claim is to have. It stays until what the
+    claim was answered with has ended, so that a worker that was killed before it could write the
+    answer down is given the same again.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._next = path.with_suffix(".lease")
+
+    def lease_name(self) -> UUID:
+        """The name of the lease that is claimed next."""
+        try:
+            return UUID(self._next.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return self._renew()
 
     def read(self) -> Entry | None:
         """What is in hand. A file that cannot be read counts as none."""
@@ -130,20 +143,28 @@ class Journal:
 
     def write(self, entry: Entry) -> None:
         """Replace what is in hand, durably: after a crash it is the old entry or the new one."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        part = self._path.with_suffix(".part")
-        with part.open("wb") as file:
-            file.write(entry.model_dump_json().encode())
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(self._path)
+        self._put(self._path, entry.model_dump_json())
         self._sync_directory()
 
     def clear(self) -> None:
-        """Nothing is in hand any more."""
-        if self._path.exists():
-            self._path.unlink()
-            self._sync_directory()
+        """Nothing is in hand any more; the next claim is a new one."""
+        self._renew()
+        self._path.unlink(missing_ok=True)
+        self._sync_directory()
+
+    def _renew(self) -> UUID:
+        name = uuid4()
+        self._put(self._next, str(name))
+        return name
+
+    def _put(self, path: Path, content: str) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f"{path.suffix}.part")
+        with part.open("wb") as file:
+            file.write(content.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
 
     def _sync_directory(self) -> None:
         directory = os.open(self._path.parent, os.O_RDONLY)

@@ -32,7 +32,8 @@ from worker.journal import Stage
 pytestmark = pytest.mark.unit
 
 SEED = 20261122
-SOON = 60_000  # events in which a broken decision must be noticed
+SOON = 60_000  # events in which most broken decisions are noticed
+MOST = 25  # campaigns: what shows only while a job is being cancelled is noticed in one of ten
 Broken = Callable[..., Any]
 
 
@@ -218,9 +219,9 @@ MUTATIONS: dict[str, tuple[Any, str, Any, str]] = {
 def test_a_broken_decision_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     where, decision, broken, invariant = MUTATIONS[name]
     monkeypatch.setattr(where, decision, broken)
-    campaigns = (run(seed, SOON) for seed in range(1, 9))
+    campaigns = (run(seed, SOON) for seed in range(1, MOST + 1))
     campaign = next((each for each in campaigns if each.broken), None)
-    assert campaign is not None, f"8 times {SOON} events, and nobody noticed"
+    assert campaign is not None, f"{MOST} times {SOON} events, and nobody noticed"
     assert campaign.broken is not None
     assert campaign.broken.violation is not None
     assert campaign.broken.violation.partition(":")[0] in invariant.split("|")

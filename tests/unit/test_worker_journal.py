@@ -48,7 +48,24 @@ def test_what_is_written_is_read_until_it_is_cleared(journal: Journal, tmp_path:
         assert Journal(tmp_path / "journals" / "c01.json").read() == entry
     journal.clear()
     assert journal.read() is None
-    assert list((tmp_path / "journals").iterdir()) == []
+    assert [path.name for path in (tmp_path / "journals").iterdir()] == ["c01.lease"]
+
+
+def test_a_lease_s_name_stays_until_what_it_was_given_has_ended(
+    journal: Journal, tmp_path: Path
+) -> None:
+    name = journal.lease_name()
+    assert Journal(tmp_path / "journals" / "c01.json").lease_name() == name, "after a kill"
+    journal.write(trained())
+    assert journal.lease_name() == name
+    journal.clear()
+    assert journal.lease_name() != name
+
+
+def test_a_lease_s_name_that_cannot_be_read_is_made_anew(journal: Journal, tmp_path: Path) -> None:
+    journal.lease_name()
+    (tmp_path / "journals" / "c01.lease").write_bytes(b"\xff")
+    assert journal.lease_name() == journal.lease_name()
 
 
 @pytest.mark.parametrize(
@@ -77,7 +94,7 @@ def test_an_unreadable_journal_is_one_sentence_and_counts_as_none(
 def test_a_write_that_was_cut_off_leaves_the_entry_before(journal: Journal, tmp_path: Path) -> None:
     entry = trained()
     journal.write(entry)
-    (tmp_path / "journals" / "c01.part").write_bytes(b'{"held"')
+    (tmp_path / "journals" / "c01.json.part").write_bytes(b'{"held"')
     assert journal.read() == entry
     journal.write(entry.begun_again())
     assert journal.read() == entry.begun_again()

@@ -50,6 +50,7 @@ class Disk:
     """What outlives the process."""
 
     journal: Entry | None = None
+    lease_id: UUID | None = None  # how the next claim names its lease
     artifacts: set[int] = field(default_factory=set)
     personal: dict[UUID, Personal] = field(default_factory=dict)
 
@@ -95,7 +96,6 @@ class Client(Process):
         self.hinted = False
         self.starting: list[Doing] = []  # what is to run beside the main thread
         self.fails = 0.0
-        self._lease_id: UUID | None = None
         self._rng = rng
         self._check = check
 
@@ -119,6 +119,8 @@ class Client(Process):
 
     def _write(self, entry: Entry | None) -> None:
         self.disk.journal = entry
+        if entry is None:
+            self.disk.lease_id = None
 
     def _work_once(self) -> Doing:
         entry = self.disk.journal
@@ -135,12 +137,10 @@ class Client(Process):
         return begun is not None and (yield from self._attempt(begun, claim))
 
     def _claim(self, held: Lease | None) -> Generator[float | Request, Reply | None, Claim | None]:
-        """Under the same name as before, where the answer to that may have been lost."""
-        self._lease_id = self._lease_id or UUID(int=self._rng.getrandbits(128))
-        request = Request("claim", self.client, held, lease_id=self._lease_id)
-        reply = yield from self._ask(request)
-        self._lease_id = None
-        return reply.claim
+        """Under the same name until what it was given has ended: an answer may have been lost."""
+        self.disk.lease_id = self.disk.lease_id or UUID(int=self._rng.getrandbits(128))
+        request = Request("claim", self.client, held, lease_id=self.disk.lease_id)
+        return (yield from self._ask(request)).claim
 
     def _begun(self, entry: Entry | None, claim: Claim | None) -> Entry | None:
         if claim is None:
