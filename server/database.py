@@ -7,7 +7,7 @@ from uuid import UUID
 
 import psycopg
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Engine, create_engine, event, inspect, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
@@ -101,14 +101,8 @@ def reachable(url: str) -> Iterator[Engine]:
 
 def _check_usable(engine: Engine) -> None:
     where = engine.url
-    try:
-        with engine.connect() as connection:
-            unicode = connection.scalar(text(_IS_UNICODE))
-    except SQLAlchemyError as error:
-        raise DatabaseAwayError(
-            f"Postgres at {where.host}:{where.port or 5432}, database {where.database}, cannot be "
-            "used: start it, or correct TAPESTRY_DATABASE_URL."
-        ) from error
+    with _answering(engine) as connection:
+        unicode = connection.scalar(text(_IS_UNICODE))
     if not unicode:
         raise DatabaseAwayError(
             f"Database {where.database} at {where.host} is not encoded as UTF-8: "
@@ -116,9 +110,23 @@ def _check_usable(engine: Engine) -> None:
         )
 
 
+@contextmanager
+def _answering(engine: Engine) -> Iterator[Connection]:
+    """A connection to a Postgres that goes on answering. Raises DatabaseAwayError."""
+    where = engine.url
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise DatabaseAwayError(
+            f"Postgres at {where.host}:{where.port or 5432}, database {where.database}, cannot be "
+            "used: start it, or correct TAPESTRY_DATABASE_URL."
+        ) from error
+
+
 def check_current(engine: Engine) -> None:
-    """Raises DatabaseAwayError when the schema is not this version's."""
-    with engine.connect() as connection:
+    """Raises DatabaseAwayError when the schema is not this version's, or nobody says."""
+    with _answering(engine) as connection:
         made = inspect(connection).has_table("alembic_version")
         query = text("select version_num from alembic_version")
         found = connection.scalar(query) if made else None

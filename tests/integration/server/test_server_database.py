@@ -5,7 +5,7 @@ import time
 import pytest
 from sqlalchemy import Engine, text
 
-from server.database import make_engine
+from server.database import DatabaseAwayError, check_current, make_engine, reachable
 from server.errors import DATABASE_AWAY
 
 pytestmark = pytest.mark.integration
@@ -27,3 +27,13 @@ def test_who_stood_still_within_a_transaction_finds_the_database_away(database_u
             assert connection.scalar(text("select 1")) == 1, "a connection of the dead is not kept"
     finally:
         engine.dispose()
+
+
+def test_a_postgres_that_goes_away_while_a_process_starts_is_one_sentence(
+    database_url: str,
+) -> None:
+    with reachable(database_url) as engine:
+        check_current(engine)
+        gone = make_engine(engine.url.set(port=1).render_as_string(hide_password=False))
+        with pytest.raises(DatabaseAwayError, match="start it, or correct"):
+            check_current(gone)
