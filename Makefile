@@ -21,7 +21,7 @@ up: environment ## the local stack in the foreground, until Ctrl-C
 	@$(RUN) -m cli up
 
 test: environment ## all tests, against a real Postgres and Valkey
-	@$(RUN) -m pytest -n $(PYTEST_WORKERS) --dist loadfile
+	@$(RUN) -m pytest -n $(PYTEST_WORKERS)
 
 check: environment ## linter, formatter, type checker
 	@$(RUN) -m ruff check .

@@ -6,6 +6,7 @@ a dead Redis costs a second per step and nothing else. Any number of coordinator
 
 import logging
 import sys
+from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
@@ -92,7 +93,8 @@ def main() -> None:
             _log.info("the coordinator begins")
             child = Aggregator(settings.aggregation_memory_bytes, settings.aggregation_limit)
             with child as own, Beside() as beside:
-                context = make_context(settings, engine, own.aggregate, beside)
+                context = make_context(settings, engine, own.aggregate)
+                context = replace(context, averaging=beside)
                 app = make_celery(settings.redis_url, [COORDINATOR_QUEUE])
                 memory.settle()
                 serve(context, app)

@@ -29,14 +29,11 @@ class Context:
 
 
 def make_context(
-    settings: ServerSettings,
-    engine: Engine,
-    average: Aggregate = aggregate,
-    averaging: Averaging | None = None,
+    settings: ServerSettings, engine: Engine, average: Aggregate = aggregate
 ) -> Context:
     """A context on that engine. Raises OSError when the artifacts' directory cannot be used."""
     store = ArtifactStore(settings.artifacts_dir)
-    return Context(settings, make_sessions(engine), store, average, averaging or AtOnce())
+    return Context(settings, make_sessions(engine), store, average)
 
 
 def _of_app(request: Request) -> Context:

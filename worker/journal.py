@@ -147,10 +147,11 @@ class Journal:
         self._sync_directory()
 
     def clear(self) -> None:
-        """Nothing is in hand any more; the next claim is a new one."""
-        self._renew()
-        self._path.unlink(missing_ok=True)
-        self._sync_directory()
+        """Nothing is in hand any more; the next claim is a new one. Needs no space on the disk."""
+        if self._path.exists() or self._next.exists():
+            self._next.unlink(missing_ok=True)
+            self._path.unlink(missing_ok=True)
+            self._sync_directory()
 
     def _renew(self) -> UUID:
         name = uuid4()

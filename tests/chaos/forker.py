@@ -1,7 +1,9 @@
 """`python -m tests.chaos.forker ENDS`: forks processes of the service, for tests.chaos.forks.
 
-Reads a wish of one line of JSON, forks, answers with the pid. The forks die with it, even while
-they are stopped, and it dies with whoever started it. How each ended is appended to ENDS.
+Reads a wish of one line of JSON, forks, answers with the pid, and reads a line that says that the
+pid has been used: until then the fork is not reaped, so that the pid is its own even if it ends at
+once. The forks die with it, even while they are stopped, and it dies with whoever started it. How
+each ended is appended to ENDS.
 """
 
 import ctypes
@@ -25,6 +27,8 @@ from server import main as api
 from worker import __main__ as worker
 from worker.trainer_process import MODULES
 
+_REAPING = (signal.SIGCHLD,)
+
 
 def main(ends: Path) -> None:
     """Fork for each wish until the input ends."""
@@ -36,10 +40,13 @@ def main(ends: Path) -> None:
     parent = os.getpid()
     for line in sys.stdin:
         wish = json.loads(line)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _REAPING)
         pid = os.fork()
         if pid == 0:
             os._exit(_live(parent, wish))
         print(pid, flush=True)
+        sys.stdin.readline()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _REAPING)
 
 
 def _begin_training() -> None:
@@ -60,6 +67,7 @@ def _live(parent: int, wish: dict[str, Any]) -> int:
     """The fork's whole life; returns its status."""
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _REAPING)
         os.setsid()
         die_with_launcher(parent, signal.SIGKILL)
         _redirect(wish["log"])

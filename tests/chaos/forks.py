@@ -35,15 +35,19 @@ class Forks:
                 start_new_session=True,
             )
 
-    def start(self, role: str, env: Mapping[str, str], log: Path, clock: Path) -> int:
-        """Start a process of the service; returns its pid."""
+    def start(self, role: str, env: Mapping[str, str], log: Path, clock: Path) -> tuple[int, int]:
+        """Start a process of the service; returns its pid and a handle, also if it ends at once."""
         wish = {"role": role, "env": dict(env), "log": str(log), "clock": str(clock)}
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise RuntimeError("the process that forks has no pipes")
         stdin.write(json.dumps(wish).encode() + b"\n")
         stdin.flush()
-        return int(stdout.readline())
+        pid = int(stdout.readline())
+        handle = os.pidfd_open(pid)
+        stdin.write(b"\n")
+        stdin.flush()
+        return pid, handle
 
     def trainers(self) -> list[int]:
         """The training processes of all workers."""

@@ -55,10 +55,10 @@ class Service:
     fault: str = ""  # what is being done to it now
     told_at: float | None = None  # when it was asked to end
 
-    def begin(self, pid: int) -> None:
+    def begin(self, pid: int, handle: int) -> None:
         """A process has begun."""
         self.close()
-        self.pid, self.handle, self.told_at = pid, os.pidfd_open(pid), None
+        self.pid, self.handle, self.told_at = pid, handle, None
 
     def close(self) -> None:
         """Forget the process."""
@@ -135,7 +135,7 @@ class Disturbed(Stack):
         """Start a service that does not run."""
         if self.forks is None:
             raise RuntimeError("the stack has not begun")
-        service.begin(self.forks.start(service.role, service.env, service.log, service.clock))
+        service.begin(*self.forks.start(service.role, service.env, service.log, service.clock))
 
     def restart_server(self, server: Server) -> None:
         """Start Postgres or Valkey again; nobody waits until it is ready."""

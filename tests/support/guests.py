@@ -57,7 +57,7 @@ class Guests:
         while not there():
             assert time.monotonic() < end
             self._host.work(WORKING)
-            time.sleep(0.05)
+            time.sleep(0.05)  # as a worker waits between its polls
 
     def _tidy(self) -> None:
         self.after()

@@ -58,6 +58,7 @@ def that_names_tensors_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def that_cannot_read_a_claim(monkeypatch: pytest.MonkeyPatch) -> None:
     fields = {n: (f.annotation, f) for n, f in Claim.model_fields.items() if n != "sizes"}
+    # mypy cannot know the fields of a model that is made here
     older: Any = create_model("Claim", __base__=Message, **fields)  # type: ignore[call-overload]
     monkeypatch.setattr("shared.claim_reading.Claim", older)
 

@@ -167,10 +167,7 @@ def test_a_round_whose_aggregator_is_killed_is_aggregated_again(
     pair: World, aggregator: Aggregator, kill_next: Callable[[], None]
 ) -> None:
     context = replace(pair.context, aggregate=aggregator.aggregate)
-    job = pair.launch()
-    pair.plan(job)
-    pair.train("c1", 1.0)
-    pair.train("c2", 5.0)
+    job = pair.trained()
     kill_next()
     advance(context, UUID(job))
     events = pair.viewer.ok("GET", f"/v1/jobs/{job}/events")["items"]
@@ -183,10 +180,7 @@ def test_a_round_whose_aggregator_is_killed_is_aggregated_again(
 
 
 def test_an_average_that_ends_with_its_coordinator_has_not_failed(pair: World) -> None:
-    job = pair.launch()
-    pair.plan(job)
-    pair.train("c1", 1.0)
-    pair.train("c2", 5.0)
+    job = pair.trained()
     with Aggregator(256 << 20, timedelta(seconds=60)) as ended:
         pass
     with pytest.raises(SystemExit):
@@ -198,10 +192,7 @@ def test_coordinators_that_die_do_not_count_against_the_round(pair: World) -> No
     def dies(*_: object) -> str:
         raise SystemExit
 
-    job = pair.launch(rounds={"count": 1})
-    pair.plan(job)
-    pair.train("c1", 1.0)
-    pair.train("c2", 5.0)
+    job = pair.trained(rounds={"count": 1})
     for _ in range(pair.context.settings.aggregation_attempts + 1):
         with pytest.raises(SystemExit):
             advance(replace(pair.context, aggregate=dies), UUID(job))
@@ -215,10 +206,7 @@ def test_what_postgres_does_not_let_pass_does_not_count_against_the_round(pair: 
     def away(*_: object) -> str:
         raise OperationalError("COMMIT", None, ConnectionError("the connection was cut"))
 
-    job = pair.launch(rounds={"count": 1})
-    pair.plan(job)
-    pair.train("c1", 1.0)
-    pair.train("c2", 5.0)
+    job = pair.trained(rounds={"count": 1})
     for _ in range(pair.context.settings.aggregation_attempts + 1):
         with pytest.raises(OperationalError):
             advance(replace(pair.context, aggregate=away), UUID(job))

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 def _stand_still(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("set local idle_in_transaction_session_timeout = '50ms'"))
-        time.sleep(0.5)
+        time.sleep(0.5)  # this process stands still for longer than Postgres bears
         connection.execute(text("select 1"))
 
 

@@ -55,7 +55,7 @@ def test_a_long_average_holds_up_no_other_job(pair: World) -> None:
 
     with Beside() as beside:
         context = replace(pair.context, aggregate=slow, averaging=beside)
-        long = trained(pair)
+        long = pair.trained()
         advance(context, UUID(long))
         other = pair.launch()
         pair.plan(other)
@@ -77,17 +77,8 @@ class Full:
 
 
 def test_a_coordinator_with_its_hands_full_leaves_a_round_to_others(pair: World) -> None:
-    job = trained(pair)
+    job = pair.trained()
     advance(replace(pair.context, averaging=Full()), UUID(job))
     assert pair.job(job)["waiting"]["cause"] == "aggregation_due"
     pair.advance(job)
     assert pair.job(job)["round"] == 2
-
-
-def trained(pair: World) -> str:
-    """A job whose first round has all its results."""
-    job = pair.launch()
-    pair.plan(job)
-    pair.train("c1", 1.0)
-    pair.train("c2", 5.0)
-    return job

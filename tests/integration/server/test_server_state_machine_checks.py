@@ -55,7 +55,7 @@ def _write(machine: Machine, statement: str) -> None:
 @pytest.mark.parametrize("table", ["version_components", "contributions", "uploaded_components"])
 @pytest.mark.parametrize("how", ["damaged", "shorter", "lost"])
 def test_a_file_that_somebody_needs_is_whole(machine: Machine, table: str, how: str) -> None:
-    [[row]] = machine.arena.query((f"SELECT min(sha256) AS sha256 FROM {table}", []))  # noqa: S608
+    [[row]] = machine.arena.query((f"SELECT min(sha256) AS sha256 FROM {table}", []))  # noqa: S608  # a name from the list above
     path = machine.arena.coordinators[0].store.path(row["sha256"])
     data = path.read_bytes()
     path.unlink()  # the store's files are read-only
