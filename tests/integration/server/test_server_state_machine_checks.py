@@ -5,8 +5,10 @@ from datetime import timedelta
 
 import pytest
 
+from shared.messages import FailureCode
 from tests.support.machine.arena import CLIENTS, PLANNER, Arena, arena
 from tests.support.machine.base import Base, Figures
+from tests.support.machine.calls import Fault
 from tests.support.machine.coordinators import LOOPS
 from tests.support.machine.machine import Machine, machine_on
 from tests.support.scripted import job_spec
@@ -104,3 +106,30 @@ def test_a_round_past_its_deadline_is_looked_at_soon(machine: Machine) -> None:
     _write(machine, "UPDATE jobs SET due_at = now() + interval '6 seconds'")
     with pytest.raises(AssertionError, match=r"I7 .* past_deadline"):
         machine.observe()
+
+
+@pytest.mark.parametrize("code", FailureCode)
+def test_what_a_failed_attempt_becomes_is_foretold(machine: Machine, code: FailureCode) -> None:
+    for _ in range(6):  # more than any assignment has attempts
+        machine.failure(who="c2", pick=0, code=code, fault=None)
+        machine.observe()
+        machine.arena.clock.pass_(timedelta(minutes=1))
+        machine.claim(who="c2", shown=None, named="none", fault=None)
+        machine.observe()
+    query = "SELECT max(attempt) AS most FROM assignments WHERE client_id = 'c2'"
+    [[row]] = machine.arena.query((query, []))
+    assert row["most"] == {"no_space": 7, "internal": 3, "out_of_memory": 3}.get(code, 1)
+
+
+@pytest.mark.parametrize("named", ["none", "kept", "new"])
+def test_a_claim_under_the_same_name_is_given_the_same_lease(machine: Machine, named: str) -> None:
+    machine.claim(who="c3", shown=None, named="new", fault=(Fault.CUT_AFTER, 1))
+    machine.observe()
+    [[row]] = machine.arena.query(
+        ("SELECT lease_id::text FROM assignments WHERE client_id = 'c3'", [])
+    )
+    assert row["lease_id"] == machine.names["c3"]
+    before = len(machine.hands["c3"])
+    machine.claim(who="c3", shown=None, named=named, fault=None)
+    machine.observe()
+    assert len(machine.hands["c3"]) == before + (named == "kept")

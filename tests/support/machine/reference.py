@@ -11,7 +11,7 @@ from typing import Any
 from server.aggregation import client_components
 from server.lifecycle import Scalar
 from shared.job_spec import JobSpec
-from shared.messages import AssignmentKind, ClientOffer
+from shared.messages import AssignmentKind, ClientOffer, FailureCode
 from shared.states import (
     ASSIGNMENT_CLAIMABLE,
     ASSIGNMENT_HELD,
@@ -214,7 +214,8 @@ class Reference:
                 need(work.lease_until and work.lease_until < now, f"{where}: its lease runs")
             case AssignmentState.QUEUED:
                 need(work.state in ASSIGNMENT_HELD, f"{where}: nobody held it")
-                work.released += bool(data.get("released"))
+                full = data.get("code") == FailureCode.NO_SPACE
+                work.released += full or bool(data.get("released"))
             case AssignmentState.ACCEPTED:
                 need(not job.ended, f"{where}: in a job that has ended")
                 self.accepted.append(work)

@@ -14,11 +14,12 @@ from shared.states import ASSIGNMENT_HELD, AssignmentState
 from tests.support.machine.averages import component
 from tests.support.machine.base import FAULTS, PICK, Expectation, Faults
 from tests.support.machine.calls import Answer
+from tests.support.machine.claiming import WHO
 from tests.support.machine.describing import Describing
 from tests.support.machine.hands import Hand
 from tests.support.machine.reference import need
 from tests.support.machine.rows import Files, Upload, Work
-from tests.support.machine.workers import MISSING, STALE, WHO
+from tests.support.machine.workers import MISSING, STALE
 
 _UPLOADS = """
     SELECT id, attempt, digest, components, completed_at IS NOT NULL AS complete, refusals

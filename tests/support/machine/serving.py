@@ -4,10 +4,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from tests.support.machine.arena import CLIENTS, PLANNER
+from tests.support.machine.claiming import WHO
 from tests.support.machine.hands import Hand
 from tests.support.machine.rows import Work
 from tests.support.machine.senders import N_BYTES, Senders
-from tests.support.machine.workers import WHO
 
 
 class Serving(Senders):
