@@ -24,11 +24,6 @@ class Upload:
     refusals: int = 0
 
     @property
-    def key(self) -> tuple[int, str]:
-        """What makes an announcement the same one."""
-        return (self.attempt, self.digest)
-
-    @property
     def n_bytes(self) -> int:
         """Bytes of the whole stream."""
         return sum(size for _, size in self.files.values())

@@ -129,16 +129,19 @@ class Senders(Describing):
         """An upload that may be there already; with all bytes here it is completed at once."""
         digest = announcement(files)
         left = {n: f for n, f in files.items() if (n, f[0]) not in work.arrived}
-        before = next((u for u in work.uploads.values() if u.key == (work.attempt, digest)), None)
-        if before is not None and not before.complete and len(before.received) == before.n_bytes:
-            if before in self.busy():
-                return Expectation(409, "upload_busy")
-            return self._completes(work, before, 201)
+        before = self._begun(work, digest)
+        if before is not None:
+            before.attempt = work.attempt
+            if not before.complete and len(before.received) == before.n_bytes:
+                if before in self.busy():
+                    return Expectation(409, "upload_busy")
+                return self._completes(work, before, 201)
 
         def take(answer: Answer) -> None:
             view = answer.body
             upload = work.uploads.get(view["id"])
             if upload is None:
+                need(before is None, f"upload of {work.id}: {view}, expected {before}")
                 need(set(view["components"]) == set(left), f"upload of {work.id}: {view}")
                 wanted = {name: left[name] for name in view["components"]}
                 upload = Upload(view["id"], work.attempt, digest, wanted)
@@ -150,6 +153,12 @@ class Senders(Describing):
             hand.upload = upload.id
 
         return Expectation(201, then=take)
+
+    def _begun(self, work: Work, digest: str) -> Upload | None:
+        """The upload of these bytes in this attempt, or one that an earlier left unfinished."""
+        same = [upload for upload in work.uploads.values() if upload.digest == digest]
+        go_on = [u for u in same if u.attempt == work.attempt or not u.complete]
+        return max(go_on, key=lambda upload: upload.attempt, default=None)
 
     def _announced_late(self, work: Work | None, hand: Hand, answer: Answer) -> None:
         self.judged(f"late announcement for {hand.id}", answer)
@@ -277,7 +286,8 @@ class Senders(Describing):
             files = {n: (w["sha256"], w["n_bytes"]) for n, w in row["components"].items()}
             new = Upload(str(row["id"]), row["attempt"], row["digest"], files)
             mine = work.uploads.get(new.id, new)
-            mine.complete, mine.refusals = row["complete"], row["refusals"]
+            mine.attempt, mine.refusals = row["attempt"], row["refusals"]
+            mine.complete = row["complete"]
             mine.received = self._received(mine)
             found[mine.id] = mine
         work.uploads = found
