@@ -6,6 +6,7 @@ lease to the server, and goes on where the file says.
 
 import logging
 import os
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -154,8 +155,10 @@ class Journal:
             self._sync_directory()
 
     def _renew(self) -> UUID:
+        """A new name; where the disk does not keep it, for one claim, whose failure says why."""
         name = uuid4()
-        self._put(self._next, str(name))
+        with suppress(OSError):
+            self._put(self._next, str(name))
         return name
 
     def _put(self, path: Path, content: str) -> None:

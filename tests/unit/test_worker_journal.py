@@ -1,6 +1,8 @@
 """What a worker writes down about its work, and what it makes of it after a kill."""
 
+import errno
 import json
+import os
 import re
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -145,3 +147,15 @@ def test_a_crash_point_that_is_not_asked_for_does_nothing(monkeypatch: pytest.Mo
     crash_point("worker.claimed")
     monkeypatch.setenv(VARIABLE, "worker.trained:1")
     crash_point("worker.claimed")
+
+
+def test_a_full_disk_forbids_no_claim_whose_failure_would_say_so(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", full)
+        assert journal.lease_name() != journal.lease_name()
+    assert journal.lease_name() == journal.lease_name()
