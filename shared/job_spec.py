@@ -152,10 +152,13 @@ class RandomBase(Spec):
         return self
 
 
+Family = Literal["flava", "vilt"]
+
+
 class ModelSpec(Spec):
     """The backbone and what of it trains."""
 
-    family: Literal["flava"] = "flava"
+    family: Family = "flava"
     weights: Title = Field(
         default="random",
         description="`random`, a local directory in the hub's format, or a hub name.",
@@ -164,6 +167,10 @@ class ModelSpec(Spec):
     digest: Sha256 | None = Field(
         default=None,
         description="Digest that the base must have; taken from the planner if absent.",
+    )
+    image_size: Annotated[int, Field(ge=8, le=1024)] | None = Field(
+        default=None,
+        description="Pixels to which a side of an image is scaled; the base's own if absent.",
     )
     trainable: Literal["lora", "full"] = "lora"
     train_embeddings: bool = Field(

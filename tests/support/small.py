@@ -50,9 +50,14 @@ def spec(**changes: Any) -> JobSpec:
     return JobSpec.model_validate({**SPEC, **changes})
 
 
-def lora_spec() -> JobSpec:
-    """The small job with LoRA on the frozen base, without dropout."""
-    return spec(model={**SPEC["model"], "trainable": "lora", "lora": {"dropout": 0}})
+def family_spec(family: str, trainable: str, **model: Any) -> JobSpec:
+    """The small job on that backbone, trained `full` or by `lora` without dropout."""
+    sizes = dict(SPEC["model"]["random"])
+    if family == "vilt":
+        del sizes["image_layers"], sizes["text_layers"]
+    lora = {"lora": {"dropout": 0}} if trainable == "lora" else {}
+    chosen = {"family": family, "trainable": trainable, "random": sizes, **lora, **model}
+    return spec(model={**SPEC["model"], **chosen})
 
 
 def task_components(job: JobSpec, task: str) -> frozenset[Component]:

@@ -1,24 +1,26 @@
-"""The frozen base: pretrained encoders and fusion layers, loaded once in a process."""
+"""The frozen base: a pretrained backbone and what feeds it, loaded once in a process."""
 
-import copy
 import hashlib
-import math
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
 from torch import Tensor, nn
-from transformers import FlavaConfig, FlavaImageProcessorPil, FlavaModel
+from transformers import AutoConfig
 
-from shared.job_spec import ModelSpec, RandomBase
+from shared.job_spec import Family, ModelSpec, RandomBase
 from worker.data.tokenizer import Tokenizer, TokenizerError
+from worker.models.backbone import Backbone
+from worker.models.flava import Flava
+from worker.models.vilt import Vilt
 from worker.training import seeds
 
-M = TypeVar("M", bound=nn.Module)
 _VOCABULARY = Path(__file__).parent.parent / "data" / "vocabulary.txt"
+_FAMILIES: Mapping[Family, type[Backbone]] = {"flava": Flava, "vilt": Vilt}
 
 
 class BaseError(Exception):
@@ -29,7 +31,7 @@ class BaseError(Exception):
 class Base:
     """Pretrained modules, all frozen, and what is needed to feed them."""
 
-    model: FlavaModel
+    backbone: Backbone
     tokenizer: Tokenizer
     image_size: int  # pixels
     image_mean: Tensor  # (3, 1, 1), of values from 0 to 1
@@ -39,121 +41,110 @@ class Base:
     @property
     def width(self) -> int:
         """D, the size of a token's features."""
-        return int(self.model.config.hidden_size)
+        return self.backbone.width
 
     @property
     def heads(self) -> int:
         """Attention heads of the fusion layers."""
-        return int(_part(self.model.config, "multimodal").num_attention_heads)
+        return self.backbone.heads
 
     @property
-    def words(self) -> nn.Parameter:
-        """The frozen word embeddings. (V, D)"""
-        weight = self.model.text_model.embeddings.word_embeddings.weight
-        return cast("nn.Parameter", weight)
-
-    @cached_property
     def embeddings(self) -> Tensor:
         """The frozen word embeddings, scaled to unit variance. (V, D)"""
-        return self.words / self.words.std()
+        return self.backbone.unit_words
 
     def fusion_layer(self, index: int) -> nn.Module:
-        """A layer of the multimodal encoder; counted round where the base has fewer."""
-        layers = self.model.multimodal_model.encoder.layer
-        layer: nn.Module = layers[index % len(layers)]
-        return layer
+        """A fusion layer of the backbone; counted round where it has fewer."""
+        layers = self.backbone.fusion_layers
+        return layers[index % len(layers)]
 
 
 def load_base(spec: ModelSpec) -> Base:
-    """The base that a job names; the same object for the same base. Raises BaseError."""
-    base = _load(spec.weights, spec.random)
+    """The base that a job names, its weights once in a process. Raises BaseError."""
+    base = _load(spec.family, spec.weights, spec.random)
     if spec.digest is not None and spec.digest != base.digest:
         raise BaseError(
             f"the base {spec.weights!r} here has digest {base.digest}, but the job names "
             f"{spec.digest}: give this worker the same weights"
         )
-    return base
+    size = spec.image_size or base.image_size
+    if size % base.backbone.patch_size:
+        raise BaseError(
+            f"image_size {size} is no multiple of {base.backbone.patch_size}, the base's patches: "
+            "choose one"
+        )
+    return replace(base, image_size=size)
 
 
 @lru_cache(maxsize=2)
-def _load(weights: str, sizes: RandomBase) -> Base:
-    base = _random(sizes) if weights == "random" else _pretrained(weights)
-    base.model.requires_grad_(requires_grad=False).eval()
+def _load(family: Family, weights: str, sizes: RandomBase) -> Base:
+    of = _FAMILIES[family]
+    base = _random(of, sizes) if weights == "random" else _pretrained(family, of, weights)
+    base.backbone.model.requires_grad_(requires_grad=False).eval()
     return base
 
 
-def _random(sizes: RandomBase) -> Base:
+def _random(of: type[Backbone], sizes: RandomBase) -> Base:
     tokenizer = Tokenizer.from_vocabulary(_VOCABULARY)
     with seeds.scope("base", sizes.seed):
-        model = FlavaModel(_config(sizes, tokenizer))
+        backbone = of.random(sizes, tokenizer)
     mean = torch.full((3, 1, 1), 0.5)
-    return Base(model, tokenizer, sizes.image_size, mean, mean, _digest(model, tokenizer, mean))
+    return _made(backbone, tokenizer, mean, mean, sizes.image_size)
 
 
-def _config(sizes: RandomBase, tokenizer: Tokenizer) -> FlavaConfig:
-    """FLAVA at small sizes; weights as large, relative to the width, as at the original's 768."""
-    common = {
-        "hidden_size": sizes.hidden_size,
-        "num_attention_heads": sizes.heads,
-        "intermediate_size": 4 * sizes.hidden_size,
-        "initializer_range": 0.02 * math.sqrt(768 / sizes.hidden_size),
-    }
-    image = {"image_size": sizes.image_size, "patch_size": sizes.patch_size}
-    return FlavaConfig(
-        image_config={**common, **image, "num_hidden_layers": sizes.image_layers},
-        text_config={
-            **common,
-            "num_hidden_layers": sizes.text_layers,
-            "vocab_size": tokenizer.vocab_size,
-            "pad_token_id": tokenizer.pad_id,
-        },
-        multimodal_config={**common, "num_hidden_layers": sizes.fusion_layers},
-        hidden_size=sizes.hidden_size,
-        projection_dim=sizes.hidden_size,
-        initializer_range=common["initializer_range"],
-    )
-
-
-def _pretrained(weights: str) -> Base:
+def _pretrained(family: Family, of: type[Backbone], weights: str) -> Base:
     try:
         directory = Path(weights)
         if not directory.is_dir():
             directory = Path(snapshot_download(weights))
-        model = FlavaModel.from_pretrained(directory)
-        processor = FlavaImageProcessorPil.from_pretrained(directory)
+        backbone = _backbone(family, of, directory)
+        processor = of.processor.from_pretrained(directory)
         tokenizer = Tokenizer.from_directory(directory)
+        _check_words(backbone, tokenizer)
     except (OSError, ValueError, TokenizerError) as error:
         raise BaseError(
             f"the base {weights!r} cannot be loaded ({error}): give a directory with config, "
-            "weights, tokenizer and image processor of a FLAVA model"
+            f"weights, tokenizer and image processor of a {of.library.__name__}"
         ) from error
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (processor.image_mean, processor.image_std))
-    size = int(_part(model.config, "image").image_size)
-    return Base(model, tokenizer, size, mean, std, _digest(model, tokenizer, mean, std))
+    return _made(backbone, tokenizer, mean, std, backbone.image_size)
 
 
-def _part(config: FlavaConfig, name: str) -> Any:
-    """A part of FLAVA's configuration, which is always complete once the model is there."""
-    return getattr(config, f"{name}_config")
+def _backbone(family: Family, of: type[Backbone], directory: Path) -> Backbone:
+    """The weights, all of them out of the directory. Raises OSError, ValueError."""
+    found = AutoConfig.from_pretrained(directory).model_type
+    if found != family:
+        raise ValueError(f"it holds a {found!r} model, and the job's family is {family!r}")
+    loaded: Any = of.library.from_pretrained(directory, output_loading_info=True, **of.reading)
+    model, report = loaded
+    lacking = sorted(report["missing_keys"])
+    if lacking:
+        raise ValueError(f"it lacks {len(lacking)} tensors, {lacking[0]} first")
+    return of(model)
 
 
-def _digest(model: nn.Module, tokenizer: Tokenizer, *constants: Tensor) -> str:
+def _check_words(backbone: Backbone, tokenizer: Tokenizer) -> None:
+    rows = len(backbone.words)
+    if tokenizer.vocab_size > rows:
+        raise ValueError(
+            f"its tokenizer has {tokenizer.vocab_size} words and its weights know {rows}"
+        )
+
+
+def _made(
+    backbone: Backbone, tokenizer: Tokenizer, mean: Tensor, std: Tensor, image_size: int
+) -> Base:
+    constants = {"constant.0": mean, "constant.1": std}
+    digest = _digest({**backbone.model.state_dict(), **constants}, tokenizer)
+    return Base(backbone, tokenizer, image_size, mean, std, digest)
+
+
+def _digest(tensors: Mapping[str, Any], tokenizer: Tokenizer) -> str:
     """The sha256 over the names, shapes and bytes of all weights, vocabulary and scaling."""
     sha = hashlib.sha256()
     sha.update("\n".join(tokenizer.vocabulary).encode())
-    named = {**model.state_dict(), **{f"constant.{i}": c for i, c in enumerate(constants)}}
-    for name in sorted(named):
-        tensor = named[name].detach().contiguous()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().contiguous()
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         sha.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
-
-
-def view(module: M) -> M:
-    """A copy of a module's structure that shares its parameters, so that they exist once."""
-    return copy.deepcopy(module, {id(p): p for p in module.parameters()})
-
-
-def trainable_copy(module: M) -> M:
-    """A copy with weights of its own, which train."""
-    return copy.deepcopy(module).requires_grad_()

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shared.job_spec import ModelSpec
-from worker.models.base import Base, trainable_copy, view
+from worker.models.backbone import trainable_copy, view
+from worker.models.base import Base
 from worker.models.lora import adapt
 
 
@@ -77,8 +78,7 @@ class Block(nn.Module):
         self.layers = nn.ModuleList(
             Attention(base.fusion_layer(index), base.heads, spec) for index in layers
         )
-        norm = base.model.multimodal_model.layernorm
-        self.norm = trainable_copy(norm) if last_norm else nn.Identity()
+        self.norm = trainable_copy(base.backbone.fusion_norm) if last_norm else nn.Identity()
 
     def forward(
         self,

@@ -7,7 +7,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
 from shared.job_spec import LoraSpec, LowRank, ModelSpec
-from worker.models.base import trainable_copy, view
+from worker.models.backbone import trainable_copy, view
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -15,7 +15,7 @@ M = TypeVar("M", bound=nn.Module)
 def adapt(module: M, spec: ModelSpec, rank: LowRank, targets: list[str]) -> M:
     """The trainable form of a base module: a copy that trains whole, or a view with LoRA.
 
-    `targets` are the names of the linear layers inside it that get LoRA.
+    `targets` are the names of the layers inside it that get LoRA.
     """
     if spec.trainable == "full":
         return trainable_copy(module)
@@ -23,7 +23,7 @@ def adapt(module: M, spec: ModelSpec, rank: LowRank, targets: list[str]) -> M:
 
 
 def with_lora(module: M, lora: LoraSpec, rank: LowRank, targets: list[str]) -> M:
-    """Add LoRA to the named linear layers of a module, in place; nothing else of it trains."""
+    """Add LoRA to the named layers of a module, in place; nothing else of it trains."""
     config = LoraConfig(
         r=rank.rank,
         lora_alpha=rank.alpha,  # type: ignore[arg-type]  # peft scales by alpha / r as floats
@@ -31,7 +31,8 @@ def with_lora(module: M, lora: LoraSpec, rank: LowRank, targets: list[str]) -> M
         target_modules=targets,
     )
     module.requires_grad_(requires_grad=False)
-    inject_adapter_in_model(config, module)
+    if targets:
+        inject_adapter_in_model(config, module)
     return module
 
 

@@ -155,13 +155,12 @@ class Network(nn.Module):
             case Modality.IMAGE:
                 assert batch.images is not None, "the task reads images"  # noqa: S101 - for mypy
                 pixels = (batch.images / 255 - self.image_mean) / self.image_std
-                x = encoder(pixel_values=pixels).last_hidden_state
+                x = self.base.backbone.encode_image(encoder, pixels)
                 return x, all_tokens(x)
             case Modality.TEXT:
                 assert batch.tokens is not None, "the task reads texts"  # noqa: S101 - for mypy
                 mask = batch.tokens != self.base.tokenizer.pad_id
-                x = encoder(input_ids=batch.tokens, attention_mask=mask.long()).last_hidden_state
-                return x, mask
+                return self.base.backbone.encode_text(encoder, batch.tokens, mask), mask
 
     def _streams(
         self, task: str, modality: Modality, x: Tensor, mask: Tensor, batch: Batch

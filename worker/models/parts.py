@@ -19,7 +19,8 @@ from shared.components import (
     TaskKind,
 )
 from shared.job_spec import JobSpec, ModelSpec, TaskSpec
-from worker.models.base import Base, trainable_copy, view
+from worker.models.backbone import trainable_copy
+from worker.models.base import Base
 from worker.models.blocks import Block, Expert
 from worker.models.heads import ClassificationHead, ImageHead, TextHead
 from worker.models.lora import DomainAdapter, adapt
@@ -59,21 +60,16 @@ def _depths(model: ModelSpec) -> tuple[int, int]:
 
 
 def _encoder(modality: Modality, spec: ModelSpec, base: Base) -> nn.Module:
-    """The base's encoder without its pooler, which nothing uses."""
-    source = base.model.get_submodule(f"{modality}_model")
-    encoder = adapt(_without_pooler(source), spec, spec.lora.encoder, ["query", "value"])
+    backbone = base.backbone
+    source = backbone.encoder(modality, spec.max_text_tokens)
+    encoder = adapt(source, spec, spec.lora.encoder, backbone.lora_targets(modality))
     if modality is Modality.TEXT and not spec.train_embeddings:
-        words = encoder.get_submodule("embeddings.word_embeddings")
-        words.register_parameter("weight", base.words)
+        words = encoder.get_submodule(backbone.words_path)
+        words.register_parameter("weight", backbone.words)
     if spec.trainable == "lora":
-        encoder.register_module("layernorm", trainable_copy(encoder.get_submodule("layernorm")))
+        for path in backbone.norms(modality):
+            encoder.set_submodule(path, trainable_copy(encoder.get_submodule(path)))
     return encoder
-
-
-def _without_pooler(encoder: nn.Module) -> nn.Module:
-    bare = view(encoder)
-    bare.register_module("pooler", None)
-    return bare
 
 
 def _identity(width: int) -> nn.Module:
