@@ -181,6 +181,9 @@ class ModelSpec(Spec):
     mome_layers: PositiveInt = 1
     domain_rank: PositiveInt = 4
     decoder_layers: PositiveInt = 1
+    decoder_width: Annotated[int, Field(ge=8, multiple_of=8)] = Field(
+        default=256, description="Width of the text decoder; the base's where that is narrower."
+    )
     max_text_tokens: Annotated[int, Field(ge=4, le=512)] = 40
 
     @property

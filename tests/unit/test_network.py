@@ -13,6 +13,7 @@ from worker.models.base import load_base
 from worker.models.blocks import Domains
 from worker.models.network import Batch, Network
 from worker.models.parts import make_part
+from worker.training import seeds
 from worker.training.batches import select
 
 pytestmark = pytest.mark.unit
@@ -152,6 +153,54 @@ def test_an_answer_does_not_look_ahead(job: JobSpec) -> None:
     later[:, 3] = 7
     given, changed = network("vqa", samples), network("vqa", replace(samples, targets=later))
     assert torch.allclose(given[:, :3], changed[:, :3], atol=1e-6)
+
+
+def likelihood(network: Network, samples: Batch, words: Tensor) -> Tensor:
+    """Mean nats per token of each generated text, its end token included. (B,)"""
+    ends = words[:, 1:] == network.base.tokenizer.end_id
+    counts = ends.cumsum(1) - ends.long() == 0
+    logits = network("vqa", replace(samples, targets=words))
+    each = logits.detach().log_softmax(-1).gather(2, words[:, 1:, None]).squeeze(2)
+    mean: Tensor = (each * counts).sum(1) / counts.sum(1)
+    return mean
+
+
+def spoken(job: JobSpec, spread: float = 0.7) -> tuple[Network, Batch]:
+    """A network whose texts differ, half of them ending at once, and samples."""
+    network, samples = small.network(job).eval(), batch(job, "vqa", 24)
+    head, draw = network.part("head.vqa"), seeds.generator("spoken")
+    end = network.base.tokenizer.end_id
+    with torch.no_grad():
+        for parameter in network.tensors("head.vqa").values():
+            parameter.normal_(std=spread, generator=draw)
+        first = network("vqa", samples)[:, 0]
+        lead = first.max(1).values - first[:, end]
+        head.get_parameter("decoder.lm_head.bias")[end] += lead.median()
+    return network, samples
+
+
+def test_decoding_with_a_cache_is_decoding_without(job: JobSpec) -> None:
+    network, samples = spoken(job)
+    words, end = network.base.tokenizer, network.base.tokenizer.end_id
+    said = torch.full((24, 1), words.start_id)
+    for _ in range(job.tasks["vqa"].max_target_tokens):
+        ended = (said[:, 1:] == end).any(1)
+        nobody = torch.full((24, 1), words.pad_id)
+        logits = network("vqa", replace(samples, targets=torch.cat([said, nobody], dim=1)))
+        best = torch.where(ended, words.pad_id, logits[:, -1].argmax(-1))
+        said = torch.cat([said, best[:, None]], dim=1)
+    found = network.generate("vqa", samples)
+    assert torch.equal(found, said[:, : found.shape[1]])
+    assert bool((said[:, found.shape[1] :] == words.pad_id).all())
+    lengths = set((found != words.pad_id).sum(1).tolist())
+    assert len(lengths) > 1, "some end early"
+
+
+def test_beams_find_texts_at_least_as_likely_and_often_likelier(job: JobSpec) -> None:
+    network, samples = spoken(job, spread=0.3)
+    greedy = likelihood(network, samples, network.generate("vqa", samples))
+    beams = likelihood(network, samples, network.generate("vqa", samples, beams=6))
+    assert float(beams.mean()) > float(greedy.mean())
 
 
 def test_generated_text_starts_and_ends(job: JobSpec) -> None:

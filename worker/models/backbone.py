@@ -60,9 +60,9 @@ class Backbone(ABC):
         """The word embeddings. (V, D)"""
 
     @cached_property
-    def unit_words(self) -> Tensor:
-        """The word embeddings, scaled to unit variance. (V, D)"""
-        return self.words / self.words.std()
+    def unit_words(self) -> nn.Parameter:
+        """The word embeddings, scaled to unit variance, frozen. (V, D)"""
+        return nn.Parameter(self.words.detach() / self.words.detach().std(), requires_grad=False)
 
     @property
     @abstractmethod

@@ -49,7 +49,7 @@ class Base:
         return self.backbone.heads
 
     @property
-    def embeddings(self) -> Tensor:
+    def unit_words(self) -> nn.Parameter:
         """The frozen word embeddings, scaled to unit variance. (V, D)"""
         return self.backbone.unit_words
 

@@ -1,9 +1,11 @@
 """Output heads, one for each task: classification, image generation, text generation."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 
 IMAGE_SIZE = 64  # pixels of a generated image
 
@@ -15,6 +17,15 @@ class Features:
     pooled: Tensor  # (B, D)
     tokens: Tensor  # (B, S, D), of all modalities
     mask: Tensor  # (B, S), true where there is a token
+
+
+@dataclass(frozen=True)
+class TextTokens:
+    """Ids of the tokens with which a text starts, ends, and is padded."""
+
+    start: int
+    end: int
+    pad: int
 
 
 class ClassificationHead(nn.Module):
@@ -53,56 +64,108 @@ class ImageHead(nn.Module):
         return images
 
 
-class TextHead(nn.Module):
-    """An autoregressive decoder that attends to the token features of the input.
+class _WordsIn(nn.Module):
+    """Token ids to the decoder's inputs, through the base's frozen word embeddings."""
 
-    Its word embeddings, in and out, are the base's, frozen; they are arguments, not parameters.
-    """
-
-    def __init__(self, width: int, heads: int, layers: int, length: int, n_words: int) -> None:
+    def __init__(self, words: nn.Parameter, width: int) -> None:
         super().__init__()
-        self.positions = nn.Parameter(torch.randn(length, width) * 0.02)
-        self.layers = nn.ModuleList(
-            nn.TransformerDecoderLayer(
-                width,
-                heads,
-                4 * width,
-                dropout=0.0,
-                activation="gelu",
-                batch_first=True,
-                norm_first=True,
-            )
-            for _ in range(layers)
-        )
-        self.norm = nn.LayerNorm(width)
-        self.out = nn.Linear(width, width)
-        self.bias = nn.Parameter(torch.zeros(n_words))
+        self.words = words
+        self.project = nn.Linear(words.shape[1], width)
 
-    def forward(self, features: Features, words: Tensor, embeddings: Tensor) -> Tensor:
-        """Logits of the next token at each position, from the start token on.
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B, T) -> (B, T, W)"""
+        x: Tensor = self.project(self.words[ids])
+        return x
 
-        words: (B, T) token ids; embeddings: (V, D) of unit variance; returns (B, T, V).
-        """
-        length = words.shape[1]
-        x = embeddings[words] + self.positions[:length]
-        hidden = ~torch.ones(length, length, dtype=torch.bool, device=x.device).tril()
-        for layer in self.layers:
-            x = layer(x, features.tokens, tgt_mask=hidden, memory_key_padding_mask=~features.mask)
-        x = self.out(self.norm(x)) / x.shape[-1] ** 0.5
-        logits: Tensor = x @ embeddings.T + self.bias
+
+class _WordsOut(nn.Module):
+    """The decoder's outputs to logits, over the base's frozen word embeddings."""
+
+    def __init__(self, words: nn.Parameter, width: int) -> None:
+        super().__init__()
+        self.words = words
+        self.project = nn.Linear(width, words.shape[1])
+        self.bias = nn.Parameter(torch.zeros(len(words)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, W) -> (B, T, V)"""
+        logits: Tensor = self.project(x) / self.words.shape[1] ** 0.5 @ self.words.T + self.bias
         return logits
 
-    def generate(self, features: Features, embeddings: Tensor, start: int, end: int) -> Tensor:
-        """Greedy decoding, until every sample has its end token. (B, T) from the start token on."""
-        words = torch.full((len(features.pooled), 1), start, device=features.pooled.device)
-        ended = torch.zeros_like(words[:, 0], dtype=torch.bool)
-        for _ in range(len(self.positions)):
-            best = self.forward(features, words, embeddings)[:, -1].argmax(-1)
-            words = torch.cat([words, torch.where(ended, end, best)[:, None]], dim=1)
-            ended |= best == end
-            if bool(ended.all()):
-                break
-        return words
+
+@dataclass(frozen=True)
+class DecoderSizes:
+    """Sizes of a text head."""
+
+    width: int  # W, of the decoder
+    heads: int
+    layers: int
+    length: int  # longest text, without its start token
+
+
+class TextHead(nn.Module):
+    """GPT-2 layers that attend to the token features of the input (ALGORITHM 4).
+
+    Narrower than the base, and tied to the base's frozen word embeddings on both sides, so that
+    little of it travels.
+    """
+
+    def __init__(self, words: nn.Parameter, sizes: DecoderSizes) -> None:
+        super().__init__()
+        config = GPT2Config(
+            vocab_size=1,  # its own tables are replaced
+            n_positions=sizes.length,
+            n_embd=sizes.width,
+            n_layer=sizes.layers,
+            n_head=sizes.heads,
+            add_cross_attention=True,
+            tie_word_embeddings=False,
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+        )
+        self.read = nn.Linear(words.shape[1], sizes.width)
+        self.decoder = GPT2LMHeadModel(config)
+        self.decoder.config.vocab_size = len(words)
+        self.decoder.set_input_embeddings(_WordsIn(words, sizes.width))
+        self.decoder.set_output_embeddings(_WordsOut(words, sizes.width))
+        self.length = sizes.length
+
+    def forward(self, features: Features, words: Tensor) -> Tensor:
+        """Logits of the next token at each position, from the start token on.
+
+        words: (B, T) token ids; returns (B, T, V).
+        """
+        logits: Tensor = self.decoder(
+            input_ids=words,
+            encoder_hidden_states=self.read(features.tokens),
+            encoder_attention_mask=features.mask,
+            use_cache=False,
+        ).logits
+        return logits
+
+    def generate(self, features: Features, tokens: TextTokens, beams: int = 1) -> Tensor:
+        """The likeliest texts, greedily or by beams, until each has its end token.
+
+        Returns (B, T) token ids from the start token on, padded.
+        """
+        start = torch.full((len(features.pooled), 1), tokens.start, device=features.pooled.device)
+        decoder: Any = self.decoder  # the types of `generate` do not fit the library's own models
+        with torch.no_grad():
+            found: Tensor = decoder.generate(
+                start,
+                encoder_hidden_states=self.read(features.tokens),
+                encoder_attention_mask=features.mask,
+                generation_config=GenerationConfig(
+                    max_new_tokens=self.length,
+                    num_beams=beams,
+                    do_sample=False,
+                    bos_token_id=tokens.start,
+                    eos_token_id=tokens.end,
+                    pad_token_id=tokens.pad,
+                ),
+            )
+        return found
 
 
 def join(pooled: Tensor, sequences: list[tuple[Tensor, Tensor]]) -> Features:

@@ -27,7 +27,7 @@ from shared.components import (
 from shared.job_spec import JobSpec
 from worker.models.base import Base
 from worker.models.blocks import NO_DOMAINS, Domains, all_tokens, masked_mean
-from worker.models.heads import Features, TextHead, join
+from worker.models.heads import Features, TextHead, TextTokens, join
 from worker.models.parts import make_part, tensors
 
 State = Mapping[str, Mapping[str, Tensor]]  # component -> tensor name -> values
@@ -67,7 +67,6 @@ class Batch:
 class Network(nn.Module):
     """Parts for the given components on one base."""
 
-    embeddings: Tensor  # (V, D)
     image_mean: Tensor  # (3, 1, 1)
     image_std: Tensor  # (3, 1, 1)
 
@@ -78,14 +77,13 @@ class Network(nn.Module):
         self.parts = nn.ModuleDict(
             {_key(str(c)): make_part(c, spec, base) for c in sorted(components, key=str)}
         )
-        self.register_buffer("embeddings", base.embeddings, persistent=False)
         self.register_buffer("image_mean", base.image_mean, persistent=False)
         self.register_buffer("image_std", base.image_std, persistent=False)
 
     @property
     def device(self) -> torch.device:
         """Where the network computes; states stay on the CPU."""
-        return self.embeddings.device
+        return self.image_mean.device
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -125,18 +123,17 @@ class Network(nn.Module):
         head = self.parts[_key(str(Head(task)))]
         if isinstance(head, TextHead):
             assert batch.targets is not None, "a text task has targets"  # noqa: S101 - for mypy
-            return head(features, batch.targets[:, :-1], self.embeddings)  # type: ignore[no-any-return]
+            return head(features, batch.targets[:, :-1])  # type: ignore[no-any-return]
         return head(features)  # type: ignore[no-any-return]  # ModuleDict loses the type
 
-    def generate(self, task: str, batch: Batch) -> Tensor:
+    def generate(self, task: str, batch: Batch, beams: int = 1) -> Tensor:
         """Generated token ids of a text generation task. (B, T) from the start token on."""
         head = self.parts[_key(str(Head(task)))]
         if not isinstance(head, TextHead):
             raise TypeError(f"task {task!r} does not generate text")
         words = self.base.tokenizer
-        return head.generate(
-            self.features(task, batch), self.embeddings, words.start_id, words.end_id
-        )
+        tokens = TextTokens(words.start_id, words.end_id, words.pad_id)
+        return head.generate(self.features(task, batch), tokens, beams)
 
     def features(self, task: str, batch: Batch) -> Features:
         """Four streams for each modality, through their blocks; their mean is the feature."""

@@ -3,6 +3,8 @@
 So a component starts with the same values whichever other components exist (version 0).
 """
 
+import math
+
 from torch import Tensor, nn
 
 from shared.components import (
@@ -22,7 +24,7 @@ from shared.job_spec import JobSpec, ModelSpec, TaskSpec
 from worker.models.backbone import trainable_copy
 from worker.models.base import Base
 from worker.models.blocks import Block, Expert
-from worker.models.heads import ClassificationHead, ImageHead, TextHead
+from worker.models.heads import ClassificationHead, DecoderSizes, ImageHead, TextHead
 from worker.models.lora import DomainAdapter, adapt
 from worker.training import seeds
 
@@ -86,13 +88,10 @@ def _head(task: TaskSpec, spec: ModelSpec, base: Base) -> nn.Module:
         case TaskKind.IMAGE_GENERATION:
             return ImageHead(base.width)
         case TaskKind.TEXT_GENERATION:
-            return TextHead(
-                base.width,
-                base.heads,
-                spec.decoder_layers,
-                task.max_target_tokens,
-                base.tokenizer.vocab_size,
-            )
+            width = min(spec.decoder_width, base.width)
+            heads, layers = math.gcd(base.heads, width), spec.decoder_layers
+            sizes = DecoderSizes(width, heads, layers, task.max_target_tokens)
+            return TextHead(base.unit_words, sizes)
 
 
 def tensors(part: nn.Module) -> dict[str, nn.Parameter]:
