@@ -1,8 +1,9 @@
 """The job spec: everything that describes one federated run, and nothing about where it runs."""
 
 import math
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -24,6 +25,7 @@ from shared.components import (
     TaskKind,
     task_components,
 )
+from shared.presets import Preset, filled_in
 from shared.rounds_spec import RoundsSpec
 from shared.spec import Spec
 
@@ -136,8 +138,8 @@ class RandomBase(Spec):
 
     hidden_size: Annotated[int, Field(ge=8, multiple_of=8)] = 64
     heads: PositiveInt = 4
-    image_layers: PositiveInt = 2
-    text_layers: PositiveInt = 2
+    image_layers: PositiveInt | None = Field(default=None, description="FLAVA only; default: 2.")
+    text_layers: PositiveInt | None = Field(default=None, description="FLAVA only; default: 2.")
     fusion_layers: PositiveInt = 2
     image_size: Annotated[int, Field(ge=8)] = 64
     patch_size: PositiveInt = 8
@@ -158,6 +160,9 @@ Family = Literal["flava", "vilt"]
 class ModelSpec(Spec):
     """The backbone and what of it trains."""
 
+    preset: Preset | None = Field(
+        default=None, description="Named settings, beneath whatever else is given."
+    )
     family: Family = "flava"
     weights: Title = Field(
         default="random",
@@ -190,6 +195,21 @@ class ModelSpec(Spec):
     def layers(self) -> Layers:
         """Numbers of MoTE and MoME layers."""
         return Layers(self.mote_layers, self.mome_layers)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, given: Any) -> Any:
+        return filled_in(given) if isinstance(given, Mapping) else given
+
+    @model_validator(mode="after")
+    def _vilt_has_one_stack(self) -> Self:
+        layers = (self.random.image_layers, self.random.text_layers)
+        if self.family == "vilt" and layers != (None, None):
+            raise ValueError(
+                "a ViLT has one stack of layers: give random.fusion_layers, without image_layers "
+                "and text_layers"
+            )
+        return self
 
     @model_validator(mode="after")
     def _embeddings_need_full(self) -> Self:

@@ -13,6 +13,7 @@ from worker.data.tokenizer import Tokenizer
 from worker.models.backbone import Backbone, stretched, view
 
 _ORIGINAL_WIDTH = 768
+_LAYERS = 2  # of each encoder of a random base that says nothing else
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ class Flava(Backbone):
         }
         image = {"image_size": sizes.image_size, "patch_size": sizes.patch_size}
         config = FlavaConfig(
-            image_config={**common, **image, "num_hidden_layers": sizes.image_layers},
+            image_config={**common, **image, "num_hidden_layers": sizes.image_layers or _LAYERS},
             text_config={
                 **common,
-                "num_hidden_layers": sizes.text_layers,
+                "num_hidden_layers": sizes.text_layers or _LAYERS,
                 "vocab_size": tokenizer.vocab_size,
                 "pad_token_id": tokenizer.pad_id,
             },

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 
 IMAGE_SIZE = 64  # pixels of a generated image
+_MOST_CHANNELS = 128  # of its first layer: the projection to them is most of what the head sends
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class ImageHead(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        channels = max(width // 2, 16)
+        channels = min(max(width // 2, 16), _MOST_CHANNELS)
         self.project = nn.Linear(width, channels * 8 * 8)
         self.layers = nn.Sequential(
             nn.GELU(),
@@ -120,6 +121,8 @@ class TextHead(nn.Module):
             n_head=sizes.heads,
             add_cross_attention=True,
             tie_word_embeddings=False,
+            bos_token_id=None,
+            eos_token_id=None,
             resid_pdrop=0.0,
             embd_pdrop=0.0,
             attn_pdrop=0.0,
