@@ -24,8 +24,8 @@ from shared.spec_files import SpecError, load
 from worker.algorithm.stages import NOBODY, Personal, client_round, final_models, personalize
 from worker.artifacts import catalogue, load_state, save_state
 from worker.data.client_file import ClientFile, offer
-from worker.data.loader import load_task
-from worker.data.rows import DataError
+from worker.data.loader import Decoding, load_task
+from worker.data.sources import DataError
 from worker.models.base import Base, load_base
 from worker.models.network import Network, State
 from worker.planner import initial_version
@@ -57,8 +57,8 @@ class Run:
 def make_client(spec: JobSpec, file: ClientFile, base: Base) -> Client:
     """Decode a client's data and build its network."""
     offered = offer(file)
-    sizes = (base.tokenizer, base.image_size, spec.model.max_text_tokens)
-    data = {t: load_task(file, t, spec.tasks[t], *sizes) for t in spec.tasks if t in file.tasks}
+    decoding = Decoding(base.tokenizer, base.image_size, spec.model.max_text_tokens)
+    data = {t: load_task(file, t, spec.tasks[t], decoding) for t in spec.tasks if t in file.tasks}
     network = Network(spec, base, client_components(spec, offered))
     return Client(offered, Trainer(file.client, spec, network, data))
 

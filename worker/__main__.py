@@ -25,7 +25,7 @@ from shared.wakeups import WORKER_ARGUMENTS
 from worker.attempt import Member
 from worker.celery_app import make_app
 from worker.data.client_file import ClientFile
-from worker.data.rows import DataError
+from worker.data.sources import DataError
 from worker.decisions import is_final
 from worker.disk import Trimming, clear_parts, keep_temporary_files, owned
 from worker.failures import FailedError

@@ -26,7 +26,7 @@ from shared.messages import (
 from worker.algorithm.stages import Personal, client_round, final_models, personalize
 from worker.artifacts import known, load_state, network_specs, save_state
 from worker.data.client_file import SplitName
-from worker.data.rows import DataError
+from worker.data.sources import DataError
 from worker.failures import FailedError, of_disk
 from worker.models.base import BaseError, load_base
 from worker.models.network import Network, State

@@ -9,7 +9,7 @@ import torch
 from shared.job_spec import JobSpec
 from shared.messages import Claim, ComponentSpec
 from worker.algorithm.stages import Personal
-from worker.data.loader import TaskData, load_task
+from worker.data.loader import Decoding, TaskData, load_task
 from worker.models.base import Base
 from worker.personal_files import FRESH, PersonalFiles, StateError
 from worker.state import PersonalStore
@@ -70,7 +70,6 @@ class Workbench:
         length = spec.model.max_text_tokens
         key = (task, spec.tasks[task].model_dump_json(), base.digest, length)
         if key not in self._decoded and self.place.file is not None:
-            self._decoded[key] = load_task(
-                self.place.file, task, spec.tasks[task], base.tokenizer, base.image_size, length
-            )
+            decoding = Decoding(base.tokenizer, base.image_size, length, self.place.root)
+            self._decoded[key] = load_task(self.place.file, task, spec.tasks[task], decoding)
         return self._decoded[key]

@@ -12,12 +12,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from shared import spec_files
 from shared.job_spec import JobSpec
-from worker.data.client_file import SPLITS, ClientFile, offer
-from worker.data.loader import load_task
+from worker.data.client_file import ClientFile, offer
+from worker.data.loader import Decoding, load_task
 from worker.data.rows import Row
 from worker.data.tokenizer import Tokenizer, words
 
@@ -76,17 +75,15 @@ def samples(clients: dict[str, ClientFile]) -> Iterator[tuple[str, str, str, Row
     """Client, task, split and row of everything."""
     for name, file in clients.items():
         for task in file.tasks:
-            for split in SPLITS:
-                for row in file.rows(task, split):
+            for split, rows in file.splits(task).items():
+                for row in rows:
                     yield name, task, split, row
 
 
 def content(file: ClientFile, row: Row) -> object:
     """What makes it the same sample: the pixels, whatever is asked about them, or the text."""
-    if not row.image:
-        return " ".join(row.text.casefold().split())
-    with Image.open(file.directory / row.image) as image:
-        return image.size, image.convert("RGB").tobytes()
+    image = file.image(row, "here")
+    return " ".join(row.text.casefold().split()) if image is None else (image.size, image.tobytes())
 
 
 def test_counts(clients: dict[str, ClientFile]) -> None:
@@ -125,7 +122,7 @@ def test_every_split_loads_under_the_specs(clients: dict[str, ClientFile], algor
     for name, file in clients.items():
         for task in file.tasks:
             used.add(task)
-            data = load_task(file, task, spec.tasks[task], tokenizer, 32, 40)
+            data = load_task(file, task, spec.tasks[task], Decoding(tokenizer, 32, 40))
             assert len(data.train) == N_TRAIN[name, task]
             assert (len(data.validation), len(data.test)) == (60, 150)
     assert used == set(spec.tasks)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from shared.components import Modality, TaskKind
 from shared.spec_files import SpecError
 from worker.data.client_file import ClientFile, offer
-from worker.data.rows import DataError, Needs, read_rows
+from worker.data.rows import Needs, read_rows
+from worker.data.sources import DataError
 
 pytestmark = pytest.mark.unit
 
@@ -88,7 +89,7 @@ def test_wrong_names_and_missing_files(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="check the path"):
         ClientFile.read(tmp_path / "other.yaml")
     lacking = {k: v for k, v in SENTIMENT.items() if k != "test"}
-    with pytest.raises(SpecError, match=r"tasks\.mood\.test: is missing; add it"):
+    with pytest.raises(SpecError, match=r"test is missing; add it, or give one source as data"):
         ClientFile.read(write(tmp_path, lacking))
 
 
@@ -111,8 +112,9 @@ def test_a_split_outside_the_directory(tmp_path: Path) -> None:
         ("[1]", "is not a JSON object"),
         ({"text": "x", "domain": "films"}, "label is missing; add it"),
         (ROW | {"label": "ugly"}, "label 'ugly' is not one of the classes 'bad, good'"),
-        (ROW | {"label": 1}, "label is not text; write it in quotes"),
-        (ROW | {"text": " \t"}, "text is empty; fill it in or remove the line"),
+        (ROW | {"label": True}, "label is not text; write it in quotes"),
+        (ROW | {"label": 1}, "label '1' is not one of the classes 'bad, good'"),
+        (ROW | {"text": " \t"}, "text is empty; fill it in or remove the row"),
         (ROW | {"text": None}, "text is not text"),
         (ROW | {"text": "\ud800"}, "text holds characters that are no text"),
         (ROW | {"text": "a\0b"}, "text holds characters that are no text"),
@@ -138,8 +140,8 @@ def test_missing_empty_and_unreadable_splits(tmp_path: Path) -> None:
     path.write_bytes(b'{"text": "\xff"}')
     with pytest.raises(DataError, match="save it as UTF-8"):
         read_rows(path, "x.jsonl", NEEDS)
-    with pytest.raises(DataError, match="cannot be read"):
-        read_rows(tmp_path, "x.jsonl", NEEDS)
+    with pytest.raises(DataError, match="is of no known format; give a"):
+        read_rows(tmp_path / "x.txt", "x.txt", NEEDS)
 
 
 @given(

@@ -11,8 +11,8 @@ from PIL import Image
 
 from shared.job_spec import TaskSpec
 from worker.data.client_file import SPLITS, ClientFile
-from worker.data.loader import TaskData, load_task
-from worker.data.rows import DataError
+from worker.data.loader import Decoding, TaskData, load_task
+from worker.data.sources import DataError
 from worker.data.tokenizer import SPECIAL, Tokenizer
 
 pytestmark = pytest.mark.unit
@@ -50,7 +50,8 @@ class Client:
         path = self.folder / "client.yaml"
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
         spec = TaskSpec.model_validate(task | job)
-        return load_task(ClientFile.read(path), "t", spec, self.tokenizer, 4, 10)
+        decoding = Decoding(self.tokenizer, 4, 10, self.folder)
+        return load_task(ClientFile.read(path), "t", spec, decoding)
 
 
 @pytest.fixture
@@ -80,6 +81,21 @@ def test_images_and_labels(client: Client, colours: Rows) -> None:
     assert data.test.labels.tolist() == [1]
     assert (data.train.tokens, data.train.targets, data.train.target_texts) == (None, None, ())
     assert len(data.validation) == 1
+
+
+def test_pixels_of_large_splits_lie_on_the_disk_and_leave_nothing(
+    client: Client, colours: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = client.load(COLOUR, colours).train.images
+    there = set(client.folder.iterdir())
+    monkeypatch.setattr("worker.data.loader._IN_MEMORY", 0)
+    large = client.load(COLOUR, colours).train.images
+    assert small is not None
+    assert large is not None
+    assert torch.equal(small, large)
+    assert set(client.folder.iterdir()) == there
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    assert [line for line in maps if str(client.folder) in line and "(deleted)" in line]
 
 
 def test_labels_follow_the_order_of_the_classes(client: Client, colours: Rows) -> None:
@@ -162,7 +178,7 @@ def test_an_unreadable_image(client: Client, colours: Rows, broken: str) -> None
     colours["test"].append({"image": "broken.png", "label": "red"})
     expected = (
         "client c01: test.jsonl line 2: the image 'broken.png' cannot be read; "
-        "replace the file or remove the line"
+        "replace the file or remove the row"
     )
     with pytest.raises(DataError) as caught:
         client.load(COLOUR, colours)

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from shared.messages import FailureCode
-from worker.data.rows import DataError
+from worker.data.sources import DataError
 from worker.failures import FailedError
 from worker.supervision import (
     ChildDiedError,

@@ -4,29 +4,70 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from PIL.Image import Image
+from pydantic import Field, NonNegativeInt, PrivateAttr, ValidationError, model_validator
 
 from shared import spec_files
 from shared.components import Modality, TaskKind
 from shared.job_spec import GENERAL, Name, TaskSpec, Title
 from shared.messages import ClientOffer, TaskOffer
 from shared.spec import Spec
-from worker.data.rows import DataError, Needs, Row, read_rows
+from worker.data.division import divide
+from worker.data.images import open_image
+from worker.data.rows import Needs, Refused, Row, RowField, read_rows
+from worker.data.sources import DataError, StoredImage
 
 SplitName = Literal["train", "validation", "test"]
+Rows = tuple[Row, ...]
+Share = Annotated[float, Field(gt=0, lt=1)]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
+class Shares(Spec):
+    """Splits drawn from one source; what is neither validation nor test trains."""
+
+    validation: Share = 0.1
+    test: Share = 0.1
+    seed: NonNegativeInt = 0
+    by: Title | None = Field(
+        default=None, description="Column whose equal values stay in one split, such as a patient."
+    )
+
+    @model_validator(mode="after")
+    def _something_trains(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test leave nothing to train on: lower them")
+        return self
+
+
 class ClientTask(Spec):
-    """One task of a client; paths are relative to the client file."""
+    """One task of a client; paths are relative to the client file.
+
+    Its samples lie in three sources, or in one of which splits are drawn. A source is a .jsonl,
+    .csv, .tsv or .parquet file, a folder of images, or a saved Arrow data set.
+    """
 
     kind: TaskKind
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1)]
     classes: tuple[Title, ...] = ()
     domains: Annotated[tuple[Name, ...], Field(min_length=1)] = (GENERAL,)
-    train: Path
-    validation: Path
-    test: Path
+    train: Path | None = None
+    validation: Path | None = None
+    test: Path | None = None
+    data: Path | None = Field(default=None, description="One source instead of three.")
+    split: Shares = Shares()
+    columns: dict[RowField, Title] = Field(
+        default={},
+        description="Where a field lies: a column's name, or a template such as "
+        "`{title}. {body}`; the field's own name if absent.",
+    )
+    labels: dict[str, Title] = Field(
+        default={}, description="Class names for labels that are written otherwise."
+    )
+    images: Path = Field(default=Path(), description="Where the paths of images start.")
+    on_error: Literal["refuse", "skip"] = Field(
+        default="refuse", description="What becomes of a sample that cannot be used."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -41,6 +82,26 @@ class ClientTask(Spec):
             raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
         return self
 
+    @model_validator(mode="after")
+    def _one_source_or_three(self) -> Self:
+        lacking = [split for split in SPLITS if getattr(self, split) is None]
+        if self.data is None and lacking:
+            raise ValueError(f"{lacking[0]} is missing; add it, or give one source as data")
+        if self.data is not None and len(lacking) < len(SPLITS):
+            raise ValueError("data is given beside train, validation or test; remove either")
+        if self.data is None and "split" in self.model_fields_set:
+            raise ValueError("split draws from data; give data, or remove split")
+        unknown = sorted(set(self.labels.values()) - set(self.classes))
+        if unknown:
+            raise ValueError(f"labels names {unknown[0]!r}, which is no class; correct it")
+        return self
+
+    def source(self, split: SplitName) -> Path:
+        """Where the samples of a split lie."""
+        found = getattr(self, split) if self.data is None else self.data
+        assert isinstance(found, Path)  # noqa: S101  # one of both is always there
+        return found
+
     @property
     def needs(self) -> Needs:
         """What the task reads of each row."""
@@ -49,7 +110,15 @@ class ClientTask(Spec):
             fields.append("label")
         if self.kind is TaskKind.TEXT_GENERATION:
             fields.append("target")
-        return Needs(tuple(fields), self.classes, self.domains)
+        return Needs(
+            tuple(fields),
+            self.classes,
+            self.domains,
+            self.columns,
+            self.labels,
+            self.images,
+            self.split.by or "",
+        )
 
 
 class ClientFile(Spec):
@@ -85,12 +154,50 @@ class ClientFile(Spec):
 
     def place(self, name: str, split: SplitName) -> str:
         """What errors call a split: the client and the path as the client file has it."""
-        return f"client {self.client}: {_path(self.task(name), split)}"
+        return f"client {self.client}: {self.task(name).source(split)}"
 
-    def rows(self, name: str, split: SplitName) -> tuple[Row, ...]:
-        """The checked rows of one split. Raises DataError."""
+    def splits(self, name: str, skipped: Refused | None = None) -> dict[SplitName, Rows]:
+        """The checked rows of each split of a task; why rows were left out goes to `skipped`.
+
+        Raises DataError.
+        """
+        task = self.task(name)
+        left_out = [] if skipped is None else skipped
+        refused = left_out if task.on_error == "skip" else None
+        if task.data is None:
+            return {split: self._rows(name, split, refused) for split in SPLITS}
+        rows = self._rows(name, "train", refused)
+        shares = {"test": task.split.test, "validation": task.split.validation, "train": 1.0}
+        drawn = divide(rows, shares, task.split.seed)
+        for split in SPLITS:
+            if not drawn[split]:
+                place = self.place(name, split)
+                raise DataError(f"{place}: {len(rows)} samples leave none to {split}; add some")
+        return {split: tuple(drawn[split]) for split in SPLITS}
+
+    def _rows(self, name: str, split: SplitName, skipped: Refused | None) -> Rows:
         task, place = self.task(name), self.place(name, split)
-        return read_rows(self.inside(_path(task, split), place), place, task.needs)
+        rows = read_rows(self.inside(task.source(split), place), place, task.needs, skipped)
+        if skipped is None:
+            return rows
+        return tuple(row for row in rows if self._opens(row, place, skipped))
+
+    def _opens(self, row: Row, place: str, skipped: Refused) -> bool:
+        try:
+            self.image(row, f"{place} {row.where}")
+        except DataError as error:
+            skipped.append(error)
+            return False
+        return True
+
+    def image(self, row: Row, place: str) -> Image | None:
+        """The row's image in RGB, if it has one. Raises DataError."""
+        stored = row.image
+        if stored is None:
+            return None
+        if stored.path is not None:
+            stored = StoredImage(self.inside(stored.path, place))
+        return open_image(stored, place)
 
     def inside(self, relative: Path, place: str) -> Path:
         """The path below the client file's directory. Raises DataError if it leads out of it."""
@@ -114,23 +221,13 @@ def offer(client_file: ClientFile) -> ClientOffer:
 
 
 def _task_offer(client_file: ClientFile, name: str) -> TaskOffer:
-    task = client_file.task(name)
-    train = Counter(row.domain for row in client_file.rows(name, "train"))
+    task, splits = client_file.task(name), client_file.splits(name)
+    train = Counter(row.domain for row in splits["train"])
     return TaskOffer(
         kind=task.kind,
         modalities=task.modalities,
         n_classes=len(task.classes),
         train={domain: train[domain] for domain in task.domains if train[domain]},
-        validation=len(client_file.rows(name, "validation")),
-        test=len(client_file.rows(name, "test")),
+        validation=len(splits["validation"]),
+        test=len(splits["test"]),
     )
-
-
-def _path(task: ClientTask, split: SplitName) -> Path:
-    match split:
-        case "train":
-            return task.train
-        case "validation":
-            return task.validation
-        case "test":
-            return task.test

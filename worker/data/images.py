@@ -1,15 +1,12 @@
-"""Image files to pixel tensors of one size, the same on every machine with the same Pillow."""
+"""Image files to upright RGB images, the same on every machine with the same Pillow."""
 
 import struct
 import zlib
-from pathlib import Path
+from io import BytesIO
 
-import numpy as np
-import torch
 from PIL import Image, ImageOps
-from torch import Tensor
 
-from worker.data.rows import DataError
+from worker.data.sources import DataError, StoredImage
 
 _BROKEN = (
     OSError,  # missing, unreadable, truncated, not an image
@@ -22,29 +19,21 @@ _BROKEN = (
 _MANY_BITS = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
-def open_image(path: Path, place: str) -> Image.Image:
-    """The image at `path` in RGB, upright, transparency on white. Raises DataError."""
+def open_image(stored: StoredImage, place: str) -> Image.Image:
+    """The image in RGB, upright, transparency on white. Raises DataError."""
+    what = f"the image {stored.path.name!r}" if stored.path else "the image"
+    source = stored.path if stored.data is None else BytesIO(stored.data)
     try:
-        with Image.open(path) as file:
+        with Image.open(source) as file:  # type: ignore[arg-type]  # there is one of both
             file.load()
             image = ImageOps.exif_transpose(file)
     except _BROKEN as error:
         raise DataError(
-            f"{place}: the image {path.name!r} cannot be read; replace the file or remove the line"
+            f"{place}: {what} cannot be read; replace the file or remove the row"
         ) from error
     if image.mode in _MANY_BITS:
-        raise DataError(
-            f"{place}: the image {path.name!r} has more than 8 bits in a channel; "
-            "convert it to 8 bits"
-        )
+        raise DataError(f"{place}: {what} has more than 8 bits in a channel; convert it to 8 bits")
     return _rgb(image)
-
-
-def resized(image: Image.Image, size: int) -> Tensor:
-    """Pixels of an RGB image, (3, size, size) uint8; bicubic, the sides scaled apart."""
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

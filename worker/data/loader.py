@@ -1,18 +1,26 @@
 """A task's samples as tensors, decoded once, with disjoint splits."""
 
 import hashlib
+import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from shared.components import Modality, TaskKind
 from shared.job_spec import TaskSpec
-from worker.data.client_file import SPLITS, ClientFile, SplitName
-from worker.data.images import open_image, resized
-from worker.data.rows import DataError, Row
+from worker.data.client_file import SPLITS, ClientFile, Rows, SplitName
+from worker.data.rows import Row
+from worker.data.sources import DataError
 from worker.data.tokenizer import Tokenizer
+
+_IN_MEMORY = 256 << 20  # bytes of a split's pixels
+Seen = dict[bytes, tuple[SplitName, str]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,33 +52,35 @@ class TaskData:
 
 
 @dataclass(frozen=True, slots=True)
+class Decoding:
+    """How samples are made into tensors."""
+
+    tokenizer: Tokenizer
+    image_size: int  # pixels
+    max_text_tokens: int
+    scratch: Path | None = None  # where the pixels of large splits lie; in memory without it
+
+
+@dataclass(frozen=True, slots=True)
 class _Source:
-    """Which data are read, and how they are made into tensors."""
+    """Which data are read, and how."""
 
     file: ClientFile
     name: str
     spec: TaskSpec
-    tokenizer: Tokenizer
-    image_size: int  # pixels
-    max_text_tokens: int
+    decoding: Decoding
 
 
-def load_task(
-    client_file: ClientFile,
-    name: str,
-    spec: TaskSpec,
-    tokenizer: Tokenizer,
-    image_size: int,
-    max_text_tokens: int,
-) -> TaskData:
+def load_task(client_file: ClientFile, name: str, spec: TaskSpec, decoding: Decoding) -> TaskData:
     """Read, check and decode a client's task. Raises DataError, also when splits share a sample.
 
     Targets hold at most `spec.max_target_tokens` tokens after the start token, the end included.
     """
     _check_agreement(client_file, name, spec)
-    source = _Source(client_file, name, spec, tokenizer, image_size, max_text_tokens)
-    seen: dict[bytes, tuple[SplitName, str]] = {}
-    train, validation, test = (_split(source, split, seen) for split in SPLITS)
+    source = _Source(client_file, name, spec, decoding)
+    seen: Seen = {}
+    rows = client_file.splits(name)
+    train, validation, test = (_split(source, split, rows[split], seen) for split in SPLITS)
     return TaskData(train, validation, test)
 
 
@@ -95,9 +105,8 @@ def _check_agreement(client_file: ClientFile, name: str, spec: TaskSpec) -> None
         )
 
 
-def _split(source: _Source, split: SplitName, seen: dict[bytes, tuple[SplitName, str]]) -> Split:
-    rows = source.file.rows(source.name, split)
-    places = [f"{source.file.place(source.name, split)} line {row.line}" for row in rows]
+def _split(source: _Source, split: SplitName, rows: Rows, seen: Seen) -> Split:
+    places = [f"{source.file.place(source.name, split)} {row.where}" for row in rows]
     images, keys = _images(source, rows, places)
     for key, place in zip(keys, places, strict=True):
         other, first = seen.setdefault(key, (split, place))
@@ -125,20 +134,41 @@ def _images(
     """
     if Modality.IMAGE not in source.spec.modalities:
         return None, [_digest(" ".join(row.text.split()).casefold().encode()) for row in rows]
-    pixels = torch.empty((len(rows), 3, source.image_size, source.image_size), dtype=torch.uint8)
+    pixels = _canvas(len(rows), source.decoding)
     keys = []
     for number, (row, place) in enumerate(zip(rows, places, strict=True)):
-        image = open_image(source.file.inside(Path(row.image), place), place)
-        pixels[number] = resized(image, source.image_size)
+        image = source.file.image(row, place)
+        assert image is not None  # noqa: S101 - for mypy: the task reads images
+        pixels[number] = resized(image, source.decoding.image_size)
         keys.append(_digest(repr(image.size).encode() + image.tobytes()))
     return pixels, keys
+
+
+def _canvas(n: int, decoding: Decoding) -> Tensor:
+    """Room for the pixels of `n` images: in memory, or in a file without a name."""
+    shape = (n, 3, decoding.image_size, decoding.image_size)
+    n_bytes = math.prod(shape)
+    if decoding.scratch is None or n_bytes <= _IN_MEMORY:
+        return torch.empty(shape, dtype=torch.uint8)
+    with TemporaryFile(dir=decoding.scratch) as file:
+        os.posix_fallocate(file.fileno(), 0, n_bytes)  # a full disk says so now
+        return torch.from_numpy(np.memmap(file, np.uint8, "r+", shape=shape))
+
+
+def resized(image: Image.Image, size: int) -> Tensor:
+    """Pixels of an RGB image, (3, size, size) uint8; bicubic, the sides scaled apart."""
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def _tokens(source: _Source, rows: tuple[Row, ...]) -> Tensor | None:
     if Modality.TEXT not in source.spec.modalities:
         return None
-    ids = source.tokenizer.encode([row.text for row in rows], source.max_text_tokens)
-    return _trimmed(ids, source.tokenizer.pad_id)
+    ids = source.decoding.tokenizer.encode(
+        [row.text for row in rows], source.decoding.max_text_tokens
+    )
+    return _trimmed(ids, source.decoding.tokenizer.pad_id)
 
 
 def _labels(spec: TaskSpec, rows: tuple[Row, ...]) -> Tensor | None:
@@ -152,8 +182,8 @@ def _targets(source: _Source, rows: tuple[Row, ...]) -> Tensor | None:
     if source.spec.kind is not TaskKind.TEXT_GENERATION:
         return None
     length = source.spec.max_target_tokens + 1  # the start token is not generated
-    ids = source.tokenizer.encode_target([row.target for row in rows], length)
-    return _trimmed(ids, source.tokenizer.pad_id)
+    ids = source.decoding.tokenizer.encode_target([row.target for row in rows], length)
+    return _trimmed(ids, source.decoding.tokenizer.pad_id)
 
 
 def _trimmed(ids: Tensor, pad: int) -> Tensor:

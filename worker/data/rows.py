@@ -1,17 +1,17 @@
-"""The rows of a split: JSON lines, each checked against what its task reads."""
+"""The rows of a split, each checked against what its task reads."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+import hashlib
+import string
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal
 
+from worker.data.sources import DataError, Record, StoredImage, records, refuse
 
-class DataError(Exception):
-    """A client's data cannot be used; one sentence with file, line, what is wrong and the remedy.
-
-    The sentence travels to the server, so it never quotes a text of the data.
-    """
+_NUMBERS = (int, float)
+RowField = Literal["image", "text", "label", "target", "domain"]
+Refused = list[DataError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,97 +21,172 @@ class Needs:
     fields: tuple[str, ...]
     classes: tuple[str, ...]  # empty when the task does not classify
     domains: tuple[str, ...]  # a row that names none belongs to the only one
+    columns: Mapping[RowField, str] = field(default_factory=dict)  # names, or templates
+    labels: Mapping[str, str] = field(default_factory=dict)  # as written -> class
+    images: Path = Path()  # where the images' paths start
+    group: str = ""  # a column whose equal values stay in one split; else the sample itself
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One sample as written; fields that the task does not read are empty."""
 
-    line: int  # from 1
+    where: str  # such as `line 3`
     domain: str
-    image: str = ""
+    image: StoredImage | None = None
     text: str = ""
     label: str = ""
     target: str = ""
+    others: tuple[str, ...] = ()  # targets that are right as well
+    group: str = ""  # what stays together when splits are drawn
 
 
-def read_rows(path: Path, place: str, needs: Needs) -> tuple[Row, ...]:
-    """All rows of a file, called `place` in errors. Raises DataError; also for an empty file."""
-    try:
-        rows = tuple(_rows(path, place, needs))
-    except OSError as error:
-        raise DataError(
-            f"{place}: cannot be read ({error.strerror}); correct the path in the client file"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{place}: is not UTF-8 text; save it as UTF-8") from error
+def read_rows(
+    path: Path, place: str, needs: Needs, skipped: Refused | None = None
+) -> tuple[Row, ...]:
+    """All rows of a source, called `place` in errors; those that are wrong go to `skipped`.
+
+    Raises DataError: at the first that is wrong without it, and where nothing is left.
+    """
+    rows = tuple(_checked(records(path, place), place, needs, skipped))
     if not rows:
         raise DataError(f"{place}: has no samples; add at least one or remove the task")
     return rows
 
 
-def _rows(path: Path, place: str, needs: Needs) -> Iterator[Row]:
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield _row(line, number, f"{place} line {number}", needs)
+def _checked(
+    found: Iterable[Record], place: str, needs: Needs, skipped: Refused | None
+) -> Iterator[Row]:
+    for record in found:
+        try:
+            yield _row(record, f"{place} {record.where}", needs)
+        except DataError as error:
+            if skipped is None:
+                raise
+            skipped.append(error)
 
 
-def _row(line: str, number: int, place: str, needs: Needs) -> Row:
-    data = _object(line, place)
-    values = {field: _text(data, field, place) for field in needs.fields}
-    if "label" in values and values["label"] not in needs.classes:
-        _refuse(
-            place,
-            f"label {_short(values['label'])} is not one of the classes "
-            f"{_short(', '.join(needs.classes))}",
-            "correct the label or the task's classes",
-        )
-    return Row(line=number, domain=_domain(data, place, needs.domains), **values)
+def _row(record: Record, place: str, needs: Needs) -> Row:
+    cells = _Cells(record.values, place, needs)
+    wanted = needs.fields
+    targets = cells.texts("target") if "target" in wanted else ("",)
+    image = cells.image() if "image" in wanted else None
+    text = cells.texts("text")[0] if "text" in wanted else ""
+    return Row(
+        where=record.where,
+        domain=cells.domain(),
+        image=image,
+        text=text,
+        label=cells.label() if "label" in wanted else "",
+        target=targets[0],
+        others=targets[1:],
+        group=cells.group() or _identity(image, text),
+    )
 
 
-def _object(line: str, place: str) -> dict[str, object]:
-    try:
-        data = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: is not valid JSON; correct the line") from error
-    if not isinstance(data, dict):
-        _refuse(place, "is not a JSON object", 'write one, such as {"text": "..."}')
-    return data
+def _identity(image: StoredImage | None, text: str) -> str:
+    """What makes a sample the same one as far as is seen without opening an image."""
+    if image is None:
+        return " ".join(text.split()).casefold()
+    return hashlib.sha256(image.data).hexdigest() if image.data is not None else str(image.path)
 
 
-def _domain(data: dict[str, object], place: str, domains: tuple[str, ...]) -> str:
-    if "domain" not in data and len(domains) == 1:
-        return domains[0]
-    domain = _text(data, "domain", place)
-    if domain not in domains:
-        _refuse(
-            place,
-            f"domain {_short(domain)} is not one of {_short(', '.join(domains))}",
-            "correct the domain or the task's domains",
-        )
-    return domain
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The values of one row, by the task's fields."""
 
+    values: Mapping[str, object]
+    place: str
+    needs: Needs
 
-def _text(data: dict[str, object], field: str, place: str) -> str:
-    if field not in data:
-        _refuse(place, f"{field} is missing", "add it")
-    value = data[field]
-    if not isinstance(value, str):
-        _refuse(place, f"{field} is not text", "write it in quotes")
-    if not value.strip():
-        _refuse(place, f"{field} is empty", "fill it in or remove the line")
-    if "\0" in value or (not value.isascii() and _has_lone_surrogate(value)):
-        _refuse(place, f"{field} holds characters that are no text", "remove them")
-    return value
+    def texts(self, name: RowField) -> tuple[str, ...]:
+        """A text that is there; several where the cell is a list."""
+        value = self._value(name)
+        found = value if isinstance(value, list) and value else [value]
+        return tuple(self._text(each, name) for each in found)
+
+    def label(self) -> str:
+        """One of the classes."""
+        written = self.texts("label")[0]
+        label = self.needs.labels.get(written, written)
+        if label not in self.needs.classes:
+            known = _short(", ".join(self.needs.classes))
+            refuse(
+                self.place,
+                f"label {_short(label)} is not one of the classes {known}",
+                "correct the label, map it in labels, or correct the task's classes",
+            )
+        return label
+
+    def domain(self) -> str:
+        """One of the domains; the only one where none is said."""
+        column, domains = self.needs.columns.get("domain", "domain"), self.needs.domains
+        if len(domains) == 1 and column not in self.values:
+            return domains[0]
+        domain = self.texts("domain")[0]
+        if domain not in domains:
+            refuse(
+                self.place,
+                f"domain {_short(domain)} is not one of {_short(', '.join(domains))}",
+                "correct the domain or the task's domains",
+            )
+        return domain
+
+    def group(self) -> str:
+        """What the row's group is called, if rows are grouped."""
+        column = self.needs.group
+        if not column:
+            return ""
+        if column not in self.values:
+            refuse(self.place, f"column {_short(column)} is missing", "add it")
+        return self._text(self.values[column], column)
+
+    def image(self) -> StoredImage:
+        """The path of the image's file, or its bytes."""
+        value = self._value("image")
+        if isinstance(value, StoredImage):
+            return value
+        if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
+            return StoredImage(data=value["bytes"])
+        if isinstance(value, dict) and "path" in value:
+            value = value["path"]
+        if isinstance(value, bytes):
+            return StoredImage(data=value)
+        return StoredImage(self.needs.images / self._text(value, "image"))
+
+    def _value(self, name: RowField) -> object:
+        column = self.needs.columns.get(name, name)
+        if "{" in column:
+            return self._filled(column)
+        if column not in self.values:
+            what = name if column == name else f"{name} (column {_short(column)})"
+            refuse(self.place, f"{what} is missing", "add it")
+        return self.values[column]
+
+    def _filled(self, template: str) -> str:
+        parts = []
+        for literal, column, _, _ in string.Formatter().parse(template):
+            parts.append(literal)
+            if column is not None:
+                if column not in self.values:
+                    refuse(self.place, f"column {_short(column)} is missing", "add it")
+                parts.append(self._text(self.values[column], column))
+        return "".join(parts)
+
+    def _text(self, value: object, name: str) -> str:
+        if isinstance(value, _NUMBERS) and not isinstance(value, bool):
+            value = f"{value:g}" if isinstance(value, float) else str(value)
+        if not isinstance(value, str):
+            refuse(self.place, f"{name} is not text", "write it in quotes")
+        if not value.strip():
+            refuse(self.place, f"{name} is empty", "fill it in or remove the row")
+        if "\0" in value or (not value.isascii() and _has_lone_surrogate(value)):
+            refuse(self.place, f"{name} holds characters that are no text", "remove them")
+        return value
 
 
 def _has_lone_surrogate(value: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in value)
-
-
-def _refuse(place: str, wrong: str, remedy: str) -> NoReturn:
-    raise DataError(f"{place}: {wrong}; {remedy}")
 
 
 def _short(value: str) -> str:

@@ -1,0 +1,261 @@
+"""Samples in the formats of the `datasets` library, and splits that are drawn from one source."""
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from datasets import ClassLabel, Dataset, Features, Value, load_dataset
+from datasets import Image as ImageFeature
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from shared.spec_files import SpecError
+from worker.data.client_file import ClientFile, offer
+from worker.data.division import divide
+from worker.data.rows import Needs, Row, read_rows
+from worker.data.sources import DataError, StoredImage
+
+pytestmark = pytest.mark.unit
+
+MOOD = Needs(("text", "label"), ("bad", "good"), ("general",))
+TEXTS = [("so, so", "bad"), ("fine", "good"), ('"quoted"', "good")]
+
+
+def csv_file(folder: Path) -> Path:
+    path = folder / "rows.csv"
+    lines = ["text,label", '"so, so",bad', "fine,good", '"""quoted""",good']
+    path.write_bytes("\ufeff".encode() + "\r\n".join(lines).encode())
+    return path
+
+
+def tsv_file(folder: Path) -> Path:
+    path = folder / "rows.TSV"
+    path.write_text('text\tlabel\nso, so\tbad\nfine\tgood\n"""quoted"""\tgood\n')
+    return path
+
+
+def json_lines(folder: Path) -> Path:
+    path = folder / "rows.json"
+    data(text=Value("string"), label=Value("string")).to_json(path)
+    return path
+
+
+def data(text: object, label: object) -> Dataset:
+    named = [{"text": t, "label": name} for t, name in TEXTS]
+    return Dataset.from_list(named).cast(Features({"text": text, "label": label}))
+
+
+def labelled() -> Dataset:
+    rows = [{"text": t, "label": ("good", "bad").index(name)} for t, name in TEXTS]
+    classes = ClassLabel(names=["good", "bad"])
+    return Dataset.from_list(rows, features=Features({"text": Value("string"), "label": classes}))
+
+
+def parquet_file(folder: Path) -> Path:
+    path = folder / "rows.parquet"
+    labelled().to_parquet(path)
+    return path
+
+
+def saved(folder: Path) -> Path:
+    path = folder / "saved"
+    labelled().save_to_disk(path)
+    return path
+
+
+@pytest.mark.parametrize("write", [csv_file, tsv_file, json_lines, parquet_file, saved])
+def test_every_format_gives_the_same_rows(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    rows = read_rows(write(tmp_path), "rows", MOOD)
+    assert [(row.text, row.label) for row in rows] == TEXTS
+    assert rows[0].where in {"line 2", "line 1", "row 1"}
+
+
+def picture(path: Path, colour: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), colour).save(path)
+    return path
+
+
+def test_an_image_folder_is_labelled_as_by_the_library(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    picture(folder / "red" / "a.png", "red")
+    picture(folder / "red" / "b.jpg", "red")
+    picture(folder / "blue" / "c.PNG", "blue")
+    (folder / "blue" / "notes.txt").write_text("no image")
+    needs = Needs(("image", "label"), ("red", "blue"), ("general",))
+    found = {str(row.image.path): row.label for row in read_rows(folder, "p", needs) if row.image}
+    cache = str(tmp_path / "cache")
+    theirs = load_dataset("imagefolder", data_dir=str(folder), split="train", cache_dir=cache)
+    theirs = theirs.cast_column("image", ImageFeature(decode=False))
+    names = theirs.features["label"].names
+    assert found == {row["image"]["path"]: names[row["label"]] for row in theirs}
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
+def test_an_image_folder_with_a_description(tmp_path: Path, name: str) -> None:
+    first = picture(tmp_path / "p" / "a.png", "red")
+    lines = {"metadata.csv": "file_name,text\na.png,what\n",
+             "metadata.jsonl": '{"file_name": "a.png", "text": "what"}\n'}  # fmt: skip
+    (tmp_path / "p" / name).write_text(lines[name])
+    [row] = read_rows(tmp_path / "p", "p", Needs(("image", "text"), (), ("general",)))
+    assert (row.image, row.text) == (StoredImage(first), "what")
+
+
+def test_images_inside_parquet_are_bytes(tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png", "red")
+    row = {"image": {"bytes": path.read_bytes(), "path": None}}
+    made = Dataset.from_list([row], features=Features({"image": ImageFeature()}))
+    made.to_parquet(tmp_path / "rows.parquet")
+    needs = Needs(("image",), (), ("general",))
+    [found] = read_rows(tmp_path / "rows.parquet", "p", needs)
+    assert found.image is not None
+    assert found.image.data is not None
+    assert Image.open(BytesIO(found.image.data)).size == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("x.txt", b"", "x.txt: is of no known format; give a .jsonl, .csv, .tsv or .parquet file"),
+        ("x.parquet", b"PAR1 nothing", "x.parquet: is damaged or of another format; restore it"),
+        ("x.parquet", b"", "x.parquet: is damaged or of another format; restore it"),
+        ("x.csv", b"text,label\nfine\n", "x.csv line 2: does not have the header's 2 columns"),
+        ("x.csv", b"text,label\na,b,c\n", "x.csv line 2: does not have the header's 2 columns"),
+        ("x.csv", b'text,label\n"a,b\n', "x.csv: is damaged or of another format; restore it"),
+        ("x.csv", b"\xff\xfe\n", "x.csv: is not UTF-8 text; save it as UTF-8"),
+        ("x.csv", b"", "x.csv: has no samples; add at least one or remove the task"),
+        ("x.csv", b"body,label\na,good\n", "x.csv line 2: text is missing; add it"),
+    ],
+)
+def test_a_source_that_cannot_be_read(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_rows(tmp_path / name, name, MOOD)
+    assert str(caught.value).startswith(says)
+
+
+def test_columns_templates_labels_and_several_targets(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text(
+        '{"q": "why", "of": 7, "stars": 5, "shop": "a", "answers": ["yes", "yeah"]}\n'
+    )
+    needs = Needs(
+        ("text", "label", "target"), ("good",), ("a", "b"),
+        columns={"text": "{q}, {of}?", "label": "stars", "domain": "shop", "target": "answers"},
+        labels={"5": "good"},
+    )  # fmt: skip
+    [row] = read_rows(tmp_path / "x.jsonl", "x", needs)
+    assert (row.text, row.label, row.domain) == ("why, 7?", "good", "a")
+    assert (row.target, row.others) == ("yes", ("yeah",))
+
+
+REVIEWS: dict[str, Any] = {
+    "kind": "text_classification", "modalities": ["text"], "classes": ["bad", "good"],
+    "data": "reviews.csv", "columns": {"text": "body", "label": "stars"},
+    "labels": {"1": "bad", "5": "good"}, "split": {"validation": 0.2, "test": 0.3, "seed": 1},
+}  # fmt: skip
+
+
+def client(folder: Path, **changes: Any) -> ClientFile:
+    task = {k: v for k, v in {**REVIEWS, **changes}.items() if v is not None}
+    (folder / "client.yaml").write_text(yaml.safe_dump({"client": "c1", "tasks": {"t": task}}))
+    return ClientFile.read(folder / "client.yaml")
+
+
+def reviews(folder: Path, n: int = 100) -> None:
+    lines = [f"p{i % 10},text {i},{(1, 5)[i % 2]}" for i in range(n)]
+    (folder / "reviews.csv").write_text("patient,body,stars\n" + "\n".join(lines) + "\n")
+
+
+def test_one_source_is_split_by_seeded_shares(tmp_path: Path) -> None:
+    reviews(tmp_path)
+    splits = client(tmp_path).splits("t")
+    assert {split: len(rows) for split, rows in splits.items()} == {
+        "train": 50, "validation": 20, "test": 30,
+    }  # fmt: skip
+    assert splits == client(tmp_path).splits("t")
+    other = client(tmp_path, split={"validation": 0.2, "test": 0.3, "seed": 2}).splits("t")
+    assert splits != other
+    made = offer(client(tmp_path)).tasks["t"]
+    assert (made.train, made.validation, made.test) == ({"general": 50}, 20, 30)
+
+
+def test_a_column_keeps_its_rows_in_one_split(tmp_path: Path) -> None:
+    reviews(tmp_path)
+    splits = client(tmp_path, split={"validation": 0.2, "test": 0.2, "by": "patient"}).splits("t")
+    patients = [{row.group for row in rows} for rows in splits.values()]
+    assert [len(p) for p in patients] == [6, 2, 2]
+    assert not patients[0] & patients[1]
+    with pytest.raises(DataError, match="line 2: column 'ward' is missing; add it"):
+        client(tmp_path, split={"by": "ward"}).splits("t")
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=60), st.floats(0, 0.5), st.integers(0, 9))
+def test_every_row_is_in_one_split(groups: list[int], share: float, seed: int) -> None:
+    rows = [Row(f"row {n}", "general", group=str(g)) for n, g in enumerate(groups)]
+    splits = divide(rows, {"test": share, "validation": share, "train": 1.0}, seed)
+    assert sorted(row.where for part in splits.values() for row in part) == sorted(
+        row.where for row in rows
+    )
+    of = [{row.group for row in part} for part in splits.values()]
+    assert sum(map(len, of)) == len(set(groups))
+
+
+GREEN = (
+    "train.jsonl line 4: label 'green' is not one of the classes 'red, blue'; correct the label, "
+    "map it in labels, or correct the task's classes"
+)
+
+
+def test_what_cannot_be_used_is_skipped_with_the_reason_where_asked(tmp_path: Path) -> None:
+    picture(tmp_path / "p" / "a.png", "red")
+    (tmp_path / "p" / "b.png").write_text("no image")
+    lines = [{"image": f"p/{n}", "label": "red"} for n in ("a.png", "b.png", "c.png")]
+    lines.append({"image": "p/a.png", "label": "green"})
+    for split in ("train", "validation", "test"):
+        Dataset.from_list(lines).to_json(tmp_path / f"{split}.jsonl")
+    task = {
+        "kind": "image_classification", "modalities": ["image"], "classes": ["red", "blue"],
+        **{split: f"{split}.jsonl" for split in ("train", "validation", "test")},
+        "data": None, "columns": None, "labels": None, "split": None,
+    }  # fmt: skip
+    skipped: list[DataError] = []
+    splits = client(tmp_path, **task, on_error="skip").splits("t", skipped)
+    assert [len(rows) for rows in splits.values()] == [1, 1, 1]
+    assert [str(error).partition(": ")[2] for error in skipped[:3]] == [
+        GREEN,
+        "train.jsonl line 2: the image 'b.png' cannot be read; replace the file or remove the row",
+        "train.jsonl line 3: the image 'c.png' cannot be read; replace the file or remove the row",
+    ]
+    with pytest.raises(DataError, match="label 'green'"):
+        client(tmp_path, **task).splits("t")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"train": "x.csv"}, "data is given beside train, validation or test; remove either"),
+        ({"data": None, "split": None}, "train is missing; add it, or give one source as data"),
+        ({"split": {"validation": 0.5, "test": 0.5}}, "leave nothing to train on: lower them"),
+        ({"labels": {"1": "worst"}}, "labels names 'worst', which is no class; correct it"),
+        ({"columns": {"txt": "body"}}, "columns"),
+        (
+            {"data": None, "train": "a.csv", "validation": "a.csv", "test": "a.csv"},
+            "split draws from data; give data, or remove split",
+        ),
+    ],
+)
+def test_a_wrong_description_names_the_remedy(
+    tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(SpecError, match=says):
+        client(tmp_path, **changes)
+
+
+def test_too_few_samples_for_all_splits(tmp_path: Path) -> None:
+    reviews(tmp_path, 2)
+    with pytest.raises(DataError, match=r"reviews\.csv: 2 samples leave none to validation"):
+        client(tmp_path).splits("t")
