@@ -9,12 +9,15 @@ import torch
 from shared.job_spec import JobSpec
 from shared.messages import Claim, ComponentSpec
 from worker.algorithm.stages import Personal
+from worker.data.client_file import ClientFile
 from worker.data.loader import Decoding, TaskData, load_task
 from worker.models.base import Base
 from worker.personal_files import FRESH, PersonalFiles, StateError
 from worker.state import PersonalStore
 from worker.training.checkpoints import FileCheckpoints
 from worker.workplace import Workplace
+
+DECODED_BYTES = 1 << 30  # of tensors kept between assignments; pixels of large splits are mapped
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Workbench:
     place: Workplace
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     checkpoint_s: float = 60.0
-    _decoded: dict[tuple[str, str, str, int], TaskData] = field(default_factory=dict)
+    _decoded: dict[tuple[str, str, str, int, int], TaskData] = field(default_factory=dict)
     _stores: dict[UUID, PersonalStore] = field(default_factory=dict)
 
     def personal_store(self, job: UUID) -> PersonalStore:
@@ -62,14 +65,24 @@ class Workbench:
         return FileCheckpoints(self.place.checkpoint_directory(assignment), self.checkpoint_s)
 
     def data(self, spec: JobSpec, base: Base) -> Mapping[str, TaskData]:
-        """The client's data for its tasks of the job, decoded once. Raises DataError."""
-        tasks = () if self.place.file is None else self.place.file.tasks
-        return {task: self._task(task, spec, base) for task in spec.tasks if task in tasks}
+        """The client's data for its tasks of the job, kept while they fit. Raises DataError."""
+        file = self.place.file
+        if file is None:
+            return {}
+        return {t: self._task(file, t, spec, base) for t in spec.tasks if t in file.tasks}
 
-    def _task(self, task: str, spec: JobSpec, base: Base) -> TaskData:
+    def _task(self, file: ClientFile, task: str, spec: JobSpec, base: Base) -> TaskData:
         length = spec.model.max_text_tokens
-        key = (task, spec.tasks[task].model_dump_json(), base.digest, length)
-        if key not in self._decoded and self.place.file is not None:
+        key = (task, spec.tasks[task].model_dump_json(), base.digest, base.image_size, length)
+        data = self._decoded.pop(key, None)
+        if data is None:
             decoding = Decoding(base.tokenizer, base.image_size, length, self.place.root)
-            self._decoded[key] = load_task(self.place.file, task, spec.tasks[task], decoding)
-        return self._decoded[key]
+            data = load_task(file, task, spec.tasks[task], decoding)
+        self._decoded[key] = data  # the last used stands last
+        while len(self._decoded) > 1 and sum(map(_n_bytes, self._decoded.values())) > DECODED_BYTES:
+            del self._decoded[next(iter(self._decoded))]
+        return data
+
+
+def _n_bytes(data: TaskData) -> int:
+    return sum(split.n_bytes for split in (data.train, data.validation, data.test))

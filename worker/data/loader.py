@@ -41,6 +41,12 @@ class Split:
     def __len__(self) -> int:
         return len(self.domains)
 
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the tensors."""
+        tensors = (self.images, self.tokens, self.labels, self.targets, self.domains)
+        return sum(each.nbytes for each in tensors if each is not None)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TaskData:
