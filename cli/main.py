@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
+from cli import doctor as examining
 from cli import listing
 from cli.connection import LOCAL_STATE, Connection, UsageError
 from cli.demo import run as demo_run
@@ -138,6 +139,28 @@ def worker(  # noqa: PLR0913, PLR0917 - a command's options
     """Serve clients (or plan jobs) for an API until told to stop."""
     wish = WorkerWish(tuple(files or ()), planner, not no_broker, work_dir, keys_dir)
     become(wish, Connection(url, key, key_file))
+
+
+@app.command()
+def doctor(
+    files: Annotated[list[Path], typer.Argument(help="Client files.")],
+    job: Annotated[Path | None, typer.Option(help="The spec of a job to join.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON.")] = False,
+) -> None:
+    """Check client files and their data before anything trains; nothing is sent.
+
+    Ends with status 1 where something must be done first.
+    """
+    found = examining.examined(files, job)
+    if json:
+        print(found.model_dump_json(indent=1))
+    else:
+        for card in found.cards:
+            console().print(examining.table(card))
+            for finding in card.findings:
+                console().print(f"{finding.severity}: {finding.sentence}", soft_wrap=True)
+    if not found.sound:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -47,9 +47,14 @@ def environment(
 def become(wish: WorkerWish, connection: Connection) -> NoReturn:
     """Turn this process into the worker. Raises UsageError, StackError."""
     env = environment(wish, connection, os.environ)
+    need_packages()
+    role = "planner" if wish.planner else "clients"
+    os.execve(sys.executable, [sys.executable, "-m", "worker", role], env)  # noqa: S606 - a fixed program, no shell
+
+
+def need_packages() -> None:
+    """Raises UsageError where the worker is not installed."""
     if find_spec("torch") is None:
         raise UsageError(
             "the worker's packages are not installed here: install tapestry-fl[worker]"
         )
-    role = "planner" if wish.planner else "clients"
-    os.execve(sys.executable, [sys.executable, "-m", "worker", role], env)  # noqa: S606 - a fixed program, no shell

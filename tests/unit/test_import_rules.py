@@ -44,7 +44,7 @@ ENTRANCES = {
     ("server.main", "server.background", "server.migrate", "server.admin"): LEARNING | {"worker"},
     ("server.aggregation.child",): LEARNING | SERVING | {"worker", "celery"},
     ("worker.__main__",): SERVING | LEARNING | {"server", "numpy"},  # its trainer loads them
-    ("worker.assignments",): SERVING | {"server"},
+    ("worker.assignments", "worker.doctor.__main__"): SERVING | {"server"},
     ("cli.main",): LEARNING | SERVING | {"server", "worker", "celery", "numpy"},
 }
 

@@ -157,13 +157,13 @@ class ClientFile(Spec):
         return f"client {self.client}: {self.task(name).source(split)}"
 
     def splits(self, name: str, skipped: Refused | None = None) -> dict[SplitName, Rows]:
-        """The checked rows of each split of a task; why rows were left out goes to `skipped`.
+        """The checked rows of each split of a task.
 
-        Raises DataError.
+        Those that cannot be used are left out if the task says so or `skipped` is given, to which
+        the reasons go. Raises DataError.
         """
         task = self.task(name)
-        left_out = [] if skipped is None else skipped
-        refused = left_out if task.on_error == "skip" else None
+        refused = [] if skipped is None and task.on_error == "skip" else skipped
         if task.data is None:
             return {split: self._rows(name, split, refused) for split in SPLITS}
         rows = self._rows(name, "train", refused)

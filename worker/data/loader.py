@@ -1,6 +1,5 @@
 """A task's samples as tensors, decoded once, with disjoint splits."""
 
-import hashlib
 import math
 import os
 from dataclasses import dataclass
@@ -14,7 +13,9 @@ from torch import Tensor
 
 from shared.components import Modality, TaskKind
 from shared.job_spec import TaskSpec
+from worker.data.agreement import check_agreement
 from worker.data.client_file import SPLITS, ClientFile, Rows, SplitName
+from worker.data.likeness import same
 from worker.data.rows import Row
 from worker.data.sources import DataError
 from worker.data.tokenizer import Tokenizer
@@ -82,33 +83,12 @@ def load_task(client_file: ClientFile, name: str, spec: TaskSpec, decoding: Deco
 
     Targets hold at most `spec.max_target_tokens` tokens after the start token, the end included.
     """
-    _check_agreement(client_file, name, spec)
+    check_agreement(client_file, name, spec)
     source = _Source(client_file, name, spec, decoding)
     seen: Seen = {}
     rows = client_file.splits(name)
     train, validation, test = (_split(source, split, rows[split], seen) for split in SPLITS)
     return TaskData(train, validation, test)
-
-
-def _check_agreement(client_file: ClientFile, name: str, spec: TaskSpec) -> None:
-    """The client and the job must mean the same task."""
-    task = client_file.task(name)
-    for what, own, wanted in (
-        ("kind", (task.kind,), (spec.kind,)),
-        ("modalities", sorted(task.modalities), sorted(spec.modalities)),
-        ("classes", task.classes, spec.classes),
-    ):
-        if own != wanted:
-            raise DataError(
-                f"client {client_file.client}: task {name!r} has {what} {_listed(own)} but the "
-                f"job asks for {_listed(wanted)}; make the client file and the job agree"
-            )
-    unknown = sorted(set(task.domains) - set(spec.domains))
-    if unknown:
-        raise DataError(
-            f"client {client_file.client}: task {name!r} has the unknown domain "
-            f"{_listed(unknown)}; add it to the job's domains or rename it"
-        )
 
 
 def _split(source: _Source, split: SplitName, rows: Rows, seen: Seen) -> Split:
@@ -134,19 +114,16 @@ def _split(source: _Source, split: SplitName, rows: Rows, seen: Seen) -> Split:
 def _images(
     source: _Source, rows: tuple[Row, ...], places: list[str]
 ) -> tuple[Tensor | None, list[bytes]]:
-    """Pixels (N, 3, H, W), and for each row the hash of what makes it the same sample.
-
-    That is the image if the task reads one: another question about it is no new sample.
-    """
+    """Pixels (N, 3, H, W), and for each row what makes it the same sample."""
     if Modality.IMAGE not in source.spec.modalities:
-        return None, [_digest(" ".join(row.text.split()).casefold().encode()) for row in rows]
+        return None, [same(row.text, None) for row in rows]
     pixels = _canvas(len(rows), source.decoding)
     keys = []
     for number, (row, place) in enumerate(zip(rows, places, strict=True)):
         image = source.file.image(row, place)
         assert image is not None  # noqa: S101 - for mypy: the task reads images
         pixels[number] = resized(image, source.decoding.image_size)
-        keys.append(_digest(repr(image.size).encode() + image.tobytes()))
+        keys.append(same(row.text, image))
     return pixels, keys
 
 
@@ -195,12 +172,3 @@ def _targets(source: _Source, rows: tuple[Row, ...]) -> Tensor | None:
 def _trimmed(ids: Tensor, pad: int) -> Tensor:
     """Without the columns in which all is padding. (N, L) -> (N, S)"""
     return ids[:, : int((ids != pad).sum(1).max())].contiguous()
-
-
-def _digest(content: bytes) -> bytes:
-    return hashlib.sha256(content).digest()
-
-
-def _listed(values: object) -> str:
-    assert isinstance(values, list | tuple)  # noqa: S101 - for mypy
-    return ", ".join(map(str, values)) or "none"

@@ -87,6 +87,10 @@ class Tokenizer:
             ids[row, : len(line)] = torch.tensor(line)
         return ids  # type: ignore[return-value]  # torch.full of int64 is a LongTensor
 
+    def count(self, text: str) -> int:
+        """Tokens of a whole text, start and end included."""
+        return len(self.backend.encode(text, add_special_tokens=False).ids) + 2
+
     def encode_target(self, texts: Sequence[str], length: int) -> LongTensor:
         """What a decoder learns to say: the start token, the text, the end token, then padding.
 

@@ -1,0 +1,40 @@
+"""`python -m worker.doctor FILE...`: prints the readiness cards of client files as JSON."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared import spec_files
+from shared.job_spec import JobSpec, ModelSpec
+from shared.readiness import Cards
+from shared.spec_files import SpecError
+from worker.data.client_file import ClientFile
+from worker.doctor.examine import Reading, examine
+from worker.models.base import BaseError, load_base
+
+
+def main() -> None:
+    """Examine all files; ends with a sentence where one of them, or the job, is none."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", type=Path, nargs="+")
+    parser.add_argument("--job", type=Path)
+    asked = parser.parse_args()
+    try:
+        cards = look(asked.files, asked.job)
+    except (SpecError, BaseError) as error:
+        sys.exit(str(error))
+    sys.stdout.write(cards.model_dump_json() + "\n")
+
+
+def look(files: Sequence[Path], job: Path | None) -> Cards:
+    """The cards, read as the job's own base reads. Raises SpecError, BaseError."""
+    spec = None if job is None else spec_files.load(JobSpec, job)
+    model = ModelSpec() if spec is None else spec.model
+    clients = [ClientFile.read(path) for path in files]
+    reading = Reading(load_base(model).tokenizer, model.max_text_tokens)
+    return Cards(cards=tuple(examine(client, spec, reading) for client in clients))
+
+
+if __name__ == "__main__":
+    main()
