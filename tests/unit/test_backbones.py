@@ -1,5 +1,7 @@
 """Both families' frozen paths are the library's own, and only a whole base is loaded."""
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shared.components import Modality
+from shared.components import Modality, parse
 from shared.job_spec import JobSpec
 from tests.support import small
 from worker.models.base import Base, BaseError, load_base
 from worker.models.blocks import NO_DOMAINS, all_tokens
 from worker.models.network import Batch, Network
 from worker.models.parts import make_part
+from worker.models.saving import save_base
 from worker.training.batches import select
 
 pytestmark = pytest.mark.unit
@@ -45,7 +48,8 @@ def pixels(base: Base, images: Tensor | None) -> Tensor:
 
 
 def test_frozen_weights_exist_once_in_memory(job: JobSpec) -> None:
-    frozen = {id(p) for p in load_base(job.model).backbone.model.parameters()}
+    base = load_base(job.model)
+    frozen = {id(p) for p in (*base.backbone.model.parameters(), base.unit_words)}
     network = small.network(job)
     own = {id(p) for name in network.components for p in network.tensors(name).values()}
     assert not {id(p) for p in network.parameters()} - frozen - own
@@ -138,11 +142,7 @@ def test_texts_longer_than_the_bases_positions_get_positions_between() -> None:
 def saved(job: JobSpec, directory: Path) -> Base:
     """Write a random base in the hub's format; returns it."""
     base = load_base(job.model)
-    base.backbone.model.save_pretrained(directory)
-    base.backbone.processor(
-        image_mean=[0.5] * 3, image_std=[0.5] * 3, size={"height": 16, "width": 16}
-    ).save_pretrained(directory)
-    base.tokenizer.backend.save(str(directory / "tokenizer.json"))
+    save_base(base, directory)
     return base
 
 
@@ -156,6 +156,23 @@ def test_a_base_in_the_hubs_format_is_the_same_base(job: JobSpec, tmp_path: Path
     assert found.digest == written.digest
     assert found.image_size == 16
     assert Network(job, found, ()).device == torch.device("cpu")
+
+
+@pytest.mark.parametrize("stored", [torch.bfloat16, torch.float16])
+def test_a_base_stored_in_half_precision_is_read_as_float32(
+    job: JobSpec, stored: torch.dtype, tmp_path: Path
+) -> None:
+    base = load_base(job.model)
+    model = copy.deepcopy(base.backbone.model).to(stored)
+    save_base(replace(base, backbone=replace(base.backbone, model=model)), tmp_path)
+    found = read(job, tmp_path)
+    halved = {name: values.to(stored).float() for name, values in model.state_dict().items()}
+    weights = found.backbone.model.state_dict()
+    assert {values.dtype for values in weights.values()} == {torch.float32}
+    assert all(torch.equal(values, halved[name]) for name, values in weights.items())
+    assert found.digest != base.digest
+    part = make_part(parse("head.digits"), job, found)
+    assert {values.dtype for values in part.state_dict().values()} == {torch.float32}
 
 
 def test_a_base_of_another_architecture_is_refused(tmp_path: Path) -> None:

@@ -111,11 +111,16 @@ def _pretrained(family: Family, of: type[Backbone], weights: str) -> Base:
 
 
 def _backbone(family: Family, of: type[Backbone], directory: Path) -> Backbone:
-    """The weights, all of them out of the directory. Raises OSError, ValueError."""
+    """The weights, all of them out of the directory, in float32 however they are stored.
+
+    Raises OSError, ValueError.
+    """
     found = AutoConfig.from_pretrained(directory).model_type
     if found != family:
         raise ValueError(f"it holds a {found!r} model, and the job's family is {family!r}")
-    loaded: Any = of.library.from_pretrained(directory, output_loading_info=True, **of.reading)
+    loaded: Any = of.library.from_pretrained(
+        directory, dtype=torch.float32, output_loading_info=True, **of.reading
+    )
     model, report = loaded
     lacking = sorted(report["missing_keys"])
     if lacking:
