@@ -23,9 +23,11 @@ from shared.messages import ClientOffer, Decision, TaskScore, Variant
 from shared.spec_files import SpecError, load
 from worker.algorithm.stages import NOBODY, Personal, client_round, final_models, personalize
 from worker.artifacts import catalogue, load_state, save_state
-from worker.data.client_file import ClientFile, offer
+from worker.data.client_file import ClientFile, SplitName, offer
 from worker.data.loader import Decoding, load_task
 from worker.data.sources import DataError
+from worker.metrics.errors import MetricError
+from worker.metrics.ready import check_metrics
 from worker.models.base import Base, load_base
 from worker.models.network import Network, State
 from worker.planner import initial_version
@@ -59,6 +61,7 @@ def make_client(spec: JobSpec, file: ClientFile, base: Base) -> Client:
     offered = offer(file)
     decoding = Decoding(base.tokenizer, base.image_size, spec.model.max_text_tokens)
     data = {t: load_task(file, t, spec.tasks[t], decoding) for t in spec.tasks if t in file.tasks}
+    check_metrics(spec, data)
     network = Network(spec, base, client_components(spec, offered))
     return Client(offered, Trainer(file.client, spec, network, data))
 
@@ -99,10 +102,10 @@ def run(spec: JobSpec, files: Iterable[ClientFile], store: ArtifactStore) -> Run
                 client.trainer, server_state(client), client.personal
             ).personal
         models = final_models(client.trainer, server_state(client), client.personal)
-        for split, scores in (("test", job.scores), ("validation", job.validation)):
+        splits: Mapping[SplitName, Scores] = {"test": job.scores, "validation": job.validation}
+        for split, scores in splits.items():
             scores[name] = {
-                variant: evaluate(client.trainer.network, model, client.trainer.data, split)
-                for variant, model in models.items()
+                variant: evaluate(client.trainer, model, split) for variant, model in models.items()
             }
     return job
 
@@ -118,7 +121,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as directory:
             store = ArtifactStore(Path(directory), durable=False)
             job = run(load(JobSpec, arguments.spec), files, store)
-    except (SpecError, DataError) as error:
+    except (SpecError, DataError, MetricError) as error:
         sys.exit(str(error))
     print(json.dumps(dict(sorted(job.manifests[-1].items())), indent=2))
     for client, variants in job.scores.items():

@@ -245,8 +245,11 @@ _SCORE = {
     "reference": 0.5,
     "skill": 0.8,
     "n": 60,
-    "metrics": {"loss": 0.3},
+    "metrics": {"accuracy": 0.9, "macro_f1": 0.88, "loss": 0.3},
+    "intervals": {"accuracy": [0.82, 0.97], "macro_f1": [0.79, 0.96], "loss": [0.21, 0.41]},
+    "encoder": None,
 }
+_AVERAGE = {"task": "digits", "variant": "distilled", "n": 60, "clients": 1}
 _ATTENDANCE: list[Example] = [
     {
         "round": 1,
@@ -289,6 +292,11 @@ REPORT: Example = {
             "score": _SCORE,
             "validation": None,
         }
+    ],
+    "averages": [
+        {**_AVERAGE, "metric": "accuracy", "value": 0.9},
+        {**_AVERAGE, "metric": "loss", "value": 0.3},
+        {**_AVERAGE, "metric": "macro_f1", "value": 0.88},
     ],
     "replacements": [{"client": "c01", "round": 1, "decision": _DECISION}],
     "attendance": _ATTENDANCE,

@@ -25,6 +25,7 @@ from shared.components import (
     TaskKind,
     task_components,
 )
+from shared.evaluation_spec import EvaluationSpec
 from shared.presets import Preset, filled_in
 from shared.rounds_spec import RoundsSpec
 from shared.spec import Spec
@@ -265,6 +266,7 @@ class JobSpec(Spec):
     training: TrainingSpec = TrainingSpec()
     rounds: RoundsSpec
     post: PostSpec = PostSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
     tasks: Annotated[dict[Name, TaskSpec], Field(min_length=1)]
     clients: Annotated[tuple[Name, ...], Field(min_length=1)]
     priority: Annotated[int, Field(ge=-100, le=100)] = Field(

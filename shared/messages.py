@@ -211,7 +211,17 @@ class TaskScore(Message):
     reference: FiniteFloat
     skill: FiniteFloat
     n: PositiveInt
-    metrics: dict[str, FiniteFloat] = Field(default_factory=dict)
+    metrics: dict[str, FiniteFloat] = Field(
+        default_factory=dict, description="All that was measured, the primary metric among it."
+    )
+    intervals: dict[str, tuple[FiniteFloat, FiniteFloat]] = Field(
+        default_factory=dict,
+        description="Lower and upper end of each metric's bootstrap interval, at the confidence "
+        "of the job's evaluation; absent for a single sample.",
+    )
+    encoder: str | None = Field(
+        default=None, description="Whose bert_score_f1 it is: the encoder's name, and its layer."
+    )
 
 
 class Variant(StrEnum):

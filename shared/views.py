@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.attendance import AttendanceRow
+from shared.averages import AverageRow
 from shared.job_spec import JobSpec, Name, Sha256
 from shared.messages import (
     AssignmentKind,
@@ -246,6 +247,9 @@ class ReportView(Message):
     final_version: int
     final_manifest: dict[ComponentName, Sha256]
     scores: tuple[ReportRow, ...]
+    averages: tuple[AverageRow, ...] = Field(
+        default=(), description="Every metric over clients, by task, variant and metric."
+    )
     replacements: tuple[ReplacementRow, ...]
     attendance: tuple[AttendanceRow, ...] = Field(
         default=(), description="The rounds of clients, oldest first, with their phases."

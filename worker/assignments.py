@@ -28,6 +28,8 @@ from worker.artifacts import known, load_state, network_specs, save_state
 from worker.data.client_file import SplitName
 from worker.data.sources import DataError
 from worker.failures import FailedError, of_disk
+from worker.metrics.errors import MetricError
+from worker.metrics.ready import check_metrics
 from worker.models.base import BaseError, load_base
 from worker.models.network import Network, State
 from worker.personal_files import StateError
@@ -45,6 +47,7 @@ log = logging.getLogger("tapestry.worker")
 _FAILURES: Mapping[type[Exception], FailureCode] = {
     DivergedError: FailureCode.DIVERGED,
     DataError: FailureCode.BAD_DATA,
+    MetricError: FailureCode.BAD_DATA,
     BaseError: FailureCode.BASE_MISMATCH,
     StateError: FailureCode.STATE_MISMATCH,
     ArtifactError: FailureCode.REFUSED,
@@ -144,7 +147,8 @@ class Work:
 def perform(request: Request, bench: Workbench, report: Report) -> Computed:
     """Do an assignment. The files of the result are in the cache, its personal state is saved.
 
-    Raises BaseError, DataError, StateError, DivergedError, ArtifactError and what `report` raises.
+    Raises BaseError, DataError, MetricError, StateError, DivergedError, ArtifactError and what
+    `report` raises.
     """
     if request.claim.kind is AssignmentKind.PLAN:
         return plan(request.claim, bench.place.cache)
@@ -209,8 +213,7 @@ def _evaluate(work: Work) -> EvaluateResult:
 def _scores(
     trainer: Trainer, models: Mapping[Variant, State], split: SplitName
 ) -> dict[Variant, dict[str, TaskScore]]:
-    network, data, most = trainer.network, trainer.data, trainer.samples_at_once
-    return {v: evaluate(network, model, data, split, most) for v, model in models.items()}
+    return {variant: evaluate(trainer, model, split) for variant, model in models.items()}
 
 
 def _trainer(request: Request, bench: Workbench, report: Report) -> Trainer:
@@ -224,6 +227,7 @@ def _trainer(request: Request, bench: Workbench, report: Report) -> Trainer:
         report(min(done / steps, 1.0))
 
     data, checkpoints = bench.data(spec, base), bench.checkpoints(claim.assignment_id)
+    check_metrics(spec, data)
     most = checkpoints.settle(request.samples_at_once)
     return Trainer(request.member, spec, network, data, on_step, checkpoints, most)
 

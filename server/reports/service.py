@@ -10,6 +10,7 @@ from server.jobs.order import personalizes
 from server.jobs.repository import get_job
 from server.jobs.service import origin_view
 from server.reports.attendance import attendance
+from server.reports.averages import averages
 from server.rounds.repository import job_assignments, training_rounds
 from server.rounds.views import bytes_down, bytes_up, component_sizes, full_state_bytes
 from server.tables import Assignment, Job
@@ -31,6 +32,7 @@ def report(session: Session, job_id: UUID) -> ReportView:
     members = [a for a in job_assignments(session, job_id) if a.client_id]
     final = newest_version(session, job_id)
     manifest = entries(session, job_id, final) if final is not None else []
+    scores = _scores(members)
     published = [r for r in training_rounds(session, job_id) if r.state is RoundState.PUBLISHED]
     return ReportView(
         job_id=job.id,
@@ -45,7 +47,8 @@ def report(session: Session, job_id: UUID) -> ReportView:
         bytes_full_exchange=_full_exchange(job, spec, members),
         final_version=final or 0,
         final_manifest={e.component: e.sha256 for e in manifest},
-        scores=_scores(members),
+        scores=scores,
+        averages=averages(scores),
         replacements=_replacements(members, {r.id: r.number for r in published}),
         attendance=attendance(session, job_id),
         optimizer_steps=optimizer_steps(spec),

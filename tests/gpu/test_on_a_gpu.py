@@ -23,7 +23,7 @@ def trained(device: str) -> tuple[State, dict[str, float]]:
     teacher, _ = trainer.local_steps(start, 1, "engaged")
     state, losses = trainer.post_steps(start, teacher)
     assert all(v.device.type == "cpu" for part in state.values() for v in part.values())
-    assert evaluate(network, state, trainer.data, "test").keys() == set(tasks)
+    assert evaluate(trainer, state, "test").keys() == set(tasks)
     return state, losses
 
 

@@ -118,7 +118,22 @@ def test_questions_about_images(client: Client, colours: Rows) -> None:
     assert train.tokens.tolist() == [[2, 7, 8, 10, 11, 9, 3], [2, 11, 9, 3, 0, 0, 0]]
     assert train.targets.tolist() == [[2, 5, 3, 0], [2, 5, 6, 3]]
     assert train.target_texts == ("red", "red blue red blue red")
+    assert train.answers == (("red",), ("red blue red blue red",))
     assert train.labels is None
+
+
+def test_further_right_answers_are_kept_beside_the_target(client: Client, colours: Rows) -> None:
+    train_image = colours["train"][0]["image"]
+    rows: Any = {
+        split: [{"image": row["image"], "text": "colour?", "target": "red"}]
+        for split, (row,) in colours.items()
+    }
+    answers = ["blue", "red", "blue"]
+    rows["train"].append({"image": train_image, "text": "is it?", "target": answers})
+    data = client.load(VQA, rows, max_target_tokens=3)
+    assert data.train.target_texts == ("red", "blue")
+    assert data.train.answers == (("red",), ("blue", "red", "blue"))
+    assert (data.test.other_texts, data.test.answers) == ((), (("red",),))
 
 
 def test_domains_are_those_of_the_job(client: Client) -> None:

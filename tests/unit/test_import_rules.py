@@ -19,7 +19,10 @@ ROOT = Path(__file__).parents[2]
 OURS = ("cli", "migrations", "scripts", "server", "shared", "worker")
 Graph = Mapping[str, frozenset[str]]
 
-LEARNING = {"torch", "transformers", "peft", "tokenizers", "accelerate", "huggingface_hub"}
+METRICS = {"nltk", "torchmetrics"}  # loaded by the first evaluation that needs them
+LEARNING = METRICS | {
+    "torch", "transformers", "peft", "tokenizers", "accelerate", "huggingface_hub",
+}  # fmt: skip
 SERVING = {"sqlalchemy", "alembic", "psycopg", "fastapi", "starlette", "uvicorn"}
 NEVER = {
     "server": LEARNING | {"worker", "cli", "typer", "rich"},
@@ -44,7 +47,7 @@ ENTRANCES = {
     ("server.main", "server.background", "server.migrate", "server.admin"): LEARNING | {"worker"},
     ("server.aggregation.child",): LEARNING | SERVING | {"worker", "celery"},
     ("worker.__main__",): SERVING | LEARNING | {"server", "numpy"},  # its trainer loads them
-    ("worker.assignments", "worker.doctor.__main__"): SERVING | {"server"},
+    ("worker.assignments", "worker.doctor.__main__"): SERVING | METRICS | {"server"},
     ("cli.main",): LEARNING | SERVING | {"server", "worker", "celery", "numpy"},
 }
 

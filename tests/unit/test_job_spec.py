@@ -42,6 +42,21 @@ def test_a_spec_is_read_and_complete() -> None:
         ("[c01, c02]", "[c01, c01]", "clients names a client twice"),
         ("count: 2", "count: 2, quorum: 3", "rounds.quorum is 3 but the job names 2 clients"),
         ("name: first", "name: first\npriority: 101", "priority: must be at most 100; lower it"),
+        (
+            "name: first",
+            "name: first\nevaluation: {bert_score_layers: 5}",
+            "bert_score_layers needs bert_score: name an encoder, or leave it out",
+        ),
+        (
+            "name: first",
+            "name: first\nevaluation: {intervals: {confidence: 1}}",
+            "evaluation.intervals.confidence: must be less than 1",
+        ),
+        (
+            "name: first",
+            "name: first\nevaluation: {wordnets: here}",
+            "evaluation.wordnets: is not a known field; did you mean wordnet?",
+        ),
         ("digits:", "../etc:", "tasks.../etc"),
         ("name: first", "name: first\nseed: .nan", "seed"),
         ("[c01, c02]", "[c01, c02", "is not valid YAML or JSON at line"),

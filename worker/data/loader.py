@@ -38,6 +38,13 @@ class Split:
     targets: Tensor | None  # (N, T) token ids from start to end, padded
     target_texts: tuple[str, ...]  # as written; empty if nothing is to be said
     domains: Tensor  # (N,) index into the job's domains of the task
+    other_texts: tuple[tuple[str, ...], ...] = ()  # further right answers; empty if there are none
+
+    @property
+    def answers(self) -> tuple[tuple[str, ...], ...]:
+        """All right answers of each sample as written, the target first."""
+        others = self.other_texts or ((),) * len(self.target_texts)
+        return tuple((text, *more) for text, more in zip(self.target_texts, others, strict=True))
 
     def __len__(self) -> int:
         return len(self.domains)
@@ -108,7 +115,13 @@ def _split(source: _Source, split: SplitName, rows: Rows, seen: Seen) -> Split:
         targets=_targets(source, rows),
         target_texts=tuple(row.target for row in rows if row.target),
         domains=torch.tensor([source.spec.domains.index(row.domain) for row in rows]),
+        other_texts=_others(rows),
     )
+
+
+def _others(rows: Rows) -> tuple[tuple[str, ...], ...]:
+    """Further right answers of each row; nothing where no row has any."""
+    return tuple(row.others for row in rows) if any(row.others for row in rows) else ()
 
 
 def _images(

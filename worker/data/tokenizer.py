@@ -109,6 +109,14 @@ class Tokenizer:
         text: str = self.backend.decode(said, skip_special_tokens=False)
         return text
 
+    def words(self, text: str) -> list[str]:
+        """The words that its pieces are made of: case, accents and spaces as it knows them."""
+        normalizer, splitter = self.backend.normalizer, self.backend.pre_tokenizer
+        plain = text if normalizer is None else normalizer.normalize_str(text)
+        if splitter is None:
+            return plain.split()
+        return [word for word, _ in splitter.pre_tokenize_str(plain)]
+
 
 def words(text: str) -> list[str]:
     """The words into which a lower-case vocabulary's normalization splits a text."""

@@ -13,7 +13,7 @@ from worker.data.client_file import SPLITS, ClientFile, Rows, SplitName
 from worker.data.likeness import alike, gradients, same, words
 from worker.data.sources import DataError
 from worker.data.tokenizer import Tokenizer
-from worker.doctor.findings import Patient, of_the_job, of_the_task
+from worker.doctor.findings import Patient, of_the_job, of_the_metrics, of_the_task
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ class _Looks:
 def examine(file: ClientFile, job: JobSpec | None, reading: Reading) -> Card:
     """The card of a client; with a job, of the tasks that both have."""
     cards: dict[str, TaskCard] = {}
-    findings: list[Finding] = [] if job is None else list(of_the_job(file, job))
+    findings: list[Finding] = []
+    if job is not None:
+        findings += [*of_the_job(file, job), *of_the_metrics(file, job)]
     for name in file.tasks:
         if job is not None and name not in job.tasks:
             continue

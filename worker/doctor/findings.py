@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from shared.components import TaskKind
 from shared.job_spec import JobSpec
 from shared.readiness import Finding, Severity, Spread, TaskCard
 from worker.data.client_file import SPLITS, ClientFile
 from worker.data.sources import DataError
+from worker.metrics.errors import MetricError
+from worker.metrics.ready import check_metrics
 
 _SHOWN = 5  # of sentences that are alike
 _FEW = 10  # training samples
@@ -45,6 +48,17 @@ def of_the_job(file: ClientFile, job: JobSpec) -> Iterator[Finding]:
             task=min(job.tasks),
             sentence=f"client {file.client}: {what}; correct the job's clients and tasks",
         )
+
+
+def of_the_metrics(file: ClientFile, job: JobSpec) -> Iterator[Finding]:
+    """What the job's metrics need and the machine lacks."""
+    common = sorted(set(file.tasks) & set(job.tasks))
+    texts = [task for task in common if job.tasks[task].kind is TaskKind.TEXT_GENERATION]
+    try:
+        check_metrics(job, texts)
+    except MetricError as error:
+        sentence = f"client {file.client}: {error}"
+        yield Finding(severity="error", task=texts[0], sentence=sentence)
 
 
 def of_the_task(patient: Patient) -> Iterator[Finding]:

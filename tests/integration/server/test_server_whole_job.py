@@ -20,7 +20,16 @@ def finish(world: World, job: str, kinds: tuple[str, ...]) -> None:
         world.advance(job)
 
 
-SCORE = {"metric": "accuracy", "value": 0.8, "reference": 0.5, "skill": 0.6, "n": 5}
+SCORE = {
+    "metric": "accuracy",
+    "value": 0.8,
+    "reference": 0.5,
+    "skill": 0.6,
+    "n": 5,
+    "metrics": {"accuracy": 0.8, "loss": 0.5},
+    "intervals": {"accuracy": [0.4, 1.0], "loss": [0.3, 0.7]},
+    "encoder": None,
+}
 RESULTS: dict[str, Any] = {
     "personalize": {"kind": "personalize", "losses": {}, "state_digest": "b" * 64},
     "evaluate": {"kind": "evaluate", "scores": {"distilled": {"digits": SCORE}}},
@@ -89,6 +98,11 @@ def check_report(world: World, job: str) -> None:
     assert [(row["client"], row["variant"]) for row in report["scores"]] == [
         ("c1", "distilled"),
         ("c2", "distilled"),
+    ]
+    assert report["scores"][0]["score"] == SCORE
+    assert [(row["metric"], row["value"], row["n"]) for row in report["averages"]] == [
+        ("accuracy", 0.8, 10),
+        ("loss", 0.5, 10),
     ]
     assert [(row["client"], row["round"]) for row in report["replacements"]] == [
         ("c1", 1),

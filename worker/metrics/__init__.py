@@ -1,0 +1,1 @@
+"""What is measured of a model's outputs: one module for each kind of figure."""

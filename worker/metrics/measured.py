@@ -1,0 +1,38 @@
+"""What was measured of one model at one task, and the score that is reported of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Generator
+
+from shared.evaluation_spec import IntervalsSpec
+from shared.messages import TaskScore
+from shared.metrics import skill
+from worker.metrics.bootstrap import intervals
+from worker.metrics.statistics import Statistic
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All figures of a task, its primary one, and what that is compared with."""
+
+    primary: str
+    reference: float  # of the best constant answer learnt from the training split
+    best: float  # of a perfect answer
+    statistics: Mapping[str, Statistic]
+    encoder: str | None = None
+
+    def score(self, n: int, spec: IntervalsSpec, draw: Generator) -> TaskScore:
+        """The score over `n` samples, with intervals out of the generator's resamples."""
+        metrics = {name: statistic.value for name, statistic in self.statistics.items()}
+        value = metrics[self.primary]
+        return TaskScore(
+            metric=self.primary,
+            value=value,
+            reference=self.reference,
+            skill=skill(value, self.reference, self.best),
+            n=n,
+            metrics=metrics,
+            intervals=intervals(self.statistics, n, spec, draw),
+            encoder=self.encoder,
+        )
