@@ -21,3 +21,5 @@ def write(root: Path, nouns: tuple[str, ...]) -> None:
         data.write(f"{offset:08d} 00 n {len(nouns):02x} {lemmas} 000 | a thing\n")
     with (folder / "index.noun").open("a") as index:
         index.writelines(f"{noun} n 1 0 1 0 {offset:08d}\n" for noun in sorted(nouns))
+    for path in folder.iterdir():
+        path.chmod(0o644)  # nltk reads no file that others may write to

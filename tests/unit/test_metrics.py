@@ -128,7 +128,11 @@ def test_a_directory_without_a_wordnet(tmp_path: Path) -> None:
     with pytest.raises(MetricError, match=r"holds no corpora/wordnet that nltk reads \(there is "):
         Meteor(str(tmp_path))
     wordnet.write(tmp_path, ("car", "auto"))
-    (tmp_path / "corpora" / "wordnet" / "lexnames").unlink()
+    lexnames = tmp_path / "corpora" / "wordnet" / "lexnames"
+    lexnames.chmod(0o666)
+    with pytest.raises(MetricError, match="chmod go-w"):
+        Meteor(str(tmp_path))
+    lexnames.unlink()
     with pytest.raises(MetricError, match="put WordNet's files there with lexnames, or leave"):
         Meteor(str(tmp_path))
 

@@ -38,8 +38,8 @@ def by_loops(encoder: Encoder, given: str, wanted: str) -> float:
             hidden = encoder.model(ids, output_hidden_states=True).hidden_states[encoder.layer]
         sides.append(hidden[0, 1:-1])  # without [CLS] and [SEP]
     cosine = [[float(functional.cosine_similarity(a, b, 0)) for b in sides[1]] for a in sides[0]]
-    precision = sum(map(max, cosine)) / len(cosine)
-    recall = sum(map(max, zip(*cosine, strict=True))) / len(cosine[0])
+    precision: float = sum(map(max, cosine)) / len(cosine)
+    recall: float = sum(map(max, zip(*cosine, strict=True))) / len(cosine[0])
     return 2 * precision * recall / (precision + recall)
 
 

@@ -91,24 +91,31 @@ def load_encoder(name: str, layers: int | None) -> Encoder:
 
 
 def read_encoder(name: str, layers: int | None) -> Encoder:
-    """An encoder out of a directory, or from the hub. Raises MetricError."""
+    """An encoder out of a directory, or from the hub, tried once. Raises MetricError."""
     try:
-        directory = Path(name) if Path(name).is_dir() else Path(snapshot_download(name))
-        tokenizer = AutoTokenizer.from_pretrained(directory)
-        model = _whole(directory)
+        encoder = _read(name, layers)
+        encoder.f1(["a word"], ["a word"])
+    except MetricError:
+        raise
     except Exception as error:  # of many kinds, by what lacks
         said = str(error).strip().partition("\n")[0] or type(error).__name__
         raise MetricError(
-            f"evaluation.bert_score {name!r} cannot be loaded ({said}): put a BERT-like encoder "
-            "with config, weights and tokenizer there, or leave bert_score out of the job"
+            f"evaluation.bert_score {name!r} cannot be used ({said}): put a BERT-like encoder with "
+            "config, weights and tokenizer there, or leave bert_score out of the job"
         ) from error
+    return encoder
+
+
+def _read(name: str, layers: int | None) -> Encoder:
+    directory = Path(name) if Path(name).is_dir() else Path(snapshot_download(name))
+    tokenizer, model = AutoTokenizer.from_pretrained(directory), _whole(directory)
     most = model.config.num_hidden_layers
-    if layers is not None and layers > most:
+    layer = most if layers is None else layers
+    if layer > most:
         raise MetricError(
             f"evaluation.bert_score_layers is {layers}, but the encoder {name!r} has {most} "
             "layers; lower it"
         )
-    layer = most if layers is None else layers
     return Encoder(f"{directory.name}, layer {layer}", model, tokenizer, layer)
 
 

@@ -22,13 +22,16 @@ def intervals(
     """
     if n < 2 or not spec.resamples:
         return {}
-    found: dict[str, list[Tensor]] = {name: [] for name in statistics}
+    # Filled in place: small results made between the large counts would break memory up.
+    found = {name: torch.empty(spec.resamples, dtype=torch.float64) for name in statistics}
+    first = 0
     for counts in resamples(n, spec.resamples, draw):
         for name, statistic in statistics.items():
-            found[name].append(statistic.resampled(counts))
+            found[name][first : first + len(counts)] = statistic.resampled(counts)
+        first += len(counts)
     tail = (1 - spec.confidence) / 2
     ends = torch.tensor([tail, 1 - tail], dtype=torch.float64)
-    return {name: _ends(torch.cat(each), ends) for name, each in found.items()}
+    return {name: _ends(each, ends) for name, each in found.items()}
 
 
 def resamples(n: int, times: int, draw: Generator) -> Iterator[Tensor]:

@@ -52,7 +52,7 @@ def of_texts(
     if about_images:
         scores["vqa_accuracy"] = vqa_accuracy
     encoder, bert = _bert(found.said, wanted, device)
-    figures = {
+    figures: dict[str, Statistic] = {
         "exact_match": Mean(torch.tensor(found.exact)),
         "nll": Mean(found.nll),
         "perplexity": Perplexity(found.nll.double() * found.tokens, found.tokens),
@@ -79,4 +79,6 @@ def _bert(
 
     encoder = load_encoder(wanted.bert_score, wanted.bert_score_layers)
     encoder.model.to(device)
-    return encoder.name, {"bert_score_f1": Mean(bert_scores(encoder, said))}
+    figure = Mean(bert_scores(encoder, said))
+    encoder.model.to("cpu")  # what trains next may need the room
+    return encoder.name, {"bert_score_f1": figure}

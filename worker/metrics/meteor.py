@@ -35,7 +35,7 @@ class _Synonyms:
             self._reader.close()
 
     def _synsets(self, word: str) -> Sequence[Any]:
-        return () if self._reader is None else self._reader.synsets(word)  # type: ignore[no-any-return]  # nltk has no types
+        return () if self._reader is None else self._reader.synsets(word)
 
 
 class Meteor:
@@ -89,7 +89,7 @@ def _reader(directory: str) -> Any:
             nltk.data.path.append(str(place))  # nltk reads below these directories only
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that there are no other languages
-            return English(nltk.data.find(_CORPUS, paths=[str(place)]), None)
+            return English(nltk.data.FileSystemPathPointer(str(place / _CORPUS)), None)
     except Exception as error:  # of many kinds: nltk checks, asserts and parses
         said = str(error).strip().partition("\n")[0] or type(error).__name__
         raise MetricError(
@@ -99,5 +99,5 @@ def _reader(directory: str) -> Any:
 
 
 def _check_directory(path: Path) -> None:
-    if not path.is_dir():  # nltk says it in twenty lines
+    if not path.is_dir():  # nltk would name a file in it
         raise FileNotFoundError("there is no such directory")
