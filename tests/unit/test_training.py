@@ -21,7 +21,7 @@ from worker.models.network import Network
 from worker.personal_files import StateError
 from worker.state import PersonalStore
 from worker.training import seeds
-from worker.training.batches import batches, shares
+from worker.training.batches import batches, in_order, shares
 from worker.training.checkpoints import FileCheckpoints
 from worker.training.evaluation import evaluate
 from worker.training.loop import DivergedError
@@ -186,6 +186,22 @@ def test_every_kind_of_task_has_a_score_against_a_constant_answer(task: str) -> 
     best = 0.0 if score.metric in {"mse", "nll"} else 1.0
     assert score.n == 6
     assert score.skill == pytest.approx(skill(score.value, score.reference, best))
+
+
+def test_every_right_answer_counts_but_the_exact_match_is_with_the_target() -> None:
+    at = trainer()
+    test = at.data["vqa"].test
+    (batch,) = in_order(test, len(test))
+    at.network.eval()
+    with torch.no_grad():
+        said = [at.network.base.tokenizer.decode(i[1:]) for i in at.network.generate("vqa", batch)]
+    answers = tuple((text, "another", text) for text in said)
+    data = {"vqa": replace(at.data["vqa"], test=replace(test, other_texts=answers))}
+    score = evaluate(replace(at, data=data), at.network.state(), "test")["vqa"]
+    assert score.metrics["exact_match"] == 0.0
+    assert (score.metrics["token_f1"], score.intervals["token_f1"]) == (1.0, (1.0, 1.0))
+    # two of four: one of the two left out leaves 1 of 3, another leaves 2 of 3
+    assert score.metrics["vqa_accuracy"] == pytest.approx((2 * 1 / 3 + 2 * 2 / 3) / 4)
 
 
 def test_skill_by_hand() -> None:
