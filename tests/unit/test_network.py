@@ -7,13 +7,12 @@ import torch
 from torch import Tensor
 
 from shared.job_spec import JobSpec
-from tests.support import small
+from tests.support import decoding, small
 from worker.algorithm.losses import task_loss
 from worker.models.base import load_base
 from worker.models.blocks import Domains
 from worker.models.network import Batch, Network
 from worker.models.parts import make_part
-from worker.training import seeds
 from worker.training.batches import select
 
 pytestmark = pytest.mark.unit
@@ -167,33 +166,27 @@ def likelihood(network: Network, samples: Batch, words: Tensor) -> Tensor:
 
 def spoken(job: JobSpec, spread: float = 0.7) -> tuple[Network, Batch]:
     """A network whose texts differ, half of them ending at once, and samples."""
-    network, samples = small.network(job).eval(), batch(job, "vqa", 24)
-    head, draw = network.part("head.vqa"), seeds.generator("spoken")
-    end = network.base.tokenizer.end_id
-    with torch.no_grad():
-        for parameter in network.tensors("head.vqa").values():
-            parameter.normal_(std=spread, generator=draw)
-        first = network("vqa", samples)[:, 0]
-        lead = first.max(1).values - first[:, end]
-        head.get_parameter("decoder.lm_head.bias")[end] += lead.median()
-    return network, samples
+    samples = batch(job, "vqa", 24)
+    return decoding.talkative(small.network(job).eval(), "vqa", samples, spread), samples
 
 
 def test_decoding_with_a_cache_is_decoding_without(job: JobSpec) -> None:
     network, samples = spoken(job)
-    words, end = network.base.tokenizer, network.base.tokenizer.end_id
-    said = torch.full((24, 1), words.start_id)
-    for _ in range(job.tasks["vqa"].max_target_tokens):
-        ended = (said[:, 1:] == end).any(1)
-        nobody = torch.full((24, 1), words.pad_id)
-        logits = network("vqa", replace(samples, targets=torch.cat([said, nobody], dim=1)))
-        best = torch.where(ended, words.pad_id, logits[:, -1].argmax(-1))
-        said = torch.cat([said, best[:, None]], dim=1)
-    found = network.generate("vqa", samples)
+    pad = network.base.tokenizer.pad_id
+    said, found = decoding.greedy(network, "vqa", samples), network.generate("vqa", samples)
     assert torch.equal(found, said[:, : found.shape[1]])
-    assert bool((said[:, found.shape[1] :] == words.pad_id).all())
-    lengths = set((found != words.pad_id).sum(1).tolist())
+    assert bool((said[:, found.shape[1] :] == pad).all())
+    lengths = set((found != pad).sum(1).tolist())
     assert len(lengths) > 1, "some end early"
+
+
+def test_behind_the_end_there_is_padding_only(job: JobSpec) -> None:
+    network, samples = spoken(job)
+    words = network.base.tokenizer
+    for beams in (1, 3):
+        for text in network.generate("vqa", samples, beams).tolist():
+            end = text.index(words.end_id) if words.end_id in text else len(text)
+            assert set(text[end + 1 :]) <= {words.pad_id}
 
 
 def test_beams_find_texts_at_least_as_likely_and_often_likelier(job: JobSpec) -> None:

@@ -84,9 +84,11 @@ class Flava(Backbone):
         return cast("nn.Module", self.model.multimodal_model.layernorm)
 
     def encoder(self, modality: Modality, text_length: int) -> nn.Module:
-        """The encoder of a modality, without its pooler, which nothing uses."""
+        """The encoder of a modality, without its pooler and mask token, which nothing uses."""
         encoder = view(self.model.get_submodule(f"{modality}_model"))
         encoder.register_module("pooler", None)
+        if modality is Modality.IMAGE:
+            encoder.get_submodule("embeddings").register_parameter("mask_token", None)
         if modality is Modality.TEXT:
             stretched(encoder.get_submodule("embeddings"), text_length)
         return encoder

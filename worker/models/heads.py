@@ -168,7 +168,13 @@ class TextHead(nn.Module):
                     pad_token_id=tokens.pad,
                 ),
             )
-        return found
+        return _padded(found, tokens)
+
+
+def _padded(texts: Tensor, tokens: TextTokens) -> Tensor:
+    """Texts with padding behind their end: a search by beams fills them up with end tokens."""
+    ends = texts == tokens.end
+    return texts.masked_fill(ends.cumsum(1) - ends.long() > 0, tokens.pad)
 
 
 def join(pooled: Tensor, sequences: list[tuple[Tensor, Tensor]]) -> Features:

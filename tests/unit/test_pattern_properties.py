@@ -1,0 +1,371 @@
+"""What must hold for each of the paper's ten patterns of clients, on both backbones.
+
+Run with the paper's LoRA and layers on small random bases (tests/support/patterns.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from server.aggregation import Contribution, aggregate
+from server.updates.validation import validate
+from shared.artifacts import ArtifactError, ArtifactStore
+from shared.components import Modality, TaskKind
+from shared.job_spec import Family
+from shared.messages import ComponentSpec, Variant
+from tests.support import decoding, paper, patterns
+from tests.support.patterns import Client, changed, client, everyone, moved, same
+from worker.algorithm.distillation import distillation_loss
+from worker.algorithm.losses import task_loss
+from worker.algorithm.replacement import decide
+from worker.algorithm.replacement import replace as replaced
+from worker.algorithm.stages import NOBODY, Personal, client_round
+from worker.artifacts import catalogue, load_component, load_state, network_specs, save_state
+from worker.models.network import Batch, Network, State
+from worker.planner import initial_version
+
+pytestmark = pytest.mark.unit
+
+each_client = pytest.mark.parametrize(("family", "pattern"), patterns.CLIENTS)
+each_writer = pytest.mark.parametrize(("family", "pattern"), patterns.WRITERS)
+each_family = pytest.mark.parametrize("family", sorted(paper.PATTERNS))
+BIG = 1e9  # a loss that every engaged model beats; none beats 0
+
+
+# --- from the server to the client and back ---
+
+
+def delivered(at: Client, manifest: Mapping[str, str], store: ArtifactStore) -> State:
+    """What the client's network holds after it has loaded its part of a version."""
+    specs = network_specs(at.network, at.network.components)
+    at.network.load(load_state({n: store.open_path(manifest[n]) for n in specs}, specs))
+    return at.network.state()
+
+
+@each_client
+def test_version_0_arrives_whole_and_all_of_it_trains(
+    family: Family, pattern: int, tmp_path: Path
+) -> None:
+    store, at, planned = (
+        ArtifactStore(tmp_path, durable=False),
+        client(family, pattern),
+        everyone(family),
+    )
+    manifest = initial_version(planned.at(planned.start), store)
+    arrived = delivered(at, manifest, store)
+    assert same(arrived, {name: planned.start[name] for name in at.network.components})
+    trained, _ = at.trainer().local_steps(arrived, 1, "engaged")
+    sent = save_state(store, trained)
+    assert sent.keys() == arrived.keys()
+    assert not [name for name in sent if sent[name] == manifest[name]]
+    assert same(delivered(at, sent, store), trained)
+
+
+@each_family
+def test_a_round_of_all_patterns_carries_every_tensor_there_and_back(
+    family: Family, tmp_path: Path
+) -> None:
+    """As the server does it: uploads checked against the catalogue, then averaged."""
+    store, planned = ArtifactStore(tmp_path, durable=False), everyone(family)
+    manifest = initial_version(planned.at(planned.start), store)
+    specs = catalogue(planned.network).components
+    given: dict[str, list[Contribution]] = {name: [] for name in specs}
+    for pattern, at in enumerate(everybody(family)):
+        start = delivered(at, manifest, store)
+        assert all(start[name].keys() == specs[name].tensors.keys() for name in start)
+        trained, _ = at.trainer().local_steps(start, 1, "engaged")
+        for name, sha256 in save_state(store, trained).items():
+            with store.open_path(sha256).open("rb") as file:
+                validate(file, name, specs[name], sha256)
+            given[name].append(Contribution(f"c{pattern:02}", sha256, 1.0))
+    assert not [name for name, contributions in given.items() if not contributions]
+    version = {name: aggregate(given[name], specs[name], store) for name in specs}
+    averaged = delivered(planned, version, store)
+    assert changed(averaged, planned.start) == set(specs)
+    for at in everybody(family):
+        assert same(delivered(at, version, store), {n: averaged[n] for n in at.network.components})
+
+
+def everybody(family: Family) -> list[Client]:
+    """A client of each pattern."""
+    return [client(family, pattern) for pattern in range(len(paper.PATTERNS[family]))]
+
+
+@each_client
+def test_a_state_with_a_tensor_too_few_or_too_many_is_refused(family: Family, pattern: int) -> None:
+    at = client(family, pattern)
+    for name, tensors in at.start.items():
+        gone, *others = tensors
+        few = {t: tensors[t] for t in others}
+        many = {**tensors, "another": tensors[gone]}
+        with pytest.raises(ValueError, match=rf"tensor of {name} '{gone}' is missing"):
+            at.network.load({**at.start, name: few})
+        with pytest.raises(ValueError, match=rf"tensor of {name} 'another' is extra"):
+            at.network.load({**at.start, name: many})
+    with pytest.raises(ValueError, match="component 'proj' is missing"):
+        at.network.load({n: t for n, t in at.start.items() if n != "proj"})
+
+
+@each_client
+def test_a_file_with_a_tensor_too_few_or_too_many_is_refused(
+    family: Family, pattern: int, tmp_path: Path
+) -> None:
+    store, at = ArtifactStore(tmp_path, durable=False), client(family, pattern)
+    manifest = save_state(store, at.start)
+    for name, spec in network_specs(at.network, at.network.components).items():
+        gone, *others = spec.tensors
+        few = {t: spec.tensors[t] for t in others}
+        many = {**spec.tensors, "another": spec.tensors[gone]}
+        for tensors in (few, many):
+            with pytest.raises(ArtifactError, match="has other tensors than this network"):
+                load_component(store.open_path(manifest[name]), ComponentSpec(tensors=tensors))
+
+
+# --- C(o), and what an image has to do with texts ---
+
+
+def loss(network: Network, task: str, samples: Batch) -> Tensor:
+    """The loss of each sample. (B,)"""
+    kind, pad = network.spec.tasks[task].kind, network.base.tokenizer.pad_id
+    return task_loss(kind, samples, network(task, samples), pad)
+
+
+def gradients(network: Network, task: str, samples: Batch) -> dict[str, dict[str, Tensor | None]]:
+    """Of each component's tensors, from one task alone."""
+    loss(network, task, samples).mean().backward()
+    return {n: {t: p.grad for t, p in network.tensors(n).items()} for n in network.components}
+
+
+@each_client
+@pytest.mark.parametrize("trainable", ["full", "lora"])
+def test_every_tensor_of_a_tasks_components_gets_a_gradient_and_no_other(
+    family: Family, pattern: int, trainable: str
+) -> None:
+    """In the network of all patterns, so that there is an outside."""
+    at = everyone(family, trainable)
+    for task in paper.PATTERNS[family][pattern]:
+        found = gradients(at.at(at.stepped), task, at.batch(task))
+        reached = {
+            n for n, tensors in found.items() if any(g is not None for g in tensors.values())
+        }
+        assert reached == at.names(task)
+        still = {
+            f"{n} {t}" for n in reached for t, g in found[n].items() if g is None or not g.any()
+        }
+        assert not still
+
+
+@each_client
+def test_at_the_start_only_the_first_factors_of_low_rank_pairs_get_none(
+    family: Family, pattern: int
+) -> None:
+    """Their second factors are zero, so the first ones change nothing yet."""
+    at = client(family, pattern)
+    for task in at.tasks:
+        found = gradients(at.at(at.start), task, at.batch(task))
+        for name in at.names(task):
+            for tensor, gradient in found[name].items():
+                first = "lora_A" in tensor or tensor in {"query.a", "value.a"}
+                assert gradient is not None
+                assert bool(gradient.any()) is not first, f"{name} {tensor}"
+
+
+def of_texts(at: Client) -> set[str]:
+    """The components of a client that read or judge texts."""
+    marks = {Modality.TEXT, TaskKind.TEXT_CLASSIFICATION, TaskKind.TEXT_GENERATION}
+    heads = {f"head.{t}" for t in at.tasks if Modality.TEXT in at.job.tasks[t].modalities}
+    return {n for n in at.network.components if marks & set(n.split("."))} | heads
+
+
+BOTH = [
+    (family, i)
+    for family, i in patterns.CLIENTS
+    if {tuple(paper.TASKS[task]["modalities"]) for task in paper.PATTERNS[family][i]}
+    == {("image",), ("text",)}
+]
+
+
+@pytest.mark.parametrize(("family", "pattern"), BOTH)
+def test_an_image_task_touches_no_text_component(family: Family, pattern: int) -> None:
+    at = client(family, pattern)
+    texts = of_texts(at)
+    [task] = [t for t in at.tasks if Modality.TEXT not in at.job.tasks[t].modalities]
+    assert texts >= {"encoder.text", "block.mote.text", "mote.0.text.shared", "mome.0.shared.text"}
+    network = at.at(at.start)
+    assert not texts & at.names(task)
+    found = gradients(network, task, at.batch(task))
+    assert all(g is None for name in texts for g in found[name].values())
+    losses = {t: BIG if t == task else 0.0 for t in at.tasks}
+    decisions = decide(dict.fromkeys(at.tasks, 1.0), losses, dict.fromkeys(at.tasks, 0.0))
+    mixed = replaced(at.start, moved(at.start), decisions, at.trainer().component_sets)
+    assert not texts & changed(mixed, at.start)
+    trained, _ = at.trainer([task]).local_steps(at.start, 1, "engaged")
+    assert changed(trained, at.start) == at.names(task)
+
+
+def test_of_each_family_three_patterns_have_an_image_task_beside_a_text_task() -> None:
+    assert [pattern for _, pattern in BOTH] == [7, 8, 9] * 2
+
+
+# --- X and Z ---
+
+
+def personal(state: State, losses: Mapping[str, float]) -> Personal:
+    """Z with its losses."""
+    return Personal({Variant.PERSONAL: state}, losses)
+
+
+@each_client
+def test_the_engaged_model_feels_nothing_of_the_personal_one(family: Family, pattern: int) -> None:
+    at = client(family, pattern)
+    alone, _ = at.trainer().local_steps(at.start, 2, "engaged")
+    z = moved(at.start)
+    kept = {n: {t: v.clone() for t, v in tensors.items()} for n, tensors in z.items()}
+    for given in (
+        NOBODY,
+        personal(z, dict.fromkeys(at.tasks, 0.0)),
+        personal(z, dict.fromkeys(at.tasks, BIG)),
+    ):
+        outcome = client_round(at.trainer(), at.start, given, 2)
+        assert outcome.engaged is not None
+        assert same(outcome.engaged, alone)
+    assert same(z, kept), "what was there before stays as it was"
+
+
+@each_client
+def test_without_a_replacement_the_personal_model_goes_on_from_itself(
+    family: Family, pattern: int
+) -> None:
+    at = client(family, pattern)
+    z = moved(at.start)
+    alone, _ = at.trainer().local_steps(z, 2, "personal")
+    for server in (at.start, moved(at.start, 0.02)):
+        outcome = client_round(at.trainer(), server, personal(z, dict.fromkeys(at.tasks, 0.0)), 2)
+        assert not [d for d in outcome.decisions if d.replaced]
+        assert outcome.personal.model is not None
+        assert same(outcome.personal.model, alone)
+
+
+@each_client
+def test_replacing_a_task_changes_exactly_its_components(family: Family, pattern: int) -> None:
+    at = client(family, pattern)
+    z = moved(at.start)
+    x, _ = at.trainer().local_steps(at.start, 2, "engaged")
+    for task in at.tasks:
+        losses = {t: BIG if t == task else 0.0 for t in at.tasks}
+        outcome = client_round(at.trainer(), at.start, personal(z, losses), 2)
+        assert [d.task for d in outcome.decisions if d.replaced] == [task]
+        start = replaced(z, x, outcome.decisions, at.trainer().component_sets)
+        assert changed(start, z) == at.names(task)
+        mixed = {name: (x if name in at.names(task) else z)[name] for name in z}
+        assert same(start, mixed)
+        trained, _ = at.trainer().local_steps(mixed, 2, "personal")
+        assert outcome.personal.model is not None
+        assert same(outcome.personal.model, trained)
+
+
+# --- texts: padding, what they depend on, how they are decoded ---
+
+READERS = [
+    (family, i)
+    for family, i in patterns.CLIENTS
+    if any("text" in paper.TASKS[task]["modalities"] for task in paper.PATTERNS[family][i])
+]
+
+
+def shortened(samples: Batch, row: int, pad: int) -> Batch:
+    """One sample alone, without the padding that it has among longer ones."""
+    alone = samples.part(slice(row, row + 1))
+    assert alone.tokens is not None
+    tokens = alone.tokens[:, : int((alone.tokens != pad).sum())]
+    if alone.targets is None:
+        return replace(alone, tokens=tokens)
+    return replace(
+        alone, tokens=tokens, targets=alone.targets[:, : int((alone.targets != pad).sum())]
+    )
+
+
+@pytest.mark.parametrize(("family", "pattern"), READERS)
+def test_padding_changes_neither_features_nor_losses(family: Family, pattern: int) -> None:
+    at = client(family, pattern)
+    network = at.at(at.stepped)
+    pad = network.base.tokenizer.pad_id
+    for task in at.tasks:
+        if Modality.TEXT in at.job.tasks[task].modalities:
+            samples = at.batch(task)
+            for row in (0, 1):
+                alone = shortened(samples, row, pad)
+                assert alone.tokens is not None
+                assert samples.tokens is not None
+                assert (alone.tokens.shape != samples.tokens[:1].shape) is (row == 0)
+                assert_alike(network, task, samples, row, alone)
+
+
+def assert_alike(network: Network, task: str, samples: Batch, row: int, alone: Batch) -> None:
+    """A sample's features and losses alone are those that it has in a batch."""
+    with torch.no_grad():
+        padded, own = (network.features(task, batch) for batch in (samples, alone))
+        losses = [
+            [float(of(network, task, batch)[i]) for of in (loss, taught)]
+            for batch, i in ((samples, row), (alone, 0))
+        ]
+    assert torch.allclose(padded.pooled[row], own.pooled[0], atol=1e-5)
+    assert torch.allclose(padded.tokens[row][padded.mask[row]], own.tokens[0], atol=1e-5)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5, abs=1e-5)
+
+
+def taught(network: Network, task: str, samples: Batch) -> Tensor:
+    """The distillation loss against a teacher whose outputs are the student's, sharpened. (B,)"""
+    output = network(task, samples)
+    kind, pad = network.spec.tasks[task].kind, network.base.tokenizer.pad_id
+    return distillation_loss(kind, samples, output, 3 * output, 1.0, pad)
+
+
+@each_writer
+def test_a_text_depends_on_all_that_its_task_reads(family: Family, pattern: int) -> None:
+    """As initialised: what is asked for, and what is said of its own."""
+    at = client(family, pattern)
+    network = at.at(at.start)
+    for task in at.tasks:
+        if at.job.tasks[task].kind is TaskKind.TEXT_GENERATION:
+            samples = at.batch(task)
+            own = replace(samples, targets=network.generate(task, samples))
+            for given in (samples, own):
+                for other in others(given, at.job.tasks[task].modalities):
+                    before, after = network(task, given), network(task, other)
+                    apart = (before - after).detach().abs().amax(dim=(1, 2))
+                    assert float(apart.min()) > 1e-4, "for each sample"
+
+
+def others(samples: Batch, modalities: tuple[Modality, ...]) -> list[Batch]:
+    """The same samples with another image, with another text."""
+    found = []
+    if Modality.IMAGE in modalities:
+        assert samples.images is not None
+        found.append(replace(samples, images=samples.images.roll(1, 0)))
+    if Modality.TEXT in modalities:
+        assert samples.tokens is not None
+        found.append(replace(samples, tokens=samples.tokens.roll(1, 0)))
+    return found
+
+
+@each_writer
+def test_texts_are_the_same_with_and_without_a_cache(family: Family, pattern: int) -> None:
+    at = client(family, pattern)
+    for task in at.tasks:
+        if at.job.tasks[task].kind is TaskKind.TEXT_GENERATION:
+            samples = at.batch(task)
+            network = decoding.talkative(at.at(at.start), task, samples)
+            pad = network.base.tokenizer.pad_id
+            wanted, found = decoding.greedy(network, task, samples), network.generate(task, samples)
+            assert torch.equal(found, wanted[:, : found.shape[1]])
+            assert bool((wanted[:, found.shape[1] :] == pad).all())
+            assert len({tuple(text) for text in found.tolist()}) > 1
+            searched = network.generate(task, samples, beams=3)
+            for row, text in enumerate(searched.tolist()):
+                alone = samples.part(slice(row, row + 1))
+                assert [w for w in text if w != pad] == decoding.beams(network, task, alone, 3)
