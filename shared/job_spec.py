@@ -236,6 +236,9 @@ class LearningRate(Spec):
         return self.peak + (final - self.peak) * (number - self.warmup_rounds) / span
 
 
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
 class TrainingSpec(Spec):
     """Local training in a round: the budget is `local_steps` optimizer steps for each model."""
 
@@ -247,6 +250,11 @@ class TrainingSpec(Spec):
     learning_rate: LearningRate = LearningRate()
     weight_decay: NonNegativeFloat = 0.01
     clip_norm: PositiveFloat = 1.0
+    precision: Precision = Field(
+        default="auto",
+        description="In what networks compute, here, in stage two and in evaluation; `auto` is "
+        "bfloat16 on GPUs that support it and float32 elsewhere. What travels is float32.",
+    )
 
 
 class PostSpec(Spec):

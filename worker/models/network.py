@@ -29,6 +29,7 @@ from worker.models.base import Base
 from worker.models.blocks import NO_DOMAINS, Domains, all_tokens, masked_mean
 from worker.models.heads import Features, TextHead, TextTokens, join
 from worker.models.parts import make_part, tensors
+from worker.models.precision import autocast
 
 State = Mapping[str, Mapping[str, Tensor]]  # component -> tensor name -> values
 
@@ -118,7 +119,17 @@ class Network(nn.Module):
                     parameter.copy_(_of_shape(state[name][tensor], parameter, name, tensor))
 
     def forward(self, task: str, batch: Batch) -> Tensor:
-        """The task's outputs: logits (B, C), images (B, 3, 64, 64), token logits (B, T - 1, V)."""
+        """The task's outputs: logits (B, C), images (B, 3, 64, 64), token logits (B, T - 1, V).
+
+        They are float32, in whatever the network computes.
+        """
+        with self._precision():
+            return self._outputs(task, batch).float()
+
+    def _precision(self) -> torch.autocast:
+        return autocast(self.spec.training.precision, self.device)
+
+    def _outputs(self, task: str, batch: Batch) -> Tensor:
         features = self.features(task, batch)
         head = self.parts[_key(str(Head(task)))]
         if isinstance(head, TextHead):
@@ -133,7 +144,8 @@ class Network(nn.Module):
             raise TypeError(f"task {task!r} does not generate text")
         words = self.base.tokenizer
         tokens = TextTokens(words.start_id, words.end_id, words.pad_id)
-        return head.generate(self.features(task, batch), tokens, beams)
+        with self._precision():
+            return head.generate(self.features(task, batch), tokens, beams)
 
     def features(self, task: str, batch: Batch) -> Features:
         """Four streams for each modality, through their blocks; their mean is the feature."""
