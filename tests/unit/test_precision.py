@@ -74,7 +74,7 @@ def test_on_a_cpu_auto_is_float32_to_the_bit() -> None:
 def test_bfloat16_is_near_float32_in_all_that_a_client_does(family: str, trainable: str) -> None:
     found = {}
     for precision in ("bfloat16", "float32"):
-        at = trainer(precision, family, trainable)  # type: ignore[arg-type]  # a tuple of literals
+        at = trainer(precision, family, trainable)
         server = at.network.state()
         first = client_round(at, server, NOBODY, 1)
         outcome = personalize(at, server, first.personal)
