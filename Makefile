@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo up test check compose-check format crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds clean
+.PHONY: help environment demo up test check compose-check format crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ bench-rounds: environment ## what a round costs beside training, what idle clien
 	@$(RUN) -m bench.round_overhead
 	@$(RUN) -m bench.idle_clients
 	@$(RUN) -m bench.thirty_clients
+
+bench-models: environment ## the training loop beside a plain one, three models' memory beside one's
+	@$(RUN) -m bench.step_throughput
+	@$(RUN) -m bench.model_memory
 
 clean: ## remove all that make has made, the environment included
 	@rm -rf .venv .tapestry build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,12 +6,15 @@ Tasks, kinds, modalities, domains, LoRA and numbers of layers are those of tests
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
 from shared.job_spec import Family, JobSpec
+from shared.messages import Variant
 from tests.support import paper, small
+from worker.algorithm.stages import Personal
 from worker.data.loader import TaskData
 from worker.models.network import Batch, Network, State
 from worker.training.batches import select
@@ -130,3 +133,8 @@ def changed(a: State, b: State) -> set[str]:
 def moved(state: State, by: float = 0.01) -> State:
     """A state that differs in every value."""
     return {name: {t: v + by for t, v in tensors.items()} for name, tensors in state.items()}
+
+
+def personal(state: State, losses: Mapping[str, float] = MappingProxyType({})) -> Personal:
+    """Z with its losses."""
+    return Personal({Variant.PERSONAL: state}, losses)

@@ -16,14 +16,14 @@ from server.updates.validation import validate
 from shared.artifacts import ArtifactError, ArtifactStore
 from shared.components import Modality, TaskKind
 from shared.job_spec import Family
-from shared.messages import ComponentSpec, Variant
+from shared.messages import ComponentSpec
 from tests.support import decoding, paper, patterns
-from tests.support.patterns import Client, changed, client, everyone, moved, same
+from tests.support.patterns import Client, changed, client, everyone, moved, personal, same
 from worker.algorithm.distillation import distillation_loss
 from worker.algorithm.losses import task_loss
 from worker.algorithm.replacement import decide
 from worker.algorithm.replacement import replace as replaced
-from worker.algorithm.stages import NOBODY, Personal, client_round
+from worker.algorithm.stages import NOBODY, client_round
 from worker.artifacts import catalogue, load_component, load_state, network_specs, save_state
 from worker.models.network import Batch, Network, State
 from worker.planner import initial_version
@@ -212,11 +212,6 @@ def test_of_each_family_three_patterns_have_an_image_task_beside_a_text_task() -
 
 
 # --- X and Z ---
-
-
-def personal(state: State, losses: Mapping[str, float]) -> Personal:
-    """Z with its losses."""
-    return Personal({Variant.PERSONAL: state}, losses)
 
 
 @each_client

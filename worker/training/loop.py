@@ -38,7 +38,7 @@ class Budget:
 class Keeping:
     """How a training goes on from a snapshot, and offers new ones."""
 
-    latest: Snapshot | None = None
+    latest: Callable[[], Snapshot | None] = lambda: None
     offer: Callable[[Callable[[], Snapshot]], None] = lambda _: None
 
 
@@ -62,11 +62,9 @@ def train(
         parameters, lr=budget.learning_rate, weight_decay=budget.weight_decay, fused=True
     )
     totals: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0])
-    done = 0
-    if keeping.latest is not None:
-        done = _restore(keeping.latest, parameters, optimizer, totals)
-        seen = done * budget.accumulation
-        next(islice(batches, seen, seen), None)
+    done = _restore(keeping.latest(), parameters, optimizer, totals)
+    seen = done * budget.accumulation
+    next(islice(batches, seen, seen), None)
     network.train()
     for step in range(done, budget.steps):
         optimizer.zero_grad()
@@ -80,6 +78,7 @@ def train(
         optimizer.step()
         on_step(step + 1)
         keeping.offer(partial(_snapshot, step + 1, parameters, optimizer, totals))
+    optimizer.zero_grad()  # networks stay: their gradients need not
     return {task: total / count for task, (total, count) in totals.items()}
 
 
@@ -94,12 +93,14 @@ def _snapshot(
 
 
 def _restore(
-    snapshot: Snapshot,
+    snapshot: Snapshot | None,
     parameters: Sequence[Tensor],
     optimizer: torch.optim.Optimizer,
     totals: dict[str, list[float]],
 ) -> int:
-    """Set everything as it was; returns the steps that are done."""
+    """Set everything as it was in a snapshot, if there is one; returns the steps that are done."""
+    if snapshot is None:
+        return 0
     with torch.no_grad():
         for parameter, value in zip(parameters, snapshot.parameters, strict=True):
             parameter.copy_(value)

@@ -89,7 +89,7 @@ class Trainer:
         splits = {task: data.train for task, data in self.data.items()}
         stream = batches(splits, training.batch_size, seeds.generator(*names, "batches"))
         kept = self.checkpoints
-        keeping = Keeping(kept.latest(purpose), partial(kept.offer, purpose))
+        keeping = Keeping(partial(kept.latest, purpose), partial(kept.offer, purpose))
         with seeds.scope(*names, "dropout"):
             return train(self.network, stream, loss, budget, self.on_step, keeping)
 
