@@ -163,7 +163,8 @@ def test_a_base_stored_in_half_precision_is_read_as_float32(
     job: JobSpec, stored: torch.dtype, tmp_path: Path
 ) -> None:
     base = load_base(job.model)
-    model = copy.deepcopy(base.backbone.model).to(stored)
+    model: Any = copy.deepcopy(base.backbone.model)
+    model.to(stored)
     save_base(replace(base, backbone=replace(base.backbone, model=model)), tmp_path)
     found = read(job, tmp_path)
     halved = {name: values.to(stored).float() for name, values in model.state_dict().items()}

@@ -78,7 +78,7 @@ def test_bfloat16_is_near_float32_in_all_that_a_client_does(family: str, trainab
         server = at.network.state()
         first = client_round(at, server, NOBODY, 1)
         outcome = personalize(at, server, first.personal)
-        scores = evaluate(at.network, server, at.data, "test")
+        scores = evaluate(at, server, "test")
         found[precision] = (first.losses, outcome.losses, scores)
     (x, y, z), (a, b, c) = found["bfloat16"], found["float32"]
     for task, wanted in a.items():
