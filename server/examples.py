@@ -250,6 +250,16 @@ _SCORE = {
     "encoder": None,
 }
 _AVERAGE = {"task": "digits", "variant": "distilled", "n": 60, "clients": 1}
+_SCORES: list[Example] = [
+    {
+        "client": "c01",
+        "task": "digits",
+        "variant": "distilled",
+        "score": _SCORE,
+        "validation": None,
+    }
+]
+_REPLACEMENTS: list[Example] = [{"client": "c01", "round": 1, "decision": _DECISION}]
 _ATTENDANCE: list[Example] = [
     {
         "round": 1,
@@ -284,21 +294,33 @@ REPORT: Example = {
     "bytes_full_exchange": 6291456,
     "final_version": 4,
     "final_manifest": {"head.digits": _SHA, "proj": _SHA},
-    "scores": [
-        {
-            "client": "c01",
-            "task": "digits",
-            "variant": "distilled",
-            "score": _SCORE,
-            "validation": None,
-        }
-    ],
+    "scores": _SCORES,
     "averages": [
         {**_AVERAGE, "metric": "accuracy", "value": 0.9},
         {**_AVERAGE, "metric": "loss", "value": 0.3},
         {**_AVERAGE, "metric": "macro_f1", "value": 0.88},
     ],
-    "replacements": [{"client": "c01", "round": 1, "decision": _DECISION}],
+    "replacements": _REPLACEMENTS,
     "attendance": _ATTENDANCE,
     "optimizer_steps": {"rounds": 80, "post_training": 13, "total": 93},
+}
+TAKEAWAY: Example = {
+    "job_id": _JOB_ID,
+    "name": JOB_SPEC["name"],
+    "state": "succeeded",
+    "spec": JOB_SPEC,
+    "base_digest": _SHA,
+    "forked_from": None,
+    "parent_state_digest": None,
+    "state_digest": _SHA,
+    "rounds": 4,
+    "took_part": [1, 2, 4],
+    "components": ["head.digits", "proj"],
+    "version": 4,
+    "manifest": {
+        "head.digits": {"sha256": _SHA, "n_bytes": 4096, "made_in": 4},
+        "proj": {"sha256": _SHA, "n_bytes": 4096, "made_in": 2},
+    },
+    "scores": _SCORES,
+    "replacements": _REPLACEMENTS,
 }

@@ -27,6 +27,7 @@ from shared.messages import (
     UploadCreate,
     UploadView,
 )
+from shared.takeaway import TakeawayView
 from shared.transport import Stream, Transport, contents, read
 from shared.views import (
     AssignmentView,
@@ -120,6 +121,10 @@ class ApiClient(Transport):
     def attendance(self, job: UUID | str) -> AttendanceList:
         """Who was missing in each round, so far."""
         return self._send(AttendanceList, "GET", f"/v1/jobs/{job}/attendance")
+
+    def takeaway(self, job: UUID | str) -> TakeawayView:
+        """What the calling client needs to take its model of a job away."""
+        return self._send(TakeawayView, "GET", f"/v1/jobs/{job}/takeaway")
 
     def events(self, job: UUID | str, after: int = 0) -> EventList:
         """What happened to a job since event `after`."""

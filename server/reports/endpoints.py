@@ -1,17 +1,19 @@
-"""The routes of a job's report, and of who came to its rounds."""
+"""The routes of a job's report, of who came to its rounds, and of what a client takes away."""
 
 from uuid import UUID
 
 from fastapi import APIRouter
 
-from server.auth import Viewer
+from server.auth import ClientOnly, Viewer
 from server.context import App
 from server.documentation import example, problems
-from server.examples import ATTENDANCE, REPORT
+from server.examples import ATTENDANCE, REPORT, TAKEAWAY
 from server.jobs.repository import get_job
 from server.reports import service
 from server.reports.attendance import attendance
+from server.reports.takeaway import takeaway
 from shared.attendance import AttendanceList
+from shared.takeaway import TakeawayView
 from shared.views import ReportView
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["reports"])
@@ -37,3 +39,14 @@ def list_attendance(job_id: UUID, app: App, _: Viewer) -> AttendanceList:
     """List for each round who was asked, what came and who was missing; also while the job runs."""
     with app.sessions.begin() as session:
         return AttendanceList(items=attendance(session, get_job(session, job_id).id))
+
+
+@router.get(
+    "/takeaway",
+    summary="Read what a client takes away",
+    responses={**example(TAKEAWAY, "The job as the client may see it."), **problems(404)},
+)
+def read_takeaway(job_id: UUID, app: App, principal: ClientOnly) -> TakeawayView:
+    """Read what the calling client needs to take its model away: its own scores, and no other's."""
+    with app.sessions.begin() as session:
+        return takeaway(session, principal.client or "", job_id)

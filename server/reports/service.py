@@ -32,7 +32,7 @@ def report(session: Session, job_id: UUID) -> ReportView:
     members = [a for a in job_assignments(session, job_id) if a.client_id]
     final = newest_version(session, job_id)
     manifest = entries(session, job_id, final) if final is not None else []
-    scores = _scores(members)
+    measured = scores(members)
     published = [r for r in training_rounds(session, job_id) if r.state is RoundState.PUBLISHED]
     return ReportView(
         job_id=job.id,
@@ -47,9 +47,9 @@ def report(session: Session, job_id: UUID) -> ReportView:
         bytes_full_exchange=_full_exchange(job, spec, members),
         final_version=final or 0,
         final_manifest={e.component: e.sha256 for e in manifest},
-        scores=scores,
-        averages=averages(scores),
-        replacements=_replacements(members, {r.id: r.number for r in published}),
+        scores=measured,
+        averages=averages(measured),
+        replacements=replacements(members, {r.id: r.number for r in published}),
         attendance=attendance(session, job_id),
         optimizer_steps=optimizer_steps(spec),
     )
@@ -70,7 +70,8 @@ def _full_exchange(job: Job, spec: JobSpec, members: Sequence[Assignment]) -> in
     return sum(times.get(a.kind, 0) * full_state_bytes(a.components, sizes) for a in members)
 
 
-def _scores(members: Sequence[Assignment]) -> tuple[ReportRow, ...]:
+def scores(members: Sequence[Assignment]) -> tuple[ReportRow, ...]:
+    """What the accepted evaluations among these assignments measured."""
     rows: list[ReportRow] = []
     for assignment in members:
         if assignment.kind is AssignmentKind.EVALUATE and _accepted(assignment):
@@ -89,7 +90,7 @@ def _scores(members: Sequence[Assignment]) -> tuple[ReportRow, ...]:
     return tuple(rows)
 
 
-def _replacements(
+def replacements(
     members: Sequence[Assignment], numbers: dict[UUID, int]
 ) -> tuple[ReplacementRow, ...]:
     """Stage one's decisions in the published rounds; superseded work counts for nothing."""

@@ -15,7 +15,7 @@ from server import examples
 from server.auth import check_scopes
 from server.lifecycle import Row, TransitionError, transition
 from server.tables import Assignment, Event, Job, Round
-from shared import attendance, messages, views, waiting
+from shared import attendance, messages, takeaway, views, waiting
 from shared.job_spec import JobSpec
 from shared.states import AnyState, AssignmentState, JobState, RoundState, may_follow
 
@@ -144,6 +144,7 @@ EXAMPLES: dict[str, Any] = {
     "VERSIONS": views.VersionList,
     "ATTENDANCE": attendance.AttendanceList,
     "REPORT": views.ReportView,
+    "TAKEAWAY": takeaway.TakeawayView,
 }
 
 

@@ -37,6 +37,7 @@ RIGHTS = {
     "GET /v1/jobs/{job_id}/versions/{number}": VIEWERS,
     "GET /v1/jobs/{job_id}/report": VIEWERS,
     "GET /v1/jobs/{job_id}/attendance": VIEWERS,
+    "GET /v1/jobs/{job_id}/takeaway": {"client"},
     "POST /v1/clients": OPERATORS,
     "GET /v1/clients": VIEWERS,
     "GET /v1/clients/{client}": VIEWERS,
