@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from shared.api_client import ApiClient
@@ -88,13 +89,39 @@ def _lacks(api: ApiClient, job: UUID, error: ApiError) -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class LocalClient:
+    """Where the local stack has what is a client's."""
+
+    file: Path
+    work_dir: Path
+
+
+def local_client(name: str) -> LocalClient:
+    """A client of the stack that was started in this directory. Raises UsageError."""
+    clients = _note().get("clients")
+    if not isinstance(clients, dict):
+        raise UsageError(
+            "no stack runs here: start it with `tapestry up`, or pass --client-file, --work-dir, "
+            "--url and --key-file"
+        )
+    if name not in clients:
+        known = ", ".join(sorted(clients)) or "none"
+        raise UsageError(f"the stack here has no client {name}: choose one of its own ({known})")
+    return LocalClient(Path(clients[name]["file"]), Path(clients[name]["work_dir"]))
+
+
 def _local_stack() -> dict[str, str]:
     """What `tapestry up` wrote down in this directory; empty when it does not run."""
+    return {name: value for name, value in _note().items() if isinstance(value, str)}
+
+
+def _note() -> dict[str, Any]:
     try:
         note = json.loads((LOCAL_STATE / "stack.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return {name: str(value) for name, value in note.items()}
+    return note if isinstance(note, dict) else {}
 
 
 def _read_key(path: Path) -> str:

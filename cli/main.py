@@ -12,9 +12,10 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from cli import doctor as examining
-from cli import listing
+from cli import listing, takeaway
 from cli.connection import LOCAL_STATE, Connection, UsageError
 from cli.demo import run as demo_run
+from cli.options import Job, Key, KeyFile, Url
 from cli.progress import follow
 from cli.signals import Stopped, ending_on_signals
 from cli.stack.errors import StackError
@@ -57,12 +58,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-Url = Annotated[str | None, typer.Option(help="Address of the API.", envvar="TAPESTRY_API_URL")]
-KeyFile = Annotated[
-    Path | None, typer.Option(help="File that holds the key.", envvar="TAPESTRY_KEY_FILE")
-]
-Key = Annotated[str | None, typer.Option(envvar="TAPESTRY_KEY", hidden=True)]
-Job = Annotated[uuid.UUID, typer.Argument(help="The job's id.")]
 
 
 def console() -> Console:
@@ -161,6 +156,10 @@ def doctor(
                 console().print(f"{finding.severity}: {finding.sentence}", soft_wrap=True)
     if not found.sound:
         raise typer.Exit(1)
+
+
+app.command()(takeaway.export)
+app.command()(takeaway.predict)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from cli.connection import Connection, UsageError
 from cli.stack.settings import by_name
 
 _BROKER = "TAPESTRY_REDIS_URL"
-_TOLD_HERE = frozenset({"TAPESTRY_KEY", "TAPESTRY_KEYS_DIR", "TAPESTRY_CLIENT_FILES"})
+TOLD_HERE = frozenset({"TAPESTRY_KEY", "TAPESTRY_KEYS_DIR", "TAPESTRY_CLIENT_FILES"})
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def environment(
         "TAPESTRY_WORK_DIR": str(wish.work_dir),
         "TAPESTRY_CLIENT_FILES": ",".join(map(str, by_name(wish.files).values())),
     }
-    left_out = _TOLD_HERE if wish.broker else {*_TOLD_HERE, _BROKER}
+    left_out = TOLD_HERE if wish.broker else {*TOLD_HERE, _BROKER}
     return {name: value for name, value in given.items() if name not in left_out} | told
 
 

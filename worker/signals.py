@@ -3,6 +3,8 @@
 import signal
 from collections.abc import Callable
 
+STOPPED = 130  # what a command that was told to stop ends with
+
 
 def when_told_to_stop(act: Callable[[], object]) -> None:
     """Call `act` at SIGTERM and SIGINT from now on."""

@@ -116,7 +116,11 @@ class Stack:
         self._spawn("planner", ["worker", "planner"], self._worker_env("planner", {}))
         self._register_clients()
         self._start_workers()
-        note = {"url": self.url, "key_file": str(self.admin_key_file)}
+        note = {
+            "url": self.url,
+            "key_file": str(self.admin_key_file),
+            "clients": self._places(),
+        }
         private.write(self.settings.state / "stack.json", json.dumps(note))
 
     def _take_lock(self) -> None:
@@ -203,6 +207,17 @@ class Stack:
         for number, share in enumerate(self.settings.shares(), start=1):
             name = f"worker-{number}"
             self._spawn(name, ["worker", "clients"], self._worker_env(name, share))
+
+    def _places(self) -> dict[str, dict[str, str]]:
+        """Each client's file, and the directory of the worker that serves it."""
+        return {
+            name: {
+                "file": str(path.resolve()),
+                "work_dir": str((self.settings.state / f"worker-{number}").resolve()),
+            }
+            for number, share in enumerate(self.settings.shares(), start=1)
+            for name, path in share.items()
+        }
 
     def _worker_env(self, name: str, clients: Mapping[str, Path]) -> dict[str, str]:
         return {

@@ -48,6 +48,7 @@ ENTRANCES = {
     ("server.aggregation.child",): LEARNING | SERVING | {"worker", "celery"},
     ("worker.__main__",): SERVING | LEARNING | {"server", "numpy"},  # its trainer loads them
     ("worker.assignments", "worker.doctor.__main__"): SERVING | METRICS | {"server"},
+    ("worker.takeaway.__main__",): SERVING | METRICS | {"server"},
     ("cli.main",): LEARNING | SERVING | {"server", "worker", "celery", "numpy"},
 }
 

@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 
 from worker.data.sources import DataError, StoredImage
 
-_BROKEN = (
+BROKEN = (
     OSError,  # missing, unreadable, truncated, not an image
     SyntaxError,  # a broken PNG
     ValueError,
@@ -25,18 +25,29 @@ def open_image(stored: StoredImage, place: str) -> Image.Image:
     source = stored.path if stored.data is None else BytesIO(stored.data)
     try:
         with Image.open(source) as file:  # type: ignore[arg-type]  # there is one of both
-            file.load()
-            image = ImageOps.exif_transpose(file)
-    except _BROKEN as error:
+            image = upright(file)
+    except BROKEN as error:
         raise DataError(
             f"{place}: {what} cannot be read; replace the file or remove the row"
         ) from error
-    if image.mode in _MANY_BITS:
+    if has_many_bits(image):
         raise DataError(f"{place}: {what} has more than 8 bits in a channel; convert it to 8 bits")
-    return _rgb(image)
+    return as_rgb(image)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
+    """A copy with all its pixels, turned as its metadata say. Raises one of BROKEN."""
+    image.load()
+    return ImageOps.exif_transpose(image)
+
+
+def has_many_bits(image: Image.Image) -> bool:
+    """Whether a channel has more than 8 bits, of which a conversion would lose some."""
+    return image.mode in _MANY_BITS
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """The image in RGB, transparency on white."""
     if not image.has_transparency_data:
         return image.convert("RGB")
     white = Image.new("RGBA", image.size, "white")

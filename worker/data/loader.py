@@ -164,7 +164,7 @@ def _tokens(source: _Source, rows: tuple[Row, ...]) -> Tensor | None:
     ids = source.decoding.tokenizer.encode(
         [row.text for row in rows], source.decoding.max_text_tokens
     )
-    return _trimmed(ids, source.decoding.tokenizer.pad_id)
+    return trimmed(ids, source.decoding.tokenizer.pad_id)
 
 
 def _labels(spec: TaskSpec, rows: tuple[Row, ...]) -> Tensor | None:
@@ -179,9 +179,9 @@ def _targets(source: _Source, rows: tuple[Row, ...]) -> Tensor | None:
         return None
     length = source.spec.max_target_tokens + 1  # the start token is not generated
     ids = source.decoding.tokenizer.encode_target([row.target for row in rows], length)
-    return _trimmed(ids, source.decoding.tokenizer.pad_id)
+    return trimmed(ids, source.decoding.tokenizer.pad_id)
 
 
-def _trimmed(ids: Tensor, pad: int) -> Tensor:
-    """Without the columns in which all is padding. (N, L) -> (N, S)"""
+def trimmed(ids: Tensor, pad: int) -> Tensor:
+    """Token ids without the columns in which all is padding. (N, L) -> (N, S)"""
     return ids[:, : int((ids != pad).sum(1).max())].contiguous()

@@ -1,0 +1,136 @@
+"""Exporting: a client's model out of a job into a directory that needs neither job nor network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from uuid import UUID
+
+from safetensors.torch import save_file
+
+from shared.api_client import ApiClient
+from shared.artifacts import file_digest
+from shared.messages import Variant
+from shared.readiness import Card
+from shared.takeaway import TakeawayView
+from shared.transport import ApiError
+from worker.artifacts import known, network_specs
+from worker.data.client_file import ClientFile
+from worker.doctor.examine import Reading, examine
+from worker.models.base import Base, load_base
+from worker.models.network import Network
+from worker.models.saving import save_base
+from worker.personal_files import StateError
+from worker.takeaway.card import Story, written
+from worker.takeaway.form import BASE, CARD, CONFIG, WEIGHTS, Config, TakeawayError, taken_tasks
+from worker.takeaway.gather import Disk, Gathered, Gathering, check_begun
+from worker.takeaway.model import joined
+from worker.takeaway.writing import beside, check_target, drop, whole
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be exported, and where to."""
+
+    job: UUID
+    out: Path
+    variant: Variant | None = None  # the newest personal one
+    with_base: bool = True
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where it comes from: a client's data, its worker's directory, and the API with its key."""
+
+    file: ClientFile
+    work_dir: Path
+    api: ApiClient
+
+
+def export(
+    wish: Wish, source: Source, before_writing: Callable[[Path], object] = lambda _: None
+) -> Config:
+    """Write the directory; `before_writing` is told where it lies until it is complete.
+
+    Raises TakeawayError, ApiError, BaseError, StateError, ArtifactError, OSError.
+    """
+    check_target(wish.out)
+    part = beside(wish.out)
+    before_writing(part)
+    with whole(part, wish.out) as directory:
+        view, network, found = _gathered(wish, source, directory / "downloads")
+        drop(directory / "downloads")
+        network.load(found.state)
+        card = _readiness(source.file, view, network.base)
+        save_file(joined(found.state), directory / WEIGHTS, metadata={"format": "pt"})
+        config = _config(view, network.base, found, source.file.client, directory)
+        (directory / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        if wish.with_base:
+            save_base(network.base, directory / BASE)
+        story = Story(config, view, card, found.artifacts, with_base=wish.with_base)
+        (directory / CARD).write_text(written(story), encoding="utf-8")
+        directory.chmod(0o755)
+    return config
+
+
+def _gathered(wish: Wish, source: Source, scratch: Path) -> tuple[TakeawayView, Network, Gathered]:
+    """The model of the state that the server knows; a job that goes on may replace it meanwhile."""
+    view = _view(wish, source)
+    while True:
+        check_begun(view)
+        network = _network(view)
+        specs = network_specs(network, network.components)
+        disk = Disk(source.work_dir, source.file.client)
+        try:
+            found = Gathering(source.api, disk, view, specs, scratch).model(wish.variant)
+        except StateError:
+            again = _view(wish, source)
+            if again.state_digest == view.state_digest:
+                raise
+            view = again
+        else:
+            return view, network, found
+
+
+def _view(wish: Wish, source: Source) -> TakeawayView:
+    """Raises TakeawayError where the API knows no such job of the client, ApiError."""
+    try:
+        return source.api.takeaway(wish.job)
+    except ApiError as error:
+        if error.problem.status != HTTPStatus.NOT_FOUND:
+            raise
+        raise TakeawayError(
+            f"client {source.file.client} has no part in a job {wish.job} at {source.api.url}: "
+            "check the id and the key"
+        ) from error
+
+
+def _network(view: TakeawayView) -> Network:
+    spec = view.spec
+    base = load_base(spec.model.model_copy(update={"digest": view.base_digest}))
+    return Network(spec, base, known(view.components))
+
+
+def _readiness(file: ClientFile, view: TakeawayView, base: Base) -> Card:
+    reading = Reading(base.tokenizer, view.spec.model.max_text_tokens)
+    return examine(file, view.spec, reading)
+
+
+def _config(
+    view: TakeawayView, base: Base, found: Gathered, client: str, directory: Path
+) -> Config:
+    model = view.spec.model
+    local = model.weights != "random" and (
+        Path(model.weights).is_dir() or Path(model.weights).is_absolute()
+    )
+    return Config(
+        job=view.job_id,
+        client=client,
+        variant=found.variant,
+        model=model.model_copy(update={"weights": BASE, "digest": None}),
+        base=None if local else model.weights,
+        base_digest=base.digest,
+        weights_sha256=file_digest(directory / WEIGHTS),
+        components=tuple(sorted(found.artifacts)),
+        tasks=taken_tasks(view.spec, found.artifacts),
+    )
