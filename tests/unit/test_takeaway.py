@@ -23,6 +23,7 @@ from worker.models.network import Batch
 from worker.takeaway import Classified, Drawn, Model, Sample, TakeawayError, Written, load
 from worker.takeaway.export import export
 from worker.takeaway.form import BASE, CARD, CONFIG, WEIGHTS
+from worker.takeaway.samples import ImageLike
 from worker.training.batches import in_order
 
 pytestmark = pytest.mark.unit
@@ -46,7 +47,7 @@ def taken(
 def samples(there: Home, task: str, split: str = "test") -> list[Sample]:
     """The rows of a client's split, as somebody asks them afterwards."""
     rows = there.file.splits(task)[split]  # type: ignore[index]  # one of three words
-    images = [row.image and row.image.path for row in rows]
+    images = [row.image.path if row.image else None for row in rows]
     where = there.file.directory
     reads = there.spec.tasks[task].modalities
     return [
@@ -138,7 +139,7 @@ def test_a_fresh_process_elsewhere_needs_the_directory_alone(
             row = {name: value for name, value in vars(sample).items() if value is not None}
             if sample.image:
                 assert isinstance(sample.image, Path)
-                row["image"] = shutil.copy(sample.image, tmp_path / f"{task}-{n}.png").name
+                row["image"] = Path(shutil.copy(sample.image, tmp_path / f"{task}-{n}.png")).name
             rows.append(row)
         asked[task] = rows
         wanted[task] = [vars(model.predict(task, **vars(s))) for s in samples(there, task)[:2]]
@@ -169,7 +170,7 @@ def test_images_may_be_paths_bytes_or_pillows(taken: tuple[Home, Path, Model]) -
     there, _, model = taken
     path = samples(there, "digits")[0].image
     assert isinstance(path, Path)
-    given = [path, str(path), path.read_bytes(), Image.open(path)]
+    given: list[ImageLike] = [path, str(path), path.read_bytes(), Image.open(path)]
     answers = [model.predict("digits", image=each) for each in given]
     assert all(answer == answers[0] for answer in answers)
 
@@ -214,9 +215,10 @@ def test_without_its_base_a_model_says_what_it_needs(
     light = tmp_path / "light"
     export(there.wish(light, with_base=False), there.source)
     assert not (light / BASE).exists()
-    question = {"text": "what is it", "image": samples(there, "vqa")[0].image}
+    image, text = samples(there, "vqa")[0].image, "what is it"
     for found in (load(light), load(light, base=out / BASE)):
-        assert found.predict("vqa", **question) == model.predict("vqa", **question)  # type: ignore[arg-type]
+        answer = found.predict("vqa", image=image, text=text)
+        assert answer == model.predict("vqa", image=image, text=text)
     digest = model.config.base_digest
     assert digest in (light / CARD).read_text()
     wrong = json.loads((light / CONFIG).read_text()) | {"base": None}

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -38,7 +39,7 @@ def card_of(there: Home, out: Path, **changes: object) -> str:
 
 
 def test_it_is_a_card_of_the_hubs(there: Home, tmp_path: Path) -> None:
-    found = ModelCard(card_of(there, tmp_path / "model")).data
+    found: Any = ModelCard(card_of(there, tmp_path / "model")).data
     assert found.library_name == "tapestry"
     assert found.eval_results is not None
     own = {(r.task_name, r.metric_type, r.metric_value) for r in found.eval_results}

@@ -12,7 +12,8 @@ from shared.spec import Spec
 from shared.spec_files import SpecError, load
 
 CONFIG, WEIGHTS, CARD, BASE = "config.json", "model.safetensors", "README.md", "base"
-NEWEST = (Variant.DISTILLED, Variant.POST_TRAINED, Variant.PERSONAL)  # as algorithms make them
+# Whichever the algorithm: what it makes last comes first.
+NEWEST: tuple[Variant, ...] = (Variant.DISTILLED, Variant.POST_TRAINED, Variant.PERSONAL)
 
 
 class TakeawayError(Exception):

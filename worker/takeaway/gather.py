@@ -71,7 +71,9 @@ class Gathering:
         if wanted is Variant.ENGAGED:
             return self._completed(Variant.ENGAGED, {}, {})
         files, models = self._states()
-        variant = wanted or next((each for each in NEWEST if each in models), None)
+        variant: Variant | None = wanted
+        if variant is None:
+            variant = next((each for each in NEWEST if each in models), None)
         if variant is None or variant not in models:
             raise TakeawayError(self._lacks(variant, models))
         parts = {name: sha for name, sha in models[variant].items() if name in self.specs}
