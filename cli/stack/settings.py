@@ -77,10 +77,11 @@ def client_name(path: Path) -> str:
 
 
 def client_files(directory: Path) -> tuple[Path, ...]:
-    """The client files below a directory of client directories. Raises StackError if none."""
-    found = tuple(sorted(directory.glob("*/client.yaml")))
+    """The client files of a directory: NAME/client.yaml, or else NAME.yaml. Raises StackError."""
+    found = sorted(directory.glob("*/client.yaml")) or sorted(directory.glob("*.yaml"))
     if not found:
         raise StackError(
-            f"{directory} holds no client: expected {directory}/NAME/client.yaml files"
+            f"{directory} holds no client: expected {directory}/NAME/client.yaml or "
+            f"{directory}/NAME.yaml files"
         )
-    return found
+    return tuple(found)

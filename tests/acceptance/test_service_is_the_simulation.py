@@ -1,11 +1,8 @@
 """Whole jobs through the real stack end with the bits of examples/simulate.py."""
 
-import importlib.util
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,6 +13,7 @@ from shared.job_spec import JobSpec
 from shared.states import JOB_TERMINAL, JobState
 from shared.views import JobView
 from tests.support import federation, small
+from tests.support.simulate import load_simulate
 from worker.data.client_file import ClientFile
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
@@ -35,17 +33,6 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
 
 def spec(name: str) -> JobSpec:
     return small.spec(**{"name": name, "clients": list(federation.CLIENTS), **ALGORITHMS[name]})
-
-
-def load_simulate() -> ModuleType:
-    path = Path(__file__).parents[2] / "examples" / "simulate.py"
-    found = importlib.util.spec_from_file_location("simulate", path)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    sys.modules["simulate"] = module
-    found.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +55,10 @@ def simulated(
     client_files: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Any]]:
     """The same jobs by the simulation."""
-    simulate = load_simulate()
     files = [ClientFile.read(path) for path in client_files]
     store = ArtifactStore(tmp_path_factory.mktemp("simulated"), durable=False)
-    yield {name: simulate.run(spec(name), files, store) for name in ALGORITHMS}
-    del sys.modules["simulate"]
+    with load_simulate() as simulate:
+        yield {name: simulate.run(spec(name), files, store) for name in ALGORITHMS}
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

@@ -167,3 +167,19 @@ def test_the_command_shows_tables_and_ends_with_one_where_something_must_be_done
     wrong = CliRunner().invoke(app, ["doctor", str(tmp_path / "nowhere.yaml")])
     assert wrong.exit_code == 1
     assert "cannot be read" in wrong.output
+
+
+def test_another_question_about_an_image_is_no_repetition(tmp_path: Path) -> None:
+    task = {"kind": "text_generation", "modalities": ["image", "text"]}
+
+    def asked(split: str, seed: int, *questions: str) -> list[dict[str, str]]:
+        seen = picture(tmp_path / f"{split}.png", seed, (16, 16))
+        return [{**seen, "text": question, "target": "no"} for question in questions]
+
+    rows = {
+        "train": asked("train", 0, "what is it", "is it red"),
+        "validation": asked("validation", 20, "is it red"),
+        "test": asked("test", 40, "is it red", "Is it  RED", "what is it"),
+    }
+    card = examine(client(tmp_path, task, **rows), None, Reading()).tasks["t"]
+    assert (card.train.repeated, card.test.repeated) == (0, 1)

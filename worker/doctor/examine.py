@@ -29,6 +29,7 @@ class _Looks:
     """What the samples of one split look like."""
 
     exact: list[bytes] = field(default_factory=list)
+    asked: list[bytes] = field(default_factory=list)  # texts, beside an image or alone
     words: list[bytes] = field(default_factory=list)  # of texts without an image
     gradients: list[int] = field(default_factory=list)  # of images
     sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -77,6 +78,7 @@ def _look(file: ClientFile, name: str, split: SplitName, rows: Rows) -> _Looks:
     for row in rows:
         image = file.image(row, f"{file.place(name, split)} {row.where}")
         looks.exact.append(same(row.text, image))
+        looks.asked.append(same(row.text, None))
         if image is None:
             looks.words.append(words(row.text))
         else:
@@ -98,7 +100,7 @@ def _split(rows: Rows, looks: _Looks, reading: Reading, length: int | None) -> S
         cut_targets=0 if length is None else sum(n - 1 > length for n in targets),
         widths=Spread.of([width for width, _ in looks.sizes]),
         heights=Spread.of([height for _, height in looks.sizes]),
-        repeated=len(rows) - len(set(looks.exact)),
+        repeated=len(rows) - len({*zip(looks.exact, looks.asked, strict=True)}),
     )
 
 
