@@ -226,7 +226,8 @@ def _trainer(request: Request, bench: Workbench, report: Report) -> Trainer:
         crash_point("trainer.training")
         report(min(done / steps, 1.0))
 
-    data, checkpoints = bench.data(spec, base), bench.checkpoints(claim.assignment_id)
+    data = bench.data(claim.job_id, spec, base)
+    checkpoints = bench.checkpoints(claim.assignment_id)
     check_metrics(spec, data)
     most = checkpoints.settle(request.samples_at_once)
     return Trainer(request.member, spec, network, data, on_step, checkpoints, most)

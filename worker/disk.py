@@ -48,7 +48,7 @@ def _locked(file: int) -> bool:
 def clear_parts(work_dir: Path) -> None:
     """Remove files that a killed worker was writing. The directory must be owned."""
     shutil.rmtree(work_dir / _TEMPORARY, ignore_errors=True)
-    for pattern in ("cache/parts/*", "personal/*/*/parts/*", "journals/*.part"):
+    for pattern in ("cache/parts/*", "personal/*/*/parts/*", "journals/*.part", "data/*/*.part"):
         for part in work_dir.glob(pattern):
             part.unlink(missing_ok=True)
 

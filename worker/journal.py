@@ -5,7 +5,6 @@ lease to the server, and goes on where the file says.
 """
 
 import logging
-import os
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +22,7 @@ from shared.messages import (
     PlanResult,
     TrainResult,
 )
+from worker.durable import put_file, replace_file, sync_directory
 
 log = logging.getLogger("tapestry.worker")
 
@@ -144,35 +144,18 @@ class Journal:
 
     def write(self, entry: Entry) -> None:
         """Replace what is in hand, durably: after a crash it is the old entry or the new one."""
-        self._put(self._path, entry.model_dump_json())
-        self._sync_directory()
+        replace_file(self._path, entry.model_dump_json())
 
     def clear(self) -> None:
         """Nothing is in hand any more; the next claim is a new one. Needs no space on the disk."""
         if self._path.exists() or self._next.exists():
             self._next.unlink(missing_ok=True)
             self._path.unlink(missing_ok=True)
-            self._sync_directory()
+            sync_directory(self._path.parent)
 
     def _renew(self) -> UUID:
         """A new name; where the disk does not keep it, for one claim, whose failure says why."""
         name = uuid4()
         with suppress(OSError):
-            self._put(self._next, str(name))
+            put_file(self._next, str(name))
         return name
-
-    def _put(self, path: Path, content: str) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f"{path.suffix}.part")
-        with part.open("wb") as file:
-            file.write(content.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(path)
-
-    def _sync_directory(self) -> None:
-        directory = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

@@ -10,7 +10,7 @@ from shared.job_spec import JobSpec
 from shared.messages import Claim, ComponentSpec
 from worker.algorithm.stages import Personal
 from worker.data.client_file import ClientFile
-from worker.data.loader import Decoding, TaskData, load_task
+from worker.data.loader import Decoding, TaskData, is_stale, load_task
 from worker.models.base import Base
 from worker.personal_files import FRESH, PersonalFiles, StateError
 from worker.state import PersonalStore
@@ -64,18 +64,25 @@ class Workbench:
         self.place.drop_checkpoints(but=assignment)
         return FileCheckpoints(self.place.checkpoint_directory(assignment), self.checkpoint_s)
 
-    def data(self, spec: JobSpec, base: Base) -> Mapping[str, TaskData]:
-        """The client's data for its tasks of the job, kept while they fit. Raises DataError."""
+    def data(self, job: UUID, spec: JobSpec, base: Base) -> Mapping[str, TaskData]:
+        """The client's data for its tasks of the job, kept while they fit.
+
+        Raises DataError, also where they are not those that the job began with.
+        """
         file = self.place.file
         if file is None:
             return {}
-        return {t: self._task(file, t, spec, base) for t in spec.tasks if t in file.tasks}
+        found, notes = {}, self.place.data_notes(job)
+        for task in (task for task in spec.tasks if task in file.tasks):
+            found[task] = self._task(file, task, spec, base)
+            notes.check(file, task, found[task].digests)
+        return found
 
     def _task(self, file: ClientFile, task: str, spec: JobSpec, base: Base) -> TaskData:
         length = spec.model.max_text_tokens
         key = (task, spec.tasks[task].model_dump_json(), base.digest, base.image_size, length)
         data = self._decoded.pop(key, None)
-        if data is None:
+        if data is None or is_stale(data, file, task):
             decoding = Decoding(base.tokenizer, base.image_size, length, self.place.root)
             data = load_task(file, task, spec.tasks[task], decoding)
         self._decoded[key] = data  # the last used stands last

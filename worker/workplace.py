@@ -7,6 +7,7 @@ from uuid import UUID
 
 from shared.artifacts import ArtifactStore
 from worker.data.client_file import ClientFile
+from worker.data_notes import DataNotes
 from worker.journal import Journal
 from worker.personal_files import KEPT_BYTES, PersonalFiles
 
@@ -29,6 +30,10 @@ class Workplace:
     def personal(self) -> Path:
         """Where the personal states of this client lie, by job."""
         return self.root / "personal" / self.name
+
+    def data_notes(self, job: UUID) -> DataNotes:
+        """What this client's data were when the job began here."""
+        return DataNotes(self.root / "data" / self.name / f"{job}.json")
 
     def checkpoint_directory(self, assignment: UUID) -> Path:
         """Where trainings of an assignment in hand are kept."""

@@ -18,7 +18,7 @@ from shared.states import JOB_TERMINAL, JobState
 from shared.transport import ApiError
 from shared.views import JobDetail
 from tests.support import federation, small
-from tests.support.guests import IDLE, WORKING, Guests
+from tests.support.guests import IDLE, TASK, WORKING, Guests
 from tests.support.guests import job as guest_job
 from tests.support.misfits import MISFITS, Misfit
 
@@ -218,3 +218,32 @@ def test_a_personal_directory_that_was_rolled_back_is_said_to_lack_the_newest_st
     assert f"{WORKING}: state_mismatch ({reason.partition(': ')[2]})" in failure.message
     older = (backup / "current").read_text()
     assert guests.place.personal_files(job.id).holds(older), "what is there stays"
+
+
+def test_data_that_change_between_rounds_cost_their_rounds_until_they_are_back(
+    stack: Stack, guests: Guests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert guests.place.file is not None
+    file = guests.place.file.directory / f"{TASK}-train.jsonl"
+    whole = file.read_text()
+    texts = iter([whole.replace("zero", "one", 1), whole])  # behind its first and second assignment
+    spec = guest_job("changing", WORKING, IDLE, rounds={"count": 3, "quorum": 1})
+    with stack.client() as api:
+        job = api.submit(spec, "changing")
+        end = time.monotonic() + 90
+        while api.job(job.id).state not in JOB_TERMINAL:
+            assert time.monotonic() < end, api.job(job.id)
+            monkeypatch.setattr(guests, "after", lambda: file.write_text(next(texts, whole)))
+            guests.work(WORKING)
+            monkeypatch.setattr(guests, "after", lambda: None)
+            guests.work(IDLE)
+        assert api.job(job.id).state is JobState.SUCCEEDED, api.job(job.id).failure
+        first, second, third, *_ = api.report(job.id).attendance
+    assert set(first.accepted) == set(third.accepted) == {WORKING, IDLE}
+    assert set(second.accepted) == {IDLE}
+    assert re.fullmatch(
+        rf"bad_data: client {WORKING}: the data of task '{TASK}' are not those that the job began "
+        rf"with, in {TASK}-train.jsonl \(train\) or its images; put the old data back, or let the "
+        "clients begin anew with tapestry fork JOB --round N --spec FILE --fresh",
+        absences(second)[WORKING],
+    )

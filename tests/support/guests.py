@@ -51,6 +51,10 @@ class Guests:
         for member in self._host.members.values():
             member.api.close()
 
+    def work(self, client: str) -> None:
+        """Do what there is to do for one of them."""
+        self._host.work(client)
+
     def work_until(self, there: Callable[[], bool]) -> None:
         """Work as a worker does that polls, until that holds."""
         end = time.monotonic() + 90

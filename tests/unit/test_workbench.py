@@ -1,6 +1,7 @@
 """What a client's data cost in the training process."""
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -12,6 +13,7 @@ from worker.workbench import Workbench
 from worker.workplace import Workplace
 
 pytestmark = pytest.mark.unit
+JOB = UUID(int=1)
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def test_data_are_decoded_once_while_they_fit(
     monkeypatch.setattr("worker.workbench.DECODED_BYTES", kept)
     job = federation.job("data")
     base = load_base(job.model)
-    first, again = bench.data(job, base), bench.data(job, base)
+    first, again = bench.data(JOB, job, base), bench.data(JOB, job, base)
     assert len(first) > 1
     same = [first[task] is again[task] for task in first]
     assert all(same) == bool(kept)

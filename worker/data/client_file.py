@@ -13,6 +13,7 @@ from shared.job_spec import GENERAL, Name, TaskSpec, Title
 from shared.messages import ClientOffer, TaskOffer
 from shared.spec import Spec
 from worker.data.division import divide
+from worker.data.identity import files_below
 from worker.data.images import open_image
 from worker.data.rows import Needs, Refused, Row, RowField, read_rows
 from worker.data.sources import DataError, StoredImage
@@ -175,6 +176,19 @@ class ClientFile(Spec):
                 raise DataError(f"{place}: {len(rows)} samples leave none to {split}; add some")
         return {split: tuple(drawn[split]) for split in SPLITS}
 
+    def files(self, name: str) -> list[Path]:
+        """The files of a task's sources; its images may be others. Raises DataError."""
+        task, found = self.task(name), dict[Path, None]()
+        for split in SPLITS:
+            place = self.place(name, split)
+            found |= dict.fromkeys(files_below(self.inside(task.source(split), place)))
+        return list(found)
+
+    def image_file(self, row: Row, place: str) -> Path | None:
+        """Where the row's image lies, if it is a file. Raises DataError."""
+        stored = row.image
+        return None if stored is None or stored.path is None else self.inside(stored.path, place)
+
     def _rows(self, name: str, split: SplitName, skipped: Refused | None) -> Rows:
         task, place = self.task(name), self.place(name, split)
         rows = read_rows(self.inside(task.source(split), place), place, task.needs, skipped)
@@ -195,9 +209,8 @@ class ClientFile(Spec):
         stored = row.image
         if stored is None:
             return None
-        if stored.path is not None:
-            stored = StoredImage(self.inside(stored.path, place))
-        return open_image(stored, place)
+        path = self.image_file(row, place)
+        return open_image(stored if path is None else StoredImage(path), place)
 
     def inside(self, relative: Path, place: str) -> Path:
         """The path below the client file's directory. Raises DataError if it leads out of it."""

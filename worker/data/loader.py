@@ -2,7 +2,8 @@
 
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -15,6 +16,7 @@ from shared.components import Modality, TaskKind
 from shared.job_spec import TaskSpec
 from worker.data.agreement import check_agreement
 from worker.data.client_file import SPLITS, ClientFile, Rows, SplitName
+from worker.data.identity import Stats, digests, stats
 from worker.data.likeness import same
 from worker.data.rows import Row
 from worker.data.sources import DataError
@@ -39,6 +41,7 @@ class Split:
     target_texts: tuple[str, ...]  # as written; empty if nothing is to be said
     domains: Tensor  # (N,) index into the job's domains of the task
     other_texts: tuple[tuple[str, ...], ...] = ()  # further right answers; empty if there are none
+    digests: Mapping[str, str] = field(default_factory=dict)  # of its modalities and rows
 
     @property
     def answers(self) -> tuple[tuple[str, ...], ...]:
@@ -63,6 +66,12 @@ class TaskData:
     train: Split
     validation: Split
     test: Split
+    files: Stats = field(default_factory=dict)  # as they were before they were decoded
+
+    @property
+    def digests(self) -> dict[SplitName, Mapping[str, str]]:
+        """What the samples are, of each split."""
+        return {split: getattr(self, split).digests for split in SPLITS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +102,25 @@ def load_task(client_file: ClientFile, name: str, spec: TaskSpec, decoding: Deco
     check_agreement(client_file, name, spec)
     source = _Source(client_file, name, spec, decoding)
     seen: Seen = {}
+    files = stats(client_file.files(name))
     rows = client_file.splits(name)
+    files = {**files, **stats(_image_files(source, rows))}
     train, validation, test = (_split(source, split, rows[split], seen) for split in SPLITS)
-    return TaskData(train, validation, test)
+    return TaskData(train, validation, test, files)
+
+
+def is_stale(data: TaskData, client_file: ClientFile, name: str) -> bool:
+    """Whether a file of the task is not as it was, so that it must be read again."""
+    return stats({*client_file.files(name), *data.files}) != data.files
+
+
+def _image_files(source: _Source, rows: Mapping[SplitName, Rows]) -> Iterator[Path]:
+    for split, each in rows.items():
+        place = source.file.place(source.name, split)
+        for row in each:
+            path = source.file.image_file(row, f"{place} {row.where}")
+            if path is not None:
+                yield path
 
 
 def _split(source: _Source, split: SplitName, rows: Rows, seen: Seen) -> Split:
@@ -116,6 +141,7 @@ def _split(source: _Source, split: SplitName, rows: Rows, seen: Seen) -> Split:
         target_texts=tuple(row.target for row in rows if row.target),
         domains=torch.tensor([source.spec.domains.index(row.domain) for row in rows]),
         other_texts=_others(rows),
+        digests=digests(rows, keys, source.spec.modalities),
     )
 
 
