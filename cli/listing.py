@@ -3,6 +3,7 @@
 from rich.table import Table
 
 from shared.attendance import AttendanceRow
+from shared.readiness import PublishedCard
 from shared.views import ClientView, ForkOrigin, JobView, ReportView
 
 
@@ -34,14 +35,21 @@ def _short(fork: ForkOrigin | None) -> str:
 def clients_table(clients: tuple[ClientView, ...]) -> Table:
     """Clients and what they have: training samples of each task."""
     shown = Table(box=None, pad_edge=False)
-    for title in ("client", "tasks (training samples)", "seen"):
+    cards = any(client.offer and client.offer.card for client in clients)
+    for title in ("client", "tasks (training samples)", "seen", *(["card"] if cards else [])):
         shown.add_column(title)
     for client in clients:
         tasks = client.offer.tasks if client.offer else {}
         offered = ", ".join(f"{name} ({offer.n_train})" for name, offer in tasks.items())
         seen = client.seen_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if client.seen_at else "-"
-        shown.add_row(client.id, offered or "-", seen)
+        card = client.offer.card if client.offer else None
+        shown.add_row(client.id, offered or "-", seen, *([_card(card)] if cards else []))
     return shown
+
+
+def _card(card: PublishedCard | None) -> str:
+    """What a published card says in short."""
+    return "-" if card is None else f"{card.errors} errors, {card.warnings} warnings"
 
 
 def rounds_table(rounds: tuple[AttendanceRow, ...]) -> Table:

@@ -103,9 +103,25 @@ OFFER: Example = {
         }
     }
 }
+_PIXELS = {"least": 28, "median": 28, "most": 28}
+_SPLIT: Example = {"samples": 60, "widths": _PIXELS, "heights": _PIXELS, "per_class": [31, 29]}
+_CARD: Example = {
+    "tasks": {
+        "digits": {
+            "kind": "image_classification",
+            "skipped": 1,
+            "train": {**_SPLIT, "samples": 240, "per_class": [130, 110]},
+            "validation": _SPLIT,
+            "test": _SPLIT,
+        }
+    },
+    "errors": 0,
+    "warnings": 1,
+}
 WHO: Example = {"scope": "client", "client": "c01"}
 CLIENT_CREATE: Example = {"id": "c01", "description": "radiology, north wing"}
-CLIENT: Example = {**CLIENT_CREATE, "created_at": _AT, "seen_at": _AT, "offer": OFFER}
+_OFFERED: Example = {**OFFER, "card": _CARD}
+CLIENT: Example = {**CLIENT_CREATE, "created_at": _AT, "seen_at": _AT, "offer": _OFFERED}
 CLIENT_CREATED: Example = {**CLIENT, "seen_at": None, "offer": None, "key": "tap_1a2b3c4d_EXAMPLE"}
 CLIENTS: Example = {"items": [CLIENT]}
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, 
 
 from shared.components import Modality, TaskKind
 from shared.job_spec import JobSpec, Name, Sha256
+from shared.readiness import PublishedCard
 
 ComponentName = Annotated[str, Field(min_length=1, max_length=200)]
 TensorName = Annotated[str, Field(min_length=1, max_length=300)]
@@ -46,9 +47,10 @@ class TaskOffer(Message):
 
 
 class ClientOffer(Message):
-    """What a client can take part in."""
+    """What a client can take part in; its readiness card only if it publishes one."""
 
     tasks: Annotated[dict[Name, TaskOffer], Field(min_length=1)]
+    card: PublishedCard | None = None
 
 
 class TensorSpec(Message):

@@ -77,6 +77,7 @@ def _serve(
     memory.settle()
     _offer_when_ready(host)
     when_told_to_stop(host.stopping.set)
+    threading.Thread(target=host.publish_cards, args=(_RETRY_S,), daemon=True).start()
     if len(members) > 1:
         threading.Thread(target=host.show_presence, args=(_PRESENT_S,), daemon=True).start()
     if settings.redis_url is None:

@@ -5,13 +5,15 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from shared.api_client import ApiClient
 from shared.claim_reading import UnreadableClaimError
 from shared.crash_points import crash_point
-from shared.messages import Claim, FailureCode
+from shared.messages import Claim, ClientOffer, FailureCode
 from shared.transport import ApiError
 from worker.attempt import Attempt, Member
+from worker.cards import published_card
 from worker.data.client_file import offer
-from worker.decisions import Going, going, needs_claim
+from worker.decisions import Going, going, is_final, needs_claim
 from worker.failures import FailedError
 from worker.journal import Entry, held_by
 from worker.trainer_process import TrainerProcess
@@ -42,6 +44,18 @@ class Host:
             if member.place.file is not None:
                 member.api.offer(name, offer(member.place.file))
                 log.info("%s is offered", name)
+
+    def publish_cards(self, retry_s: float) -> None:
+        """Offer again with the readiness card what clients publish; they are served meanwhile."""
+        for name, member in self.members.items():
+            file = member.place.file
+            if file is None or not file.publish_card:
+                continue
+            card = published_card(file, self.stopping)
+            if card is not None:
+                wanted = offer(file).model_copy(update={"card": card})
+                while not self.stopping.is_set() and not _published(member.api, name, wanted):
+                    self.stopping.wait(retry_s)
 
     def work(self, name: str) -> None:
         """Do all that there is to do for one member, what was interrupted first."""
@@ -98,6 +112,17 @@ class Host:
             return False
         crash_point("worker.answered")
         return Attempt(member, begun, claim, self._trainer, self.stopping).run()
+
+
+def _published(api: ApiClient, name: str, wanted: ClientOffer) -> bool:
+    """Whether nothing is left to do about it."""
+    try:
+        api.offer(name, wanted)
+    except ApiError as error:
+        log.warning("the card of %s is not published: %s", name, error)
+        return is_final(error.problem.status)
+    log.info("the card of %s is published", name)
+    return True
 
 
 def _refused(member: Member, error: UnreadableClaimError) -> bool:

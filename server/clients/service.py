@@ -11,6 +11,7 @@ from server.errors import ProblemError, invalid, not_found
 from server.idempotency import once
 from server.tables import ApiKey, Client
 from shared.messages import ClientOffer
+from shared.readiness import MOST_CARD_BYTES
 from shared.views import ClientCreate, ClientCreated, ClientView
 
 MOST_SAMPLES = 10**12
@@ -62,6 +63,7 @@ def put_offer(
     if principal.client != client:
         raise not_found("client")
     _check_counts(offer)
+    _check_card(offer)
     row = session.get(Client, client, with_for_update={"key_share": True})
     if row is None:
         raise not_found("client")
@@ -78,6 +80,20 @@ def _check_counts(offer: ClientOffer) -> None:
         for name, task in offer.tasks.items()
         if max(task.n_train, task.validation, task.test, task.n_classes) > MOST_SAMPLES
     ]
+    if sentences:
+        raise invalid(sentences)
+
+
+def _check_card(offer: ClientOffer) -> None:
+    card = offer.card
+    if card is None:
+        return
+    sentences = [
+        f"card.tasks.{name}: is no task of the offer; remove it"
+        for name in sorted(set(card.tasks) - set(offer.tasks))
+    ]
+    if card.n_bytes > MOST_CARD_BYTES:
+        sentences.append(f"card: is larger than {MOST_CARD_BYTES} bytes; publish none")
     if sentences:
         raise invalid(sentences)
 

@@ -60,7 +60,8 @@ def add_job(session: Session, job: Job, spec: JobSpec, offers: Offers) -> None:
     created(session, job, clients=len(spec.clients), rounds=spec.rounds.count, forked_from=parent)
     for client, offer in offers.items():
         if offer is not None:
-            session.add(JobClient(job_id=job.id, client_id=client, offer=to_json(offer)))
+            frozen = to_json(offer.model_copy(update={"card": None}))
+            session.add(JobClient(job_id=job.id, client_id=client, offer=frozen))
     ask_advance(session, job)
     session.flush()
 

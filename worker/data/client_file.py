@@ -127,22 +127,33 @@ class ClientFile(Spec):
 
     client: Name
     tasks: Annotated[dict[Name, ClientTask], Field(min_length=1)]
+    publish_card: bool = Field(
+        default=False,
+        description="Whether the coordinator may show the numbers of the readiness card.",
+    )
     _directory: Path = PrivateAttr(default=Path())
+    _name: str = PrivateAttr(default="")
 
     @classmethod
     def read(cls, path: Path) -> "ClientFile":
         """Read a client file. Raises shared.spec_files.SpecError."""
-        return spec_files.load(cls, path).below(path.parent)
+        return spec_files.load(cls, path).below(path.parent, path.name)
 
-    def below(self, directory: Path) -> Self:
-        """The same, reading relative to `directory`."""
+    def below(self, directory: Path, name: str = "") -> Self:
+        """The same, reading relative to `directory`, in which it lies under that name."""
         self._directory = directory.resolve()
+        self._name = name
         return self
 
     @property
     def directory(self) -> Path:
         """Where the client file lies; nothing outside is read."""
         return self._directory
+
+    @property
+    def path(self) -> Path:
+        """The client file itself, once it was read."""
+        return self._directory / self._name
 
     def task(self, name: str) -> ClientTask:
         """The task of that name. Raises DataError."""

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from server.main import create_app
 from tests.support.scripted import (
     DEAD_REDIS,
+    Json,
     World,
     held,
     job_spec,
@@ -256,3 +257,39 @@ def test_a_schema_that_is_not_current_is_said(postgres_url: str, tmp_path: Path)
     )
     assert done.returncode == 1
     assert "run `python -m server.migrate`" in done.stderr
+
+
+def card(samples: int = 10, n_classes: int = 2) -> Json:
+    split = {"samples": samples, "per_class": [samples] * n_classes}
+    task = {"kind": "image_classification", "skipped": 0}
+    task |= dict.fromkeys(("train", "validation", "test"), split)
+    return {"tasks": {"digits": task}, "errors": 1, "warnings": 2}
+
+
+def test_a_published_card_is_shown_and_goes_with_the_next_offer(pair: World) -> None:
+    c1 = pair.clients["c1"]
+    shown = c1.ok("PUT", "/v1/clients/c1/offer", json={**offer(), "card": card()})
+    assert shown["offer"]["card"]["tasks"]["digits"]["train"]["per_class"] == [10, 10]
+    assert pair.viewer.ok("GET", "/v1/clients/c1")["offer"]["card"]["warnings"] == 2
+    job = pair.launch()
+    kept = pair.value("SELECT offer->>'card' FROM job_clients WHERE client_id = 'c1'")
+    assert kept is None, "a job keeps none"
+    assert pair.job(job)["state"] == "planning"
+    c1.ok("PUT", "/v1/clients/c1/offer", json=offer())
+    assert pair.viewer.ok("GET", "/v1/clients/c1")["offer"]["card"] is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (card(n_classes=5000), "larger than"),
+        ({**card(), "tasks": {"other": card()["tasks"]["digits"]}}, "is no task of the offer"),
+        ({**card(), "sentences": ["a path"]}, "is not a known field"),
+        (card(samples=-1), "must be at least 0"),
+    ],
+    ids=["too large", "another task", "sentences", "negative"],
+)
+def test_a_card_that_is_not_what_it_may_be_is_refused(pair: World, wrong: Json, says: str) -> None:
+    answer = pair.clients["c1"]("PUT", "/v1/clients/c1/offer", json={**offer(), "card": wrong})
+    assert answer.status_code == 422
+    assert says in answer.text
