@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from shared.attendance import AttendanceRow
+from shared.attendance import AttendanceRow, OfferChangeRow
 from shared.readiness import PublishedCard
 from shared.views import ClientView, ForkOrigin, JobView, ReportView
 
@@ -72,6 +72,17 @@ def rounds_table(rounds: tuple[AttendanceRow, ...]) -> Table:
             lacking or "-",
         )
     return shown
+
+
+def offer_changes(report: ReportView) -> list[str]:
+    """What clients lost in the middle of the job, or had again: a line for each."""
+    return [_offer_change(row) for row in report.offer_changes]
+
+
+def _offer_change(row: OfferChangeRow) -> str:
+    what = f"task {row.task}" if row.modality is None else f"{row.modality} of task {row.task}"
+    again = "has lost" if row.lost else "has again"
+    return f"{row.client} {again} {what} from round {row.round} ({row.phase}) on"
 
 
 def report_table(report: ReportView) -> Table:

@@ -286,3 +286,5 @@ def report(
         print(found.model_dump_json(indent=1))
     else:
         console().print(listing.report_table(found))
+        for line in listing.offer_changes(found):
+            console().print(line, soft_wrap=True)

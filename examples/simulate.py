@@ -59,11 +59,12 @@ class Run:
 def make_client(spec: JobSpec, file: ClientFile, base: Base) -> Client:
     """Decode a client's data and build its network."""
     offered = offer(file)
+    read = spec.read_with(offered.modalities)
     decoding = Decoding(base.tokenizer, base.image_size, spec.model.max_text_tokens)
     data = {t: load_task(file, t, spec.tasks[t], decoding) for t in spec.tasks if t in file.tasks}
     check_metrics(spec, data)
-    network = Network(spec, base, client_components(spec, offered))
-    return Client(offered, Trainer(file.client, spec, network, data))
+    network = Network(read, base, client_components(spec, offered))
+    return Client(offered, Trainer(file.client, read, network, data))
 
 
 def run(spec: JobSpec, files: Iterable[ClientFile], store: ArtifactStore) -> Run:

@@ -51,6 +51,7 @@ class Table(DeclarativeBase):
         str: Text,
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSON,
+        list[dict[str, Any]]: JSON,
         list[str]: ARRAY(Text),
         AssignmentKind: _words(AssignmentKind),
         JobState: _words(JobState),

@@ -135,6 +135,7 @@ CLAIM: Example = {
     "lease": {"id": _LEASE_ID, "attempt": 1, "seconds": 60.0},
     "round": 2,
     "components": ["head.digits", "proj"],
+    "tasks": {"digits": ["image"]},
     "version": 1,
     "manifest": {"head.digits": _SHA, "proj": _SHA},
     "sizes": {"head.digits": 4096, "proj": 4096},
@@ -318,6 +319,16 @@ REPORT: Example = {
     ],
     "replacements": _REPLACEMENTS,
     "attendance": _ATTENDANCE,
+    "offer_changes": [
+        {
+            "client": "c02",
+            "task": "digits",
+            "modality": None,
+            "lost": True,
+            "round": 2,
+            "phase": "train",
+        }
+    ],
     "optimizer_steps": {"rounds": 80, "post_training": 13, "total": 93},
 }
 TAKEAWAY: Example = {

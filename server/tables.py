@@ -82,7 +82,7 @@ class Job(Table):
 
 
 class JobClient(Table):
-    """A client's offer, frozen for one job, and the digest of its personal state.
+    """A client's offer, frozen for one job, what of it was lost since, and its personal state.
 
     In a fork `parent_state_digest` is the one that the client began with: of the parent.
     """
@@ -92,6 +92,7 @@ class JobClient(Table):
     job_id: Mapped[JobRef] = mapped_column(primary_key=True)
     client_id: Mapped[ClientRef] = mapped_column(primary_key=True)
     offer: Mapped[dict[str, Any]]
+    changes: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]")  # OfferChange each
     state_digest: Mapped[str | None]
     parent_state_digest: Mapped[str | None]
 

@@ -1,7 +1,8 @@
 """Who was asked in each round, who delivered, and who was missing. JSON on the wire."""
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
+from shared.components import Modality
 from shared.job_spec import Name
 from shared.messages import AssignmentKind, ComponentName, Message
 from shared.states import AssignmentState, RoundState
@@ -42,6 +43,22 @@ class AttendanceRow(Message):
         description="Components that somebody was asked for and nobody delivered: the next version "
         "has them as they were. Empty until the round is closed."
     )
+
+
+class OfferChange(Message):
+    """What a client had for a job and lost in the middle of it, or has again."""
+
+    task: Name
+    modality: Modality | None = Field(description="Absent where it is the whole task.")
+    lost: bool
+    round: NonNegativeInt = Field(description="The first round that goes by it.")
+    phase: AssignmentKind = Field(description="Of that round.")
+
+
+class OfferChangeRow(OfferChange):
+    """Whose change it is."""
+
+    client: Name
 
 
 class AttendanceList(Message):

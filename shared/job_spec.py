@@ -1,7 +1,7 @@
 """The job spec: everything that describes one federated run, and nothing about where it runs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
@@ -70,6 +70,13 @@ class TaskSpec(Spec):
     def classifies(self) -> bool:
         """Whether the task's outputs are classes."""
         return self.kind in _CLASSIFIES
+
+    def read_with(self, modalities: Collection[Modality]) -> "TaskSpec | None":
+        """The task as a client reads it that has only these modalities; None if they do not do."""
+        kept = tuple(each for each in self.modalities if each in modalities)
+        if not kept or _NEEDED_MODALITY.get(self.kind) not in {None, *kept}:
+            return None
+        return self if kept == self.modalities else self.model_copy(update={"modalities": kept})
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -298,6 +305,15 @@ class JobSpec(Spec):
         if SHARED in self.tasks:
             raise ValueError(f"{SHARED!r} cannot be a task's name: choose another")
         return self
+
+    def read_with(self, modalities: Mapping[str, Collection[Modality]]) -> "JobSpec":
+        """The job as a client understands it that reads only these for its tasks."""
+        narrowed = {
+            name: read
+            for name, task in self.tasks.items()
+            if (read := task.read_with(modalities.get(name, ()))) is not None
+        }
+        return self.model_copy(update={"tasks": {**self.tasks, **narrowed}})
 
     @property
     def clients_per_round(self) -> int:

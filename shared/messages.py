@@ -52,6 +52,11 @@ class ClientOffer(Message):
     tasks: Annotated[dict[Name, TaskOffer], Field(min_length=1)]
     card: PublishedCard | None = None
 
+    @property
+    def modalities(self) -> dict[str, tuple[Modality, ...]]:
+        """What it reads, by task."""
+        return {name: task.modalities for name, task in self.tasks.items()}
+
 
 class TensorSpec(Message):
     """Shape and dtype (safetensors' name) of one tensor."""
@@ -114,6 +119,11 @@ class Claim(Message):
     lease: Lease
     round: NonNegativeInt = Field(description="Round number from 1; 0 when planning.")
     components: tuple[ComponentName, ...] = Field(description="Components that this client uses.")
+    tasks: dict[Name, tuple[Modality, ...]] = Field(
+        default_factory=dict,
+        description="The client's tasks in this assignment, and what it reads for each: what it "
+        "had when the job was submitted, and still has. Empty when planning.",
+    )
     version: NonNegativeInt | None = Field(default=None, description="Absent when planning.")
     manifest: dict[ComponentName, Sha256] = Field(
         default_factory=dict, description="Artifact of each of the components in that version."

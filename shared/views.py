@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.attendance import AttendanceRow
+from shared.attendance import AttendanceRow, OfferChangeRow
 from shared.averages import AverageRow
 from shared.job_spec import JobSpec, Name, Sha256
 from shared.messages import (
@@ -253,6 +253,11 @@ class ReportView(Message):
     replacements: tuple[ReplacementRow, ...]
     attendance: tuple[AttendanceRow, ...] = Field(
         default=(), description="The rounds of clients, oldest first, with their phases."
+    )
+    offer_changes: tuple[OfferChangeRow, ...] = Field(
+        default=(),
+        description="Modalities and tasks that clients lost in the middle of the job, or had "
+        "again, oldest first.",
     )
     optimizer_steps: dict[str, int] = Field(
         description="Budget per client and model: rounds, post-training, total."

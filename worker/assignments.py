@@ -175,9 +175,7 @@ def _work(request: Request, bench: Workbench, report: Report) -> Work:
     personal = bench.personal(claim, specs)
     files = {name: cache.open_path(sha256) for name, sha256 in claim.manifest.items()}
     server = load_state(files, specs)
-    if claim.parent_job_id is not None:
-        personal = personal.completed(server)
-    return Work(claim, trainer, cache, store, server, personal)
+    return Work(claim, trainer, cache, store, server, personal.completed(server))
 
 
 def _train(work: Work) -> TrainResult:
@@ -217,7 +215,8 @@ def _scores(
 
 
 def _trainer(request: Request, bench: Workbench, report: Report) -> Trainer:
-    claim, spec = request.claim, request.claim.spec
+    claim = request.claim
+    spec = claim.spec.read_with(claim.tasks)
     base = load_base(spec.model.model_copy(update={"digest": claim.base_digest}))
     network = _network(spec.model_dump_json(), claim.components).to(bench.device)
     steps = spec.training.local_steps
@@ -226,7 +225,7 @@ def _trainer(request: Request, bench: Workbench, report: Report) -> Trainer:
         crash_point("trainer.training")
         report(min(done / steps, 1.0))
 
-    data = bench.data(claim.job_id, spec, base)
+    data = bench.data(claim.job_id, claim.spec, base, claim.tasks or None)
     checkpoints = bench.checkpoints(claim.assignment_id)
     check_metrics(spec, data)
     most = checkpoints.settle(request.samples_at_once)

@@ -10,9 +10,10 @@ import os
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from shared.artifacts import ArtifactError, ArtifactStore, file_digest
+from shared.components import Modality
 from shared.job_spec import Sha256
 from shared.messages import Message, Variant
 
@@ -27,10 +28,14 @@ class StateError(Exception):
 
 
 class PersonalManifest(Message):
-    """A personal state: component artifacts of each variant, and h_Z of each task."""
+    """A personal state: component artifacts of each variant, and h_Z of each task.
+
+    reads: what each task read when its h_Z was measured; the whole of it in older states.
+    """
 
     models: dict[Variant, dict[str, Sha256]]
     losses: dict[str, float]
+    reads: dict[str, tuple[Modality, ...]] = Field(default_factory=dict)
 
 
 class PersonalFiles:

@@ -26,7 +26,7 @@ class PersonalStore(PersonalFiles):
             for variant, parts in manifest.models.items()
         }
         self.promote(expected)  # which drops others: not before this one is known to be whole
-        return Personal(models, manifest.losses)
+        return Personal(models, manifest.losses, manifest.reads)
 
     def _paths(self, parts: Mapping[str, str], wanted: Container[str]) -> dict[str, Path]:
         """The files of the wanted components: a fork's first state may have others, too."""
@@ -35,6 +35,8 @@ class PersonalStore(PersonalFiles):
     def save(self, personal: Personal) -> str:
         """Write a state beside the current one; returns its digest."""
         models = {v: save_state(self.store, state) for v, state in personal.models.items()}
-        manifest = PersonalManifest(models=models, losses=dict(personal.losses))
+        manifest = PersonalManifest(
+            models=models, losses=dict(personal.losses), reads=dict(personal.reads)
+        )
         text = json.dumps(manifest.model_dump(mode="json"), sort_keys=True).encode()
         return self.store.write([text])  # over a damaged one, too

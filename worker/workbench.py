@@ -6,6 +6,7 @@ from uuid import UUID
 
 import torch
 
+from shared.components import Modality
 from shared.job_spec import JobSpec
 from shared.messages import Claim, ComponentSpec
 from worker.algorithm.stages import Personal
@@ -17,6 +18,7 @@ from worker.state import PersonalStore
 from worker.training.checkpoints import FileCheckpoints
 from worker.workplace import Workplace
 
+Reads = Mapping[str, tuple[Modality, ...]]  # by task
 DECODED_BYTES = 1 << 30  # of tensors kept between assignments; pixels of large splits are mapped
 
 
@@ -64,8 +66,10 @@ class Workbench:
         self.place.drop_checkpoints(but=assignment)
         return FileCheckpoints(self.place.checkpoint_directory(assignment), self.checkpoint_s)
 
-    def data(self, job: UUID, spec: JobSpec, base: Base) -> Mapping[str, TaskData]:
-        """The client's data for its tasks of the job, kept while they fit.
+    def data(
+        self, job: UUID, spec: JobSpec, base: Base, claimed: Reads | None = None
+    ) -> Mapping[str, TaskData]:
+        """The client's data for its tasks of the job, or for those claimed, kept while they fit.
 
         Raises DataError, also where they are not those that the job began with.
         """
@@ -73,18 +77,26 @@ class Workbench:
         if file is None:
             return {}
         found, notes = {}, self.place.data_notes(job)
-        for task in (task for task in spec.tasks if task in file.tasks):
-            found[task] = self._task(file, task, spec, base)
+        for task in (task for task in spec.tasks if task in (claimed or file.tasks)):
+            read = claimed[task] if claimed else None
+            found[task] = self._task(file, task, spec, base, read)
             notes.check(file, task, found[task].digests)
         return found
 
-    def _task(self, file: ClientFile, task: str, spec: JobSpec, base: Base) -> TaskData:
-        length = spec.model.max_text_tokens
-        key = (task, spec.tasks[task].model_dump_json(), base.digest, base.image_size, length)
+    def _task(
+        self,
+        file: ClientFile,
+        task: str,
+        spec: JobSpec,
+        base: Base,
+        claimed: tuple[Modality, ...] | None,
+    ) -> TaskData:
+        length, read = spec.model.max_text_tokens, (spec.tasks[task].model_dump_json(), claimed)
+        key = (task, str(read), base.digest, base.image_size, length)
         data = self._decoded.pop(key, None)
         if data is None or is_stale(data, file, task):
             decoding = Decoding(base.tokenizer, base.image_size, length, self.place.root)
-            data = load_task(file, task, spec.tasks[task], decoding)
+            data = load_task(file, task, spec.tasks[task], decoding, claimed)
         self._decoded[key] = data  # the last used stands last
         while len(self._decoded) > 1 and sum(map(_n_bytes, self._decoded.values())) > DECODED_BYTES:
             del self._decoded[next(iter(self._decoded))]

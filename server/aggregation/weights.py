@@ -1,7 +1,7 @@
 """Which components a client uses, and how much its share in each weighs."""
 
 from shared.components import Component, DomainExpert
-from shared.job_spec import JobSpec
+from shared.job_spec import JobSpec, TaskSpec
 from shared.messages import ClientOffer
 
 
@@ -13,8 +13,15 @@ def client_components(spec: JobSpec, offer: ClientOffer) -> frozenset[Component]
 
 
 def offered_tasks(spec: JobSpec, offer: ClientOffer) -> tuple[str, ...]:
-    """The job's tasks that the client offers, in the spec's order."""
-    return tuple(task for task in spec.tasks if task in offer.tasks)
+    """The job's tasks that the client can do with what it offers, in the spec's order."""
+    return tuple(task for task in spec.tasks if _read(spec, offer, task) is not None)
+
+
+def _read(spec: JobSpec, offer: ClientOffer, task: str) -> TaskSpec | None:
+    """The task as the client reads it; None where it offers too little."""
+    if task not in offer.tasks:
+        return None
+    return spec.tasks[task].read_with(offer.tasks[task].modalities)
 
 
 def component_weight(component: Component, spec: JobSpec, offer: ClientOffer) -> int:
@@ -37,5 +44,8 @@ def _samples(component: Component, spec: JobSpec, offer: ClientOffer, task: str)
 
 
 def _task_components(spec: JobSpec, offer: ClientOffer, task: str) -> frozenset[Component]:
-    domains = tuple(d for d in spec.tasks[task].domains if d in offer.tasks[task].train)
-    return spec.tasks[task].components(task, spec.model.layers, domains)
+    read = _read(spec, offer, task)
+    if read is None:
+        return frozenset()
+    domains = tuple(d for d in read.domains if d in offer.tasks[task].train)
+    return read.components(task, spec.model.layers, domains)

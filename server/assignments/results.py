@@ -8,12 +8,13 @@ from uuid import UUID, uuid4
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
-from server.aggregation import component_weight
+from server.aggregation import component_weight, offered_tasks
 from server.assignments import decide
 from server.assignments.decide import Reception
 from server.assignments.repository import norms, own_locked, uploaded
 from server.assignments.service import assignment_view, held_locked
 from server.auth import Principal
+from server.clients.adapting import lasting_offer
 from server.database import to_json
 from server.errors import ProblemError, stale_lease
 from server.lifecycle import transition
@@ -105,8 +106,9 @@ def _check_uploads(session: Session, row: Assignment, components: dict[str, str]
 
 
 def _check_tasks(session: Session, row: Assignment, tasks: Iterable[str]) -> None:
-    """Only tasks that the client offers for this job have losses, decisions or scores."""
-    offered = _offer(session, row).tasks
+    """Only tasks that the client can do for this job have losses, decisions or scores."""
+    spec = JobSpec.model_validate(session.get_one(Job, row.job_id).spec)
+    offered = offered_tasks(spec, _offer(session, row))
     sentences = [f"{task}: is no task of this client" for task in tasks if task not in offered]
     if sentences:
         raise _wrong("unknown_task", sentences)
@@ -117,8 +119,7 @@ def _wrong(code: str, sentences: list[str]) -> ProblemError:
 
 
 def _offer(session: Session, row: Assignment) -> ClientOffer:
-    personal = session.get_one(JobClient, (row.job_id, row.client_id))
-    return ClientOffer.model_validate(personal.offer)
+    return lasting_offer(session.get_one(JobClient, (row.job_id, row.client_id)))
 
 
 def _record(session: Session, job: Job, row: Assignment, result: AssignmentResult) -> None:
@@ -131,7 +132,7 @@ def _record(session: Session, job: Job, row: Assignment, result: AssignmentResul
 
 
 def _contribute(session: Session, job: Job, row: Assignment, result: TrainResult) -> None:
-    """One contribution for each changed component; weights come from the frozen offer alone."""
+    """One contribution for each changed component; weights come from what lasts of the offer."""
     spec = JobSpec.model_validate(job.spec)
     offer = _offer(session, row)
     moved = norms(session, row.id)

@@ -4,9 +4,11 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from server.assignments.decide import ENDED
 from server.auth import Principal, create_key
+from server.clients.adapting import adapt, jobs_of
 from server.columns import Scope
-from server.database import to_json
+from server.database import lock_job, to_json
 from server.errors import ProblemError, invalid, not_found
 from server.idempotency import once
 from server.tables import ApiKey, Client
@@ -59,16 +61,20 @@ def _revoke_unused(session: Session, client: str) -> None:
 def put_offer(
     session: Session, principal: Principal, client: str, offer: ClientOffer
 ) -> ClientView:
-    """Store what the calling client has. Raises ProblemError (404, 422)."""
+    """Store what the calling client has; its jobs follow. Raises ProblemError (404, 422)."""
     if principal.client != client:
         raise not_found("client")
     _check_counts(offer)
     _check_card(offer)
+    jobs = [lock_job(session, job_id) for job_id in jobs_of(session, client)]  # before the client
     row = session.get(Client, client, with_for_update={"key_share": True})
     if row is None:
         raise not_found("client")
     row.offer = to_json(offer)
     row.seen_at = func.now()
+    for job in jobs:
+        if job is not None and job.state not in ENDED:
+            adapt(session, job, client, offer)
     session.flush()
     session.refresh(row)
     return client_view(row)

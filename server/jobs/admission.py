@@ -26,6 +26,7 @@ def refusals(spec: JobSpec, offers: Offers) -> tuple[Reason, ...]:
         *_clients(spec, offers),
         *_mismatches(spec, offers),
         *_uncovered_tasks(spec, offers),
+        *_uncovered_modalities(spec, offers),
         *_quorum(spec, offers),
     )
 
@@ -64,7 +65,8 @@ def _differences(task: TaskSpec, offer: TaskOffer) -> Iterator[str]:
     fix = "correct the spec or the client's file"
     if offer.kind != task.kind:
         yield f"offers kind {offer.kind} but the spec says {task.kind}; {fix}"
-    if set(offer.modalities) != set(task.modalities):
+    unread = set(offer.modalities) - set(task.modalities)
+    if unread or task.read_with(offer.modalities) is None:
         offered, wanted = (", ".join(sorted(m)) for m in (offer.modalities, task.modalities))
         yield f"offers modalities {offered} but the spec says {wanted}; {fix}"
     if offer.n_classes != len(task.classes):
@@ -85,6 +87,21 @@ def _uncovered_tasks(spec: JobSpec, offers: Offers) -> Iterator[Reason]:
                 "task_without_client",
                 f"tasks.{task}: no client of the job offers it; add one that does or remove it",
             )
+
+
+def _uncovered_modalities(spec: JobSpec, offers: Offers) -> Iterator[Reason]:
+    """A modality that nobody reads for a task would have no components."""
+    known = [offer for client in spec.clients if (offer := offers.get(client))]
+    for name, task in spec.tasks.items():
+        having = [offer.tasks[name] for offer in known if name in offer.tasks]
+        read = {modality for offer in having for modality in offer.modalities}
+        for modality in task.modalities if having else ():
+            if modality not in read:
+                yield Reason(
+                    "modality_without_client",
+                    f"tasks.{name}: no client of the job reads {modality} for it; add one that "
+                    "does or remove it from modalities",
+                )
 
 
 def _quorum(spec: JobSpec, offers: Offers) -> Iterator[Reason]:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from server.clients.adapting import changes_of
 from server.errors import ProblemError
 from server.jobs.order import personalizes
 from server.jobs.repository import get_job
@@ -13,8 +15,9 @@ from server.reports.attendance import attendance
 from server.reports.averages import averages
 from server.rounds.repository import job_assignments, training_rounds
 from server.rounds.views import bytes_down, bytes_up, component_sizes, full_state_bytes
-from server.tables import Assignment, Job
+from server.tables import Assignment, Job, JobClient
 from server.versions.repository import entries, newest_version
+from shared.attendance import OfferChangeRow
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, EvaluateResult, TrainResult
 from shared.states import JOB_TERMINAL, AssignmentState, RoundState
@@ -51,8 +54,20 @@ def report(session: Session, job_id: UUID) -> ReportView:
         averages=averages(measured),
         replacements=replacements(members, {r.id: r.number for r in published}),
         attendance=attendance(session, job_id),
+        offer_changes=_offer_changes(session, job_id),
         optimizer_steps=optimizer_steps(spec),
     )
+
+
+def _offer_changes(session: Session, job_id: UUID) -> tuple[OfferChangeRow, ...]:
+    """What clients lost or had again, by round, then by client."""
+    query = select(JobClient).where(JobClient.job_id == job_id).order_by(JobClient.client_id)
+    rows = [
+        OfferChangeRow(client=row.client_id, **change.model_dump())
+        for row in session.scalars(query)
+        for change in changes_of(row)
+    ]
+    return tuple(sorted(rows, key=lambda row: row.round))
 
 
 def optimizer_steps(spec: JobSpec) -> dict[str, int]:

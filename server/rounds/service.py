@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 
 from server.aggregation import client_components
 from server.assignments.decide import FIRST_HINT
+from server.clients.adapting import adapt, lasting_offer, leave_out
+from server.jobs.repository import offers_of
 from server.lifecycle import Scalar, created, record, transition
 from server.outbox import wake
 from server.rounds.repository import active_assignments, assignments, last_failure
@@ -40,7 +42,7 @@ def open_planning(session: Session, job: Job) -> Round:
         phase=AssignmentKind.PLAN, number=0, state=RoundState.OPEN, quorum=quorum, target=target
     )
     _open(session, job, row)
-    _assign(session, row, None, names)
+    wake(session, _assign(session, row, None, names))
     return row
 
 
@@ -49,7 +51,7 @@ def open_round(
 ) -> Round:
     """A round in which `clients` work from the version that the last training round made."""
     spec = JobSpec.model_validate(job.spec)
-    offers = frozen_offers(session, job.id)
+    offers = _followed(session, job, clients)
     quorum, target = needs(phase, spec, len(clients))
     row = Round(
         phase=phase,
@@ -61,8 +63,27 @@ def open_round(
     )
     _open(session, job, row)
     for client in sorted(clients):
-        _assign(session, row, client, component_names(spec, [offers[client]]))
+        _ask(session, job, row, client, offers[client])
     return row
+
+
+def _followed(session: Session, job: Job, clients: Sequence[str]) -> dict[str, ClientOffer]:
+    """The clients' offers as they last; also those made while the job was being submitted."""
+    rows = session.scalars(select(JobClient).where(JobClient.job_id == job.id)).all()
+    for client, offer in offers_of(session, clients).items():
+        if offer is not None:
+            adapt(session, job, client, offer)
+    return {row.client_id: lasting_offer(row) for row in rows if row.client_id in clients}
+
+
+def _ask(session: Session, job: Job, row: Round, client: str, offer: ClientOffer) -> None:
+    """Give a client its assignment, or say at once that it has nothing left to do."""
+    components = component_names(JobSpec.model_validate(job.spec), [offer])
+    assignment = _assign(session, row, client, components)
+    if components:
+        wake(session, assignment)
+    else:
+        leave_out(session, job, assignment)
 
 
 def _open(session: Session, job: Job, row: Round) -> None:
@@ -77,7 +98,6 @@ def _open(session: Session, job: Job, row: Round) -> None:
 def extend_round(session: Session, job: Job, row: Round, *, late: bool) -> None:
     """Another deadline, and the next clients of the draw in place of those who are missing."""
     spec = JobSpec.model_validate(job.spec)
-    offers = frozen_offers(session, job.id)
     members = assignments(session, row.id)
     states = [a.state for a in members]
     others = replacements(row, spec, [a.client_id for a in members], states, late=late)
@@ -92,12 +112,13 @@ def extend_round(session: Session, job: Job, row: Round, *, late: bool) -> None:
         "deadline_s": spec.rounds.deadline.total_seconds(),
     }
     record(session, "round.extended", job.id, data)
+    offers = _followed(session, job, others)
     for client in others:
-        _assign(session, row, client, component_names(spec, [offers[client]]))
+        _ask(session, job, row, client, offers[client])
     session.flush()
 
 
-def _assign(session: Session, row: Round, client: str | None, components: list[str]) -> None:
+def _assign(session: Session, row: Round, client: str | None, components: list[str]) -> Assignment:
     assignment = Assignment(
         job_id=row.job_id,
         round_id=row.id,
@@ -109,7 +130,7 @@ def _assign(session: Session, row: Round, client: str | None, components: list[s
         hint_at=func.now() + FIRST_HINT,
     )
     created(session, assignment, kind=assignment.kind, round=row.number)
-    wake(session, assignment)
+    return assignment
 
 
 def end_assignments(session: Session, job_id: UUID, target: AssignmentState, why: str) -> None:

@@ -259,7 +259,6 @@ def test_an_empty_target_and_an_empty_split(client: Client) -> None:
     ("job", "says"),
     [
         ({"classes": ["blue", "red"]}, "classes red, blue but the job asks for blue, red"),
-        ({"modalities": ["image", "text"]}, "modalities image but the job asks for image, text"),
         ({"kind": "image_generation", "classes": []}, "kind image_classification but"),
         ({"domains": ["photos"]}, "unknown domain general; add it to the job's domains"),
     ],

@@ -1,6 +1,5 @@
 """A job's results on a client come from the same data all along, whatever becomes of its files."""
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,82 +8,26 @@ from uuid import UUID
 
 import pytest
 import yaml
-from PIL import Image
 
-from shared.artifacts import ArtifactStore
 from shared.job_spec import JobSpec
 from tests.support import small
-from worker.data.client_file import ClientFile
+from tests.support.changing import JOB, SPEC, bench, picture, write_client
 from worker.data.loader import TaskData
 from worker.data.sources import DataError
 from worker.models.base import load_base
 from worker.workbench import Workbench
-from worker.workplace import Workplace
 
 pytestmark = pytest.mark.unit
 
-JOB, OTHER = UUID(int=1), UUID(int=2)
-SPEC = small.spec(
-    clients=["c01"],
-    tasks={
-        "vqa": {"kind": "text_generation", "modalities": ["image", "text"]},
-        "moods": {
-            "kind": "text_classification",
-            "modalities": ["text"],
-            "classes": ["bad", "good"],
-        },
-    },
-)
-VQA = {
-    "kind": "text_generation",
-    "modalities": ["image", "text"],
-    "data": "vqa.jsonl",
-    "split": {"validation": 0.2, "test": 0.2, "by": "image"},
-}
-MOODS = {
-    "kind": "text_classification",
-    "modalities": ["text"],
-    "classes": ["bad", "good"],
-    "on_error": "skip",
-    "train": "train.jsonl",
-    "validation": "validation.jsonl",
-    "test": "test.jsonl",
-}
+OTHER = UUID(int=2)
 Changing = Callable[[Path], None]
-
-
-def lines(path: Path, rows: list[dict[str, str]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def moods(first: int, n: int) -> list[dict[str, str]]:
-    return [{"text": f"word {i}", "label": ("bad", "good")[i % 2]} for i in range(first, first + n)]
-
-
-def picture(path: Path, seed: int) -> None:
-    Image.effect_noise((16, 16), 50 + seed).convert("RGB").save(path)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A client's directory."""
-    asked = []
-    for i in range(10):
-        picture(tmp_path / f"{i}.png", i)
-        asked.append({"image": f"{i}.png", "text": f"what is {i}", "target": f"a {i}"})
-    lines(tmp_path / "vqa.jsonl", asked)
-    for split, first in (("train", 0), ("validation", 20), ("test", 40)):
-        lines(tmp_path / f"{split}.jsonl", moods(first, 6))
-    described = {"client": "c01", "tasks": {"vqa": VQA, "moods": MOODS}}
-    (tmp_path / "client.yaml").write_text(yaml.safe_dump(described))
+    write_client(tmp_path)
     return tmp_path
-
-
-def bench(folder: Path) -> Workbench:
-    """A training process that has just begun."""
-    file = ClientFile.read(folder / "client.yaml")
-    cache = ArtifactStore(folder / "work" / "cache", durable=False)
-    return Workbench(Workplace("c01", cache, folder / "work", file))
 
 
 def read(bench: Workbench, job: UUID = JOB, spec: JobSpec = SPEC) -> dict[str, TaskData]:

@@ -177,6 +177,32 @@ def test_an_offer_that_differs_is_refused(change: dict[str, Any]) -> None:
     assert codes(job_spec(["c1"]), {"c1": offered}) == ["offer_mismatch"]
 
 
+@pytest.mark.parametrize(
+    ("modalities", "codes_of_it"),
+    [
+        (["image", "text"], []),
+        (["image"], []),
+        (["text"], ["offer_mismatch"]),
+        ([], ["offer_mismatch"]),
+    ],
+)
+def test_an_offer_may_lack_what_the_kind_can_spare(
+    modalities: list[str], codes_of_it: list[str]
+) -> None:
+    spec = job_spec(["c1", "c2"])
+    spec["tasks"]["digits"]["modalities"] = ["image", "text"]
+    whole, narrow = offer(), offer()
+    whole["tasks"]["digits"]["modalities"] = ["image", "text"]
+    narrow["tasks"]["digits"]["modalities"] = modalities
+    assert codes(spec, {"c1": whole, "c2": narrow}) == codes_of_it
+
+
+def test_a_modality_that_no_client_reads_has_no_components() -> None:
+    spec = job_spec(["c1"])
+    spec["tasks"]["digits"]["modalities"] = ["image", "text"]
+    assert codes(spec, {"c1": offer()}) == ["modality_without_client"]
+
+
 def test_budgets_count_both_stages() -> None:
     spec = JobSpec.model_validate(job_spec(["c1"]))
     assert optimizer_steps(spec) == {"rounds": 40, "post_training": 13, "total": 53}

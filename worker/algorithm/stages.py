@@ -6,7 +6,9 @@ for each model that is trained.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 
+from shared.components import Modality
 from shared.job_spec import FedAvgAlgorithm, LocalAlgorithm, TapAlgorithm
 from shared.messages import Decision, TaskLosses, Variant
 from worker.algorithm.replacement import decide, replace
@@ -16,10 +18,14 @@ from worker.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class Personal:
-    """What stays with a client: its models by variant, and h_Z of its personal one."""
+    """What stays with a client: its models by variant, and h_Z of its personal one.
+
+    reads: what each task read when its h_Z was measured.
+    """
 
     models: Mapping[Variant, State]
     losses: Mapping[str, float] = field(default_factory=dict)
+    reads: Mapping[str, tuple[Modality, ...]] = field(default_factory=dict)
 
     @property
     def model(self) -> State | None:
@@ -27,8 +33,9 @@ class Personal:
         return self.models.get(Variant.PERSONAL)
 
     def completed(self, server: State) -> "Personal":
-        """With the server's components for those that a fork's client never had before."""
-        return Personal({v: {**server, **state} for v, state in self.models.items()}, self.losses)
+        """With the server's components for those that the client did not have before."""
+        models = {v: {**server, **state} for v, state in self.models.items()}
+        return replace_fields(self, models=models)
 
 
 NOBODY = Personal({})
@@ -55,21 +62,29 @@ def client_round(trainer: Trainer, server: State, personal: Personal, number: in
         case LocalAlgorithm():
             start = server if personal.model is None else personal.model
             model, losses = trainer.local_steps(start, number, "personal")
-            return Outcome(
-                None, Personal({Variant.PERSONAL: model}, losses), _losses(personal=losses)
-            )
+            kept = Personal({Variant.PERSONAL: model}, losses, trainer.reads)
+            return Outcome(None, kept, _losses(personal=losses))
 
 
 def _tap_round(trainer: Trainer, server: State, personal: Personal, number: int) -> Outcome:
-    """Stage one: train X; where it is better by the margin, copy C(o) into Z; train Z."""
+    """Stage one: train X; where it is better by the margin, copy C(o) into Z; train Z.
+
+    A task that reads other modalities than when h_Z was measured is not decided about: its losses
+    do not compare, and Z, unlike at the first time, has been trained on it.
+    """
     engaged, engaged_losses = trainer.local_steps(server, number, "engaged")
-    margins = {task: trainer.spec.tasks[task].margin for task in engaged_losses}
-    decisions = decide(engaged_losses, personal.losses, margins)
+    compared = {
+        task: loss
+        for task, loss in engaged_losses.items()
+        if personal.reads.get(task, trainer.reads[task]) == trainer.reads[task]
+    }
+    margins = {task: trainer.spec.tasks[task].margin for task in compared}
+    decisions = decide(compared, personal.losses, margins)
     start = replace(personal.model, engaged, decisions, trainer.component_sets)
     model, losses = trainer.local_steps(start, number, "personal")
     return Outcome(
         engaged,
-        Personal({Variant.PERSONAL: model}, losses),
+        Personal({Variant.PERSONAL: model}, losses, trainer.reads),
         _losses(engaged_losses, losses),
         decisions,
     )
@@ -100,7 +115,8 @@ def _distill(trainer: Trainer, server: State, personal: Personal) -> Outcome:
         Variant.PERSONAL: student,
         Variant.DISTILLED: distilled,
     }
-    return Outcome(None, Personal(models, personal.losses), _losses(engaged_losses, losses))
+    kept = replace_fields(personal, models=models)
+    return Outcome(None, kept, _losses(engaged_losses, losses))
 
 
 def final_models(trainer: Trainer, server: State, personal: Personal) -> dict[Variant, State]:

@@ -7,12 +7,17 @@ from worker.data.client_file import ClientFile
 from worker.data.sources import DataError
 
 
-def check_agreement(client_file: ClientFile, name: str, spec: TaskSpec) -> None:
-    """Raises DataError, with what differs, unless they do."""
+def agreed(client_file: ClientFile, name: str, spec: TaskSpec) -> TaskSpec:
+    """The job's task as the client reads it, which may lack a modality that the kind can spare.
+
+    Raises DataError, with what differs, unless they mean the same.
+    """
     task = client_file.task(name)
+    read = None if set(task.modalities) - set(spec.modalities) else spec.read_with(task.modalities)
+    modalities = sorted(task.modalities) if read is None else sorted(spec.modalities)
     for what, own, wanted in (
         ("kind", (task.kind,), (spec.kind,)),
-        ("modalities", sorted(task.modalities), sorted(spec.modalities)),
+        ("modalities", modalities, sorted(spec.modalities)),
         ("classes", task.classes, spec.classes),
     ):
         if own != wanted:
@@ -26,6 +31,23 @@ def check_agreement(client_file: ClientFile, name: str, spec: TaskSpec) -> None:
             f"client {client_file.client}: task {name!r} has the unknown domain "
             f"{_listed(unknown)}; add it to the job's domains or rename it"
         )
+    assert read is not None  # noqa: S101 - for mypy: else the modalities differ
+    return read
+
+
+def as_claimed(
+    client_file: ClientFile, name: str, spec: TaskSpec, claimed: Sequence[str]
+) -> TaskSpec:
+    """The task as an assignment wants it read. Raises DataError where the client has too little."""
+    lacking = sorted(set(claimed) - set(agreed(client_file, name, spec).modalities))
+    read = spec.read_with([each for each in spec.modalities if each in claimed])
+    if lacking or read is None:
+        raise DataError(
+            f"client {client_file.client}: this assignment reads {_listed(lacking) or 'nothing'} "
+            f"for task {name!r}, which the client file does not have any more; start the worker "
+            "again, so that the next assignment goes by the file as it is"
+        )
+    return read
 
 
 def _listed(values: Sequence[object]) -> str:

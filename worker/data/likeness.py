@@ -13,11 +13,14 @@ _BITS = 3  # of 64 by which copies differ that were scaled or compressed
 _WORD = re.compile(r"\w+")
 
 
-def same(text: str, image: Image.Image | None) -> bytes:
+def same(text: str, image: Image.Image | None, shown: str = "") -> bytes:
     """What two samples have in common that are the same.
 
-    That is the image where there is one: another question about it is no new sample.
+    That is the image where there is one: another question about it is no new sample. Where the
+    client has lost its images, it is which one the sample names (`shown`).
     """
+    if image is None and shown:
+        return _digest(f"image {shown}".encode())
     if image is None:
         return _digest(" ".join(text.split()).casefold().encode())
     return _digest(repr(image.size).encode() + image.tobytes())

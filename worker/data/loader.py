@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from shared.components import Modality, TaskKind
 from shared.job_spec import TaskSpec
-from worker.data.agreement import check_agreement
+from worker.data.agreement import agreed, as_claimed
 from worker.data.client_file import SPLITS, ClientFile, Rows, SplitName
 from worker.data.identity import Stats, digests, stats
 from worker.data.likeness import same
@@ -90,17 +90,28 @@ class _Source:
 
     file: ClientFile
     name: str
-    spec: TaskSpec
+    spec: TaskSpec  # as the client reads it
+    lost: frozenset[Modality]  # what the job's task reads besides
     decoding: Decoding
 
 
-def load_task(client_file: ClientFile, name: str, spec: TaskSpec, decoding: Decoding) -> TaskData:
+def load_task(
+    client_file: ClientFile,
+    name: str,
+    spec: TaskSpec,
+    decoding: Decoding,
+    claimed: Sequence[Modality] | None = None,
+) -> TaskData:
     """Read, check and decode a client's task. Raises DataError, also when splits share a sample.
 
+    What is read is what the client has of the job's modalities, or of these those that are claimed.
     Targets hold at most `spec.max_target_tokens` tokens after the start token, the end included.
     """
-    check_agreement(client_file, name, spec)
-    source = _Source(client_file, name, spec, decoding)
+    read = agreed(client_file, name, spec)
+    if claimed is not None:
+        read = as_claimed(client_file, name, spec, claimed)
+    lost = frozenset(spec.modalities) - set(read.modalities)
+    source = _Source(client_file, name, read, lost, decoding)
     seen: Seen = {}
     files = stats(client_file.files(name))
     rows = client_file.splits(name)
@@ -115,7 +126,7 @@ def is_stale(data: TaskData, client_file: ClientFile, name: str) -> bool:
 
 
 def _image_files(source: _Source, rows: Mapping[SplitName, Rows]) -> Iterator[Path]:
-    for split, each in rows.items():
+    for split, each in rows.items() if Modality.IMAGE in source.spec.modalities else ():
         place = source.file.place(source.name, split)
         for row in each:
             path = source.file.image_file(row, f"{place} {row.where}")
@@ -155,7 +166,8 @@ def _images(
 ) -> tuple[Tensor | None, list[bytes]]:
     """Pixels (N, 3, H, W), and for each row what makes it the same sample."""
     if Modality.IMAGE not in source.spec.modalities:
-        return None, [same(row.text, None) for row in rows]
+        lost = Modality.IMAGE in source.lost
+        return None, [same(row.text, None, row.shown if lost else "") for row in rows]
     pixels = _canvas(len(rows), source.decoding)
     keys = []
     for number, (row, place) in enumerate(zip(rows, places, strict=True)):

@@ -39,6 +39,7 @@ class Row:
     target: str = ""
     others: tuple[str, ...] = ()  # targets that are right as well
     group: str = ""  # what stays together when splits are drawn
+    shown: str = ""  # which image the row names, also where none is read
 
 
 def read_rows(
@@ -81,13 +82,18 @@ def _row(record: Record, place: str, needs: Needs) -> Row:
         target=targets[0],
         others=targets[1:],
         group=cells.group() or _identity(image, text),
+        shown=_named(image or cells.unread_image()),
     )
 
 
 def _identity(image: StoredImage | None, text: str) -> str:
     """What makes a sample the same one as far as is seen without opening an image."""
+    return " ".join(text.split()).casefold() if image is None else _named(image)
+
+
+def _named(image: StoredImage | None) -> str:
     if image is None:
-        return " ".join(text.split()).casefold()
+        return ""
     return hashlib.sha256(image.data).hexdigest() if image.data is not None else str(image.path)
 
 
@@ -153,6 +159,15 @@ class _Cells:
         if isinstance(value, bytes):
             return StoredImage(data=value)
         return StoredImage(self.needs.images / self._text(value, "image"))
+
+    def unread_image(self) -> StoredImage | None:
+        """The image that the row names although the task does not read it, if it does."""
+        if self.needs.columns.get("image", "image") not in self.values:
+            return None
+        try:
+            return self.image()
+        except DataError:  # whatever it is, nobody reads it
+            return None
 
     def _value(self, name: RowField) -> object:
         column = self.needs.columns.get(name, name)

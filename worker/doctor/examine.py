@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from shared.components import Modality
 from shared.job_spec import JobSpec
 from shared.readiness import Card, Finding, SplitCard, Spread, TaskCard
-from worker.data.agreement import check_agreement
+from worker.data.agreement import agreed
 from worker.data.client_file import SPLITS, ClientFile, Rows, SplitName
 from worker.data.likeness import alike, gradients, same, words
 from worker.data.sources import DataError
@@ -46,7 +47,7 @@ def examine(file: ClientFile, job: JobSpec | None, reading: Reading) -> Card:
             continue
         try:
             if job is not None:
-                check_agreement(file, name, job.tasks[name])
+                agreed(file, name, job.tasks[name])
             cards[name], skipped = _task(file, name, job, reading)
         except DataError as error:
             findings.append(Finding(severity="error", task=name, sentence=str(error)))
@@ -60,7 +61,9 @@ def _task(
 ) -> tuple[TaskCard, Sequence[DataError]]:
     skipped: list[DataError] = []
     splits = file.splits(name, skipped)
-    looks = {split: _look(file, name, split, rows) for split, rows in splits.items()}
+    reads = file.task(name).modalities if job is None else job.tasks[name].modalities
+    lost = Modality.IMAGE in set(reads) - set(file.task(name).modalities)
+    looks = {split: _look(file, name, split, rows, lost) for split, rows in splits.items()}
     length = None if job is None else job.tasks[name].max_target_tokens
     cards = {split: _split(rows, looks[split], reading, length) for split, rows in splits.items()}
     card = TaskCard(
@@ -73,14 +76,15 @@ def _task(
     return card, skipped
 
 
-def _look(file: ClientFile, name: str, split: SplitName, rows: Rows) -> _Looks:
+def _look(file: ClientFile, name: str, split: SplitName, rows: Rows, lost: bool) -> _Looks:
+    """`lost`: whether the job's task reads images that the client does not have."""
     looks = _Looks()
     for row in rows:
         image = file.image(row, f"{file.place(name, split)} {row.where}")
-        looks.exact.append(same(row.text, image))
+        looks.exact.append(same(row.text, image, row.shown if lost else ""))
         looks.asked.append(same(row.text, None))
         if image is None:
-            looks.words.append(words(row.text))
+            looks.words.append(words(row.shown if lost and row.shown else row.text))
         else:
             looks.gradients.append(gradients(image))
             looks.sizes.append(image.size)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from shared.components import Modality
 from shared.job_spec import JobSpec, TapAlgorithm
 from worker.algorithm.distillation import distillation_loss
 from worker.algorithm.losses import task_loss
@@ -47,6 +48,11 @@ class Trainer:
             task: have & {str(c) for c in self.spec.tasks[task].components(task, layers)}
             for task in self.data
         }
+
+    @property
+    def reads(self) -> dict[str, tuple[Modality, ...]]:
+        """What the client reads for each of its tasks."""
+        return {task: self.spec.tasks[task].modalities for task in self.data}
 
     def local_steps(self, start: State, number: int, purpose: str) -> Trained:
         """Train from `start` for one round's budget."""

@@ -39,11 +39,11 @@ class Averages:
         for name in sorted({n for m in accepted for n in (m.result or {})["components"]}):
             shares = [
                 (
-                    component_weight(parse(name), row.job.spec, row.job.offers[m.client or ""]),
+                    component_weight(parse(name), row.job.spec, m.offer),
                     self._values[(m.result or {})["components"][name]],
                 )
                 for m in accepted
-                if name in (m.result or {})["components"]
+                if m.offer is not None and name in (m.result or {})["components"]
             ]
             made[name] = self._mean(shares)
         return made

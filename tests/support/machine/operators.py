@@ -29,11 +29,18 @@ _TEXT = {
     "validation": 5,
     "test": 5,
 }
+_VQA = {
+    **_TEXT,
+    "kind": "text_generation",
+    "modalities": ["image", "text"],
+    "n_classes": 0,
+}
 OFFERS: dict[str, Json] = {
     "few": offer(),
     "many": offer(train={"general": 30}),
     "text": {"tasks": {"reviews": _TEXT}},
-    "both": {"tasks": {**offer(train={"general": 7})["tasks"], "reviews": _TEXT}},
+    "both": {"tasks": {**offer(train={"general": 7})["tasks"], "reviews": _TEXT, "vqa": _VQA}},
+    "images lost": {"tasks": {"reviews": _TEXT, "vqa": {**_VQA, "modalities": ["text"]}}},
     "other classes": offer(classes=3),
 }
 _REVIEWS = {"kind": "text_classification", "modalities": ["text"], "classes": ["a", "b"]}
@@ -63,6 +70,8 @@ def specs(draw: st.DrawFn) -> Json:
     spec["priority"] = draw(st.integers(-1, 1))
     if draw(st.booleans()):
         spec["tasks"]["reviews"] = _REVIEWS
+    if draw(st.booleans()):
+        spec["tasks"]["vqa"] = {"kind": "text_generation", "modalities": ["image", "text"]}
     return spec
 
 
@@ -93,6 +102,8 @@ class Operators(Observing):
     def offer(self, client: str, name: str) -> None:
         self.step("offer")
         self.offers(client, name)
+        self.observe()
+        self.reference.check_offers(client)
 
     # launching
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from server.aggregation import client_components
 from server.lifecycle import Scalar
+from shared.attendance import OfferChange
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, ClientOffer, FailureCode
 from shared.states import (
@@ -63,8 +63,38 @@ class Reference:
             self._round(job, word, data, rows, now, where)
         elif kind == "assignment":
             self._assignment(job, AssignmentState(word), data, rows, now, where)
+        elif kind == "client":
+            self._changed(job, word, data, where)
         else:
             raise AssertionError(f"{where}: nobody expected that")
+
+    def _changed(self, job: Job, word: str, data: Data, where: str) -> None:
+        """A client has less for a job, or has it again: what it is asked for follows."""
+        need(not job.ended, f"{where}: the job has ended")
+        client = str(data["client"])
+        change = OfferChange(
+            lost=word == "lost", **{k: v for k, v in data.items() if k != "client"}
+        )
+        before = job.lasting(client)
+        job.changes.setdefault(client, []).append(change)
+        need(job.lasting(client) != before, f"{where}: that was so already")
+        for work in self.work.values():
+            if work.job is job and work.client == client and work.active:
+                work.components = job.wanted(client)
+
+    def check_offers(self, client: str) -> None:
+        """Raises AssertionError where a job goes by other than what its client had and has."""
+        now = self.offers[client]
+        for job in self.jobs.values():
+            if client in job.offers and not job.ended:
+                both = {
+                    name: set(task.modalities) & set(now.tasks[name].modalities)
+                    for name, task in job.offers[client].tasks.items()
+                    if name in job.spec.tasks and name in now.tasks
+                }
+                left = job.lasting(client).tasks
+                found = {n: set(left[n].modalities) for n in left if n in job.spec.tasks}
+                need(found == both, f"{client} in {job.id} has {found}, expected {both}")
 
     def settled(self) -> None:
         """All events of a step are followed: nothing may hang in the air."""
@@ -219,6 +249,7 @@ class Reference:
             case AssignmentState.ACCEPTED:
                 need(not job.ended, f"{where}: in a job that has ended")
                 self.accepted.append(work)
+                work.offer = job.lasting(work.client) if work.client else None
             case AssignmentState.SUPERSEDED:
                 self._superseded.append(work)
             case AssignmentState.CANCELLED:
@@ -243,10 +274,9 @@ class Reference:
         need(live is job.live and live.state is RoundState.OPEN, f"{where}: in a closed round")
         client = row["client_id"]
         need(client not in [m.client for m in live.members], f"{where}: asked twice")
-        offers = [job.offers[client]] if client else list(job.offers.values())
-        wanted = sorted({str(c) for offer in offers for c in client_components(job.spec, offer)})
-        need(row["components"] == wanted, f"{where}: asks for {row['components']}")
+        wanted = job.wanted(client)
+        need(tuple(row["components"]) == wanted, f"{where}: asks for {row['components']}")
         kind = AssignmentKind(row["kind"])
-        made = Work(str(row["id"]), job, live, client, kind, tuple(wanted), now, now)
+        made = Work(str(row["id"]), job, live, client, kind, wanted, now, now)
         live.members.append(made)
         self.work[made.id] = made

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from server.aggregation import client_components
+from server.clients.lasting import lasting
+from shared.attendance import OfferChange
 from shared.job_spec import JobSpec, LocalAlgorithm
 from shared.messages import AssignmentKind, ClientOffer
 from shared.states import ASSIGNMENT_ACTIVE, AssignmentState, JobState, RoundState
@@ -49,6 +52,7 @@ class Work:
     not_before: datetime | None = None
     sent: list[dict[str, Any]] = field(default_factory=list)  # results, whatever was answered
     result: dict[str, Any] | None = None
+    offer: ClientOffer | None = None  # what its client had when it was accepted
     arrived: set[tuple[str, str]] = field(default_factory=set)
     uploads: dict[str, Upload] = field(default_factory=dict)
 
@@ -151,8 +155,19 @@ class Job:
     catalogue: dict[str, Any] | None = None
     rounds: list[Round] = field(default_factory=list)
     versions: dict[int, dict[str, str]] = field(default_factory=dict)
+    changes: dict[str, list[OfferChange]] = field(default_factory=dict)  # of clients' offers
     personal: dict[str, str] = field(default_factory=dict)  # client -> digest of its last state
     inherited: dict[str, str] = field(default_factory=dict)
+
+    def lasting(self, client: str) -> ClientOffer:
+        """What a client still has of its offer."""
+        return lasting(self.offers[client], self.changes.get(client, ()))
+
+    def wanted(self, client: str | None) -> tuple[str, ...]:
+        """The components of a client, or of all for the planner."""
+        offers = [self.lasting(client)] if client else list(self.offers.values())
+        names = {str(c) for offer in offers for c in client_components(self.spec, offer)}
+        return tuple(sorted(names))
 
     @property
     def live(self) -> Round | None:
