@@ -24,6 +24,7 @@ ANSWERS = {
     f"/v1/jobs/{JOB}/fork": (201, examples.FORKED_JOB),
     f"/v1/jobs/{JOB}/report": (200, examples.REPORT),
     "/v1/jobs": (200, examples.JOBS),
+    "/v1/clients": (200, examples.CLIENTS),
 }
 
 NOTHING = (404, not_found("thing").problem.model_dump())
@@ -100,6 +101,27 @@ def test_a_forks_parent_stands_in_the_list_and_in_its_report(
     report = {**examples.REPORT, "forked_from": fork}
     monkeypatch.setitem(ANSWERS, f"/v1/jobs/{JOB}/report", (200, report))
     assert f"forked from {JOB}, round 2" in said("report", str(JOB))
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_report_tells_what_clients_lost_and_when() -> None:
+    assert "c02 has lost task digits from round 2 (train) on" in said("report", str(JOB))
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_published_card_is_told_in_short() -> None:
+    told = said("clients")
+    assert "card" in told
+    assert "0 errors, 1 warnings" in told
+
+
+@pytest.mark.usefixtures("asked")
+def test_clients_without_cards_have_no_column_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = {"items": [{**examples.CLIENT, "offer": examples.OFFER}]}
+    monkeypatch.setitem(ANSWERS, "/v1/clients", (200, plain))
+    told = said("clients")
+    assert "digits (240)" in told
+    assert "card" not in told
 
 
 @pytest.mark.usefixtures("asked")

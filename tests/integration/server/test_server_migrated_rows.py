@@ -104,3 +104,19 @@ def test_uploads_under_way_are_dropped_and_their_assignments_stay(empty: Engine)
         downgrade(address(empty), "0002")
         assert rows(empty, "SELECT count(*) FROM uploads") == [(0,)]
         execute(empty, _UPLOAD)
+
+
+def test_clients_of_older_jobs_have_lost_nothing(empty: Engine) -> None:
+    upgrade(address(empty), "0006")
+    execute(
+        empty,
+        f"""
+        INSERT INTO clients (id, description) VALUES ('c1', '');
+        INSERT INTO jobs (id, name, spec, state) VALUES ('{_JOB}', 'old', '{{}}', 'running');
+        INSERT INTO job_clients (job_id, client_id, offer) VALUES ('{_JOB}', 'c1', '{{}}');
+        """,  # noqa: S608  # an id from this file
+    )
+    for _ in range(2):
+        upgrade(address(empty))
+        assert rows(empty, "SELECT changes::text FROM job_clients") == [("[]",)]
+        downgrade(address(empty), "0006")
