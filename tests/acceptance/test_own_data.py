@@ -10,14 +10,17 @@ from cli.stack.processes import Processes
 from cli.stack.settings import client_files
 from cli.stack.stack import Stack
 from shared import spec_files
+from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore
 from shared.job_spec import JobSpec
 from shared.messages import Variant
+from shared.readiness import PublishedCard
 from shared.states import JOB_TERMINAL, JobState
 from shared.views import ReportView
 from tests.support import federation
 from tests.support.simulate import load_simulate
 from worker.data.client_file import ClientFile
+from worker.doctor.examine import Reading, examine
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 
@@ -28,11 +31,18 @@ TASKS = {"lab": {"parts", "messages", "questions"}, "shop": {"parts", "messages"
 
 
 @pytest.fixture(scope="module")
-def report(server_directory: Path) -> Iterator[ReportView]:
-    """What the service says of the job once it has ended."""
+def stack(server_directory: Path) -> Iterator[Stack]:
+    """A stack that serves the example clients."""
     settings = federation.stack_settings(server_directory / "own-data", FILES, n_workers=1)
-    with Processes() as own, Stack(own, settings) as stack, stack.client() as api:
-        stack.wait_for_offers()
+    with Processes() as own, Stack(own, settings) as running:
+        running.wait_for_offers()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def report(stack: Stack) -> ReportView:
+    """What the service says of the job once it has ended."""
+    with stack.client() as api:
         job = api.submit(SPEC, "own-data")
         end = time.monotonic() + 400
         while (now := api.job(job.id)).state not in JOB_TERMINAL:
@@ -40,7 +50,7 @@ def report(server_directory: Path) -> Iterator[ReportView]:
             stack.processes.check()
             time.sleep(0.3)
         assert now.state is JobState.SUCCEEDED, now.failure
-        yield api.report(job.id)
+        return api.report(job.id)
 
 
 def test_each_client_is_measured_on_each_of_its_tasks(report: ReportView) -> None:
@@ -61,3 +71,28 @@ def test_the_simulation_ends_with_the_same_bits(report: ReportView, tmp_path: Pa
         for task, score in tasks.items()
     }
     assert {(row.client, row.task, row.variant): row.score for row in report.scores} == scores
+
+
+def test_who_publishes_its_card_is_seen_with_its_numbers_and_nobody_else(
+    stack: Stack, report: ReportView
+) -> None:
+    assert report.scores, "the job has ended, served beside the doctor"
+    with stack.client() as api:
+        end = time.monotonic() + 120
+        while (lab := _card(api, "lab")) is None:
+            assert time.monotonic() < end
+            time.sleep(0.3)
+        assert _card(api, "shop") is None
+    doctored = examine(ClientFile.read(FILES[0]), None, Reading())
+    assert (lab.errors, lab.warnings) == (0, 0)
+    assert set(lab.tasks) == TASKS["lab"]
+    train = doctored.tasks["parts"].train
+    assert lab.tasks["parts"].train.per_class == tuple(
+        train.classes[name] for name in SPEC.tasks["parts"].classes
+    )
+
+
+def _card(api: ApiClient, name: str) -> PublishedCard | None:
+    offer = next(client.offer for client in api.clients().items if client.id == name)
+    assert offer is not None
+    return offer.card
