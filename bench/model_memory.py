@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from shared.job_spec import Family
+from shared.model_spec import Family
 from tests.support import paper
 from worker.models.network import Network
 

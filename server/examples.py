@@ -342,6 +342,7 @@ TAKEAWAY: Example = {
     "state_digest": _SHA,
     "rounds": 4,
     "took_part": [1, 2, 4],
+    "tasks": {"digits": ["image"]},
     "components": ["head.digits", "proj"],
     "version": 4,
     "manifest": {

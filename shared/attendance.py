@@ -3,8 +3,8 @@
 from pydantic import Field, NonNegativeInt
 
 from shared.components import Modality
-from shared.job_spec import Name
 from shared.messages import AssignmentKind, ComponentName, Message
+from shared.spec import Name
 from shared.states import AssignmentState, RoundState
 
 

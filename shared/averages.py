@@ -2,8 +2,8 @@
 
 from pydantic import Field, FiniteFloat, PositiveInt
 
-from shared.job_spec import Name
 from shared.messages import Message, Variant
+from shared.spec import Name
 
 
 class AverageRow(Message):

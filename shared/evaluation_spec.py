@@ -2,11 +2,9 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, FiniteFloat, PositiveInt, StringConstraints, model_validator
+from pydantic import Field, FiniteFloat, PositiveInt, model_validator
 
-from shared.spec import Spec
-
-Place = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+from shared.spec import Spec, Title
 
 
 class IntervalsSpec(Spec):
@@ -21,7 +19,7 @@ class IntervalsSpec(Spec):
 class EvaluationSpec(Spec):
     """What is measured beside what each kind of task has by itself."""
 
-    bert_score: Place | None = Field(
+    bert_score: Title | None = Field(
         default=None,
         description="Encoder of bert_score_f1 for generated texts: a directory on each client's "
         "machine in the hub's format, or a hub name. Without it there is no bert_score_f1.",
@@ -30,7 +28,7 @@ class EvaluationSpec(Spec):
         default=None,
         description="How many of the encoder's layers a text goes through; default: all.",
     )
-    wordnet: Place | None = Field(
+    wordnet: Title | None = Field(
         default=None,
         description="Directory on each client's machine that holds nltk's corpora/wordnet; with it "
         "meteor knows synonyms, without it there is meteor_exact_stem.",

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     Field,
@@ -12,12 +12,10 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    StringConstraints,
     model_validator,
 )
 
 from shared.components import (
-    NAME_PATTERN,
     SHARED,
     Component,
     Layers,
@@ -26,13 +24,10 @@ from shared.components import (
     task_components,
 )
 from shared.evaluation_spec import EvaluationSpec
-from shared.presets import Preset, filled_in
+from shared.model_spec import ModelSpec
 from shared.rounds_spec import RoundsSpec
-from shared.spec import Spec
+from shared.spec import Name, Spec, Title
 
-Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
-Title = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 GENERAL = "general"
 
 _CLASSIFIES = frozenset({TaskKind.IMAGE_CLASSIFICATION, TaskKind.TEXT_CLASSIFICATION})
@@ -123,107 +118,6 @@ class LocalAlgorithm(Spec):
 
 
 Algorithm = Annotated[TapAlgorithm | FedAvgAlgorithm | LocalAlgorithm, Field(discriminator="name")]
-
-
-class LowRank(Spec):
-    """Rank and scale of a LoRA."""
-
-    rank: PositiveInt
-    alpha: PositiveFloat
-
-
-class LoraSpec(Spec):
-    """LoRA on the base's own modules; the defaults are the paper's for FLAVA."""
-
-    encoder: LowRank = LowRank(rank=8, alpha=16)
-    expert: LowRank = LowRank(rank=4, alpha=8)
-    attention: LowRank = LowRank(rank=16, alpha=32)
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
-
-
-class RandomBase(Spec):
-    """Sizes of a base with random weights, for tests and demonstrations."""
-
-    hidden_size: Annotated[int, Field(ge=8, multiple_of=8)] = 64
-    heads: PositiveInt = 4
-    image_layers: PositiveInt | None = Field(default=None, description="FLAVA only; default: 2.")
-    text_layers: PositiveInt | None = Field(default=None, description="FLAVA only; default: 2.")
-    fusion_layers: PositiveInt = 2
-    image_size: Annotated[int, Field(ge=8)] = 64
-    patch_size: PositiveInt = 8
-    seed: NonNegativeInt = 0
-
-    @model_validator(mode="after")
-    def _divides(self) -> Self:
-        if self.image_size % self.patch_size:
-            raise ValueError("patch_size must divide image_size: choose another")
-        if self.hidden_size % self.heads:
-            raise ValueError("heads must divide hidden_size: choose another")
-        return self
-
-
-Family = Literal["flava", "vilt"]
-
-
-class ModelSpec(Spec):
-    """The backbone and what of it trains."""
-
-    preset: Preset | None = Field(
-        default=None, description="Named settings, beneath whatever else is given."
-    )
-    family: Family = "flava"
-    weights: Title = Field(
-        default="random",
-        description="`random`, a local directory in the hub's format, or a hub name.",
-    )
-    random: RandomBase = RandomBase()
-    digest: Sha256 | None = Field(
-        default=None,
-        description="Digest that the base must have; taken from the planner if absent.",
-    )
-    image_size: Annotated[int, Field(ge=8, le=1024)] | None = Field(
-        default=None,
-        description="Pixels to which a side of an image is scaled; the base's own if absent.",
-    )
-    trainable: Literal["lora", "full"] = "lora"
-    train_embeddings: bool = Field(
-        default=False, description="Train and send the word embeddings too; with trainable: full."
-    )
-    lora: LoraSpec = LoraSpec()
-    mote_layers: PositiveInt = 1
-    mome_layers: PositiveInt = 1
-    domain_rank: PositiveInt = 4
-    decoder_layers: PositiveInt = 1
-    decoder_width: Annotated[int, Field(ge=8, multiple_of=8)] = Field(
-        default=256, description="Width of the text decoder; the base's where that is narrower."
-    )
-    max_text_tokens: Annotated[int, Field(ge=4, le=512)] = 40
-
-    @property
-    def layers(self) -> Layers:
-        """Numbers of MoTE and MoME layers."""
-        return Layers(self.mote_layers, self.mome_layers)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in(cls, given: Any) -> Any:
-        return filled_in(given) if isinstance(given, Mapping) else given
-
-    @model_validator(mode="after")
-    def _vilt_has_one_stack(self) -> Self:
-        layers = (self.random.image_layers, self.random.text_layers)
-        if self.family == "vilt" and layers != (None, None):
-            raise ValueError(
-                "a ViLT has one stack of layers: give random.fusion_layers, without image_layers "
-                "and text_layers"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _embeddings_need_full(self) -> Self:
-        if self.train_embeddings and self.trainable != "full":
-            raise ValueError("train_embeddings needs trainable: full; set it or leave this out")
-        return self
 
 
 class LearningRate(Spec):

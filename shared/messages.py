@@ -7,8 +7,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, PositiveInt
 
 from shared.components import Modality, TaskKind
-from shared.job_spec import JobSpec, Name, Sha256
+from shared.job_spec import JobSpec
 from shared.readiness import PublishedCard
+from shared.spec import Name, Sha256
 
 ComponentName = Annotated[str, Field(min_length=1, max_length=200)]
 TensorName = Annotated[str, Field(min_length=1, max_length=300)]

@@ -3,6 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+BUILTIN = "builtin:"  # the weights come with Tapestry
+BASES = ("flava-small", "vilt-small")
+_SMALL_LORA: Mapping[str, Any] = {
+    "encoder": {"rank": 8, "alpha": 16},
+    "expert": {"rank": 8, "alpha": 16},
+    "attention": {"rank": 8, "alpha": 16},
+    "dropout": 0.0,
+}
 Preset = Literal["flava-paper", "vilt-paper", "flava-small", "vilt-small"]
 
 PRESETS: Mapping[Preset, Mapping[str, Any]] = {
@@ -34,28 +42,18 @@ PRESETS: Mapping[Preset, Mapping[str, Any]] = {
     },
     "flava-small": {
         "family": "flava",
-        "random": {
-            "hidden_size": 64,
-            "heads": 4,
-            "image_layers": 2,
-            "text_layers": 2,
-            "fusion_layers": 2,
-            "image_size": 64,
-            "patch_size": 8,
-        },
-        "trainable": "full",
+        "weights": f"{BUILTIN}flava-small",
+        "digest": "76273c0425b4b686f58e4871ef97017d8ed5ed1dd95f2704e0e08447c39fa8c3",
+        "lora": _SMALL_LORA,
+        "mote_layers": 1,
+        "mome_layers": 1,
         "max_text_tokens": 40,
     },
     "vilt-small": {
         "family": "vilt",
-        "random": {
-            "hidden_size": 64,
-            "heads": 4,
-            "fusion_layers": 4,
-            "image_size": 64,
-            "patch_size": 8,
-        },
-        "trainable": "full",
+        "weights": f"{BUILTIN}vilt-small",
+        "digest": "ecf5fb5c7bbb21180ea344464015526a81fe1c0ad5faf9aaf90044dce4aebc68",
+        "lora": _SMALL_LORA,
         "mote_layers": 2,
         "mome_layers": 2,
         "max_text_tokens": 40,

@@ -9,8 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shared.components import TaskKind
-from shared.job_spec import Name
-from shared.spec import Spec
+from shared.spec import Name, Spec
 
 Severity = Literal["error", "warning"]
 Number = Annotated[int, Field(ge=0, le=10**12)]

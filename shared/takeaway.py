@@ -4,8 +4,10 @@ from uuid import UUID
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from shared.job_spec import JobSpec, Sha256
+from shared.components import Modality
+from shared.job_spec import JobSpec
 from shared.messages import ComponentName, Message
+from shared.spec import Name, Sha256
 from shared.states import JobState
 from shared.views import ForkOrigin, ReplacementRow, ReportRow
 
@@ -39,6 +41,9 @@ class TakeawayView(Message):
     rounds: NonNegativeInt = Field(description="Training rounds of the job that were published.")
     took_part: tuple[int, ...] = Field(
         default=(), description="Those of them in which the client's work was accepted."
+    )
+    tasks: dict[Name, tuple[Modality, ...]] = Field(
+        default_factory=dict, description="What the client reads for each of its tasks by now."
     )
     components: tuple[ComponentName, ...] = Field(
         default=(), description="Components that the client uses; none before it was asked."

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shared.attendance import AttendanceRow, OfferChangeRow
 from shared.averages import AverageRow
-from shared.job_spec import JobSpec, Name, Sha256
+from shared.job_spec import JobSpec
 from shared.messages import (
     AssignmentKind,
     ClientOffer,
@@ -21,6 +21,7 @@ from shared.messages import (
     Traffic,
     Variant,
 )
+from shared.spec import Name, Sha256
 from shared.states import AssignmentState, JobState, RoundState
 from shared.waiting import Waiting
 

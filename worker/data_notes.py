@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from shared.job_spec import Name, Sha256
 from shared.messages import Message
+from shared.spec import Name, Sha256
 from worker.data.client_file import ClientFile, SplitName
 from worker.data.sources import DataError
 from worker.durable import replace_file

@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 
 from pydantic import NonNegativeInt, PositiveInt, ValidationError, model_validator
 
-from shared.job_spec import Sha256
 from shared.messages import (
     AssignmentResult,
     Claim,
@@ -22,6 +21,7 @@ from shared.messages import (
     PlanResult,
     TrainResult,
 )
+from shared.spec import Sha256
 from worker.durable import put_file, replace_file, sync_directory
 
 log = logging.getLogger("tapestry.worker")

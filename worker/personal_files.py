@@ -14,8 +14,8 @@ from pydantic import Field, ValidationError
 
 from shared.artifacts import ArtifactError, ArtifactStore, file_digest
 from shared.components import Modality
-from shared.job_spec import Sha256
 from shared.messages import Message, Variant
+from shared.spec import Sha256
 
 KEPT_BYTES = 4 << 30
 _MOST_KEPT = 100  # of one job: promoting looks through all of them

@@ -8,11 +8,10 @@ from uuid import UUID, uuid4
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
-from server.aggregation import offered_tasks
 from server.assignments import decide, repository
 from server.assignments.decide import Claiming, Renewal
 from server.auth import WORKERS, Principal
-from server.clients.adapting import lasting_offer
+from server.clients.adapting import read_by
 from server.context import Context
 from server.database import glance, killable, lock_job
 from server.errors import ProblemError, stale_lease
@@ -20,7 +19,6 @@ from server.jobs.service import failure_view
 from server.lifecycle import transition
 from server.outbox import ask_advance
 from server.tables import Assignment, Attempt, Job, JobClient, Round
-from shared.components import Modality
 from shared.job_spec import JobSpec
 from shared.messages import (
     LEASE_HEADER,
@@ -170,7 +168,7 @@ def _claim_message(
         lease=Lease(id=row.lease_id, attempt=row.attempt, seconds=lease.total_seconds()),
         round=session.get_one(Round, row.round_id).number,
         components=tuple(row.components),
-        tasks=_tasks(spec, personal),
+        tasks=read_by(spec, personal) if personal else {},
         version=row.version,
         manifest={name: sha256 for name, (sha256, _) in manifest.items()},
         sizes={name: n_bytes for name, (_, n_bytes) in manifest.items()},
@@ -178,14 +176,6 @@ def _claim_message(
         state_digest=personal.state_digest if personal else None,
         parent_job_id=job.forked_from,
     )
-
-
-def _tasks(spec: JobSpec, client: JobClient | None) -> dict[str, tuple[Modality, ...]]:
-    """What the client reads for each of its tasks; nothing for the planner."""
-    if client is None:
-        return {}
-    offer = lasting_offer(client)
-    return {task: offer.tasks[task].modalities for task in offered_tasks(spec, offer)}
 
 
 def held_locked(

@@ -16,6 +16,7 @@ from server.outbox import ask_advance, wake
 from server.rounds.repository import live_round
 from server.tables import Assignment, Job, JobClient
 from shared.attendance import OfferChange
+from shared.components import Modality
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, ClientOffer
 from shared.states import ASSIGNMENT_ACTIVE, JOB_ACTIVE, AssignmentState, JobState
@@ -33,6 +34,12 @@ def lasting_offer(row: JobClient) -> ClientOffer:
     return lasting(ClientOffer.model_validate(row.offer), changes_of(row))
 
 
+def read_by(spec: JobSpec, row: JobClient) -> dict[str, tuple[Modality, ...]]:
+    """The tasks that the client can still do, and what it reads for each."""
+    offer = lasting_offer(row)
+    return {task: offer.tasks[task].modalities for task in offered_tasks(spec, offer)}
+
+
 def jobs_of(session: Session, client: str) -> list[UUID]:
     """The jobs of a client that go on, always in the same order: each of them is to be locked."""
     query = (
@@ -48,8 +55,7 @@ def adapt(session: Session, job: Job, client: str, now: ClientOffer) -> None:
     """Note what the client lost, or has again, and give its open assignment anew; job locked."""
     spec = JobSpec.model_validate(job.spec)
     row = session.get_one(JobClient, (job.id, client))
-    had = lasting_offer(row)
-    before = {name: had.tasks[name].modalities for name in offered_tasks(spec, had)}
+    before = read_by(spec, row)
     found = differences(spec, ClientOffer.model_validate(row.offer), before, now)
     if not found:
         return

@@ -11,8 +11,8 @@ from server.database import killable
 from server.documentation import example, problems
 from server.examples import CLIENT, CLIENT_CREATE, CLIENT_CREATED, CLIENTS, OFFER
 from server.idempotency import Key
-from shared.job_spec import Name
 from shared.messages import ClientOffer
+from shared.spec import Name
 from shared.views import ClientCreate, ClientCreated, ClientList, ClientView
 
 router = APIRouter(prefix="/v1/clients", tags=["clients"])

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from server.clients.adapting import read_by
 from server.errors import not_found
 from server.jobs.repository import get_job
 from server.jobs.service import origin_view
@@ -29,11 +30,13 @@ def takeaway(session: Session, client: str, job_id: UUID) -> TakeawayView:
         for row in training_rounds(session, job_id)
         if row.state is RoundState.PUBLISHED
     }
+    spec = JobSpec.model_validate(job.spec)
     return TakeawayView(
         job_id=job.id,
         name=job.name,
         state=job.state,
-        spec=JobSpec.model_validate(job.spec),
+        spec=spec,
+        tasks=read_by(spec, member),
         base_digest=job.base_digest,
         forked_from=origin_view(job),
         parent_state_digest=member.parent_state_digest,

@@ -16,8 +16,8 @@ from server.errors import ProblemError, not_found
 from server.examples import BUNDLE
 from server.updates import repository
 from shared.artifacts import CHUNK_BYTES
-from shared.job_spec import Sha256
 from shared.messages import ArtifactBundle
+from shared.spec import Sha256
 
 router = APIRouter(prefix="/v1", tags=["uploads and artifacts"])
 

@@ -8,8 +8,8 @@ import torch
 from pydantic import create_model
 
 from shared.artifacts import ArtifactStore
-from shared.job_spec import ModelSpec
 from shared.messages import Claim, ComponentSpec, Message
+from shared.model_spec import ModelSpec
 from worker.artifacts import network_specs, save_state
 from worker.models.base import Base, load_base
 from worker.models.network import State

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from shared.job_spec import Family, JobSpec, RandomBase
+from shared.job_spec import JobSpec
+from shared.model_spec import Family, RandomBase
 from worker.data.tokenizer import SPECIAL, Tokenizer
 from worker.models.backbone import Backbone
 from worker.models.base import Base

@@ -8,7 +8,7 @@ import torch
 
 from bench import model_memory
 from bench.model_memory import ROUND, STAGE_TWO, Moment
-from shared.job_spec import Family
+from shared.model_spec import Family
 from tests.support import paper, patterns, small
 from worker.algorithm.stages import NOBODY, client_round, personalize
 from worker.models.network import Network

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.components import TaskKind
-from shared.job_spec import Family
+from shared.model_spec import Family
 from tests.support import paper
 from worker.models.network import Network
 

@@ -15,8 +15,8 @@ from server.aggregation import Contribution, aggregate
 from server.updates.validation import validate
 from shared.artifacts import ArtifactError, ArtifactStore
 from shared.components import Modality, TaskKind
-from shared.job_spec import Family
 from shared.messages import ComponentSpec
+from shared.model_spec import Family
 from tests.support import decoding, paper, patterns
 from tests.support.patterns import Client, changed, client, everyone, moved, personal, same
 from worker.algorithm.distillation import distillation_loss

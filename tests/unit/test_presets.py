@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.job_spec import ModelSpec
+from shared.model_spec import ModelSpec
 from shared.presets import PRESETS
 from shared.spec_files import SpecError, parse
 

@@ -9,9 +9,9 @@ from pydantic import Field, NonNegativeInt, PrivateAttr, ValidationError, model_
 
 from shared import spec_files
 from shared.components import Modality, TaskKind
-from shared.job_spec import GENERAL, Name, TaskSpec, Title
+from shared.job_spec import GENERAL, TaskSpec
 from shared.messages import ClientOffer, TaskOffer
-from shared.spec import Spec
+from shared.spec import Name, Spec, Title
 from worker.data.division import divide
 from worker.data.identity import files_below
 from worker.data.images import open_image

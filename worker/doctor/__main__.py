@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared import spec_files
-from shared.job_spec import JobSpec, ModelSpec
+from shared.job_spec import JobSpec
+from shared.model_spec import ModelSpec
 from shared.readiness import Cards
 from shared.spec_files import SpecError
 from worker.data.client_file import ClientFile

@@ -13,7 +13,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from shared.components import Modality
-from shared.job_spec import RandomBase
+from shared.model_spec import RandomBase
 from worker.data.tokenizer import Tokenizer
 
 M = TypeVar("M", bound=nn.Module)

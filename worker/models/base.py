@@ -12,7 +12,8 @@ from huggingface_hub import snapshot_download
 from torch import Tensor, nn
 from transformers import AutoConfig
 
-from shared.job_spec import Family, ModelSpec, RandomBase
+from shared.model_spec import Family, ModelSpec, RandomBase
+from shared.presets import BUILTIN
 from worker.data.tokenizer import Tokenizer, TokenizerError
 from worker.models.backbone import Backbone
 from worker.models.flava import Flava
@@ -20,6 +21,7 @@ from worker.models.vilt import Vilt
 from worker.training import seeds
 
 _VOCABULARY = Path(__file__).parent.parent / "data" / "vocabulary.txt"
+_SHIPPED = Path(__file__).parent.parent / "bases"
 _FAMILIES: Mapping[Family, type[Backbone]] = {"flava": Flava, "vilt": Vilt}
 
 
@@ -94,9 +96,7 @@ def _random(of: type[Backbone], sizes: RandomBase) -> Base:
 
 def _pretrained(family: Family, of: type[Backbone], weights: str) -> Base:
     try:
-        directory = Path(weights)
-        if not directory.is_dir():
-            directory = Path(snapshot_download(weights))
+        directory = _directory(weights)
         backbone = _backbone(family, of, directory)
         processor = of.processor.from_pretrained(directory)
         tokenizer = Tokenizer.from_directory(directory)
@@ -108,6 +108,14 @@ def _pretrained(family: Family, of: type[Backbone], weights: str) -> Base:
         ) from error
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (processor.image_mean, processor.image_std))
     return _made(backbone, tokenizer, mean, std, backbone.image_size)
+
+
+def _directory(weights: str) -> Path:
+    """Where the weights lie: with Tapestry, in a directory, or fetched from the hub."""
+    if weights.startswith(BUILTIN):
+        return _SHIPPED / weights.removeprefix(BUILTIN)
+    directory = Path(weights)
+    return directory if directory.is_dir() else Path(snapshot_download(weights))
 
 
 def _backbone(family: Family, of: type[Backbone], directory: Path) -> Backbone:

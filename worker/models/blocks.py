@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shared.job_spec import ModelSpec
+from shared.model_spec import ModelSpec
 from worker.models.backbone import trainable_copy, view
 from worker.models.base import Base
 from worker.models.lora import adapt

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import FlavaConfig, FlavaImageProcessorPil, FlavaModel
 
 from shared.components import Modality
-from shared.job_spec import RandomBase
+from shared.model_spec import RandomBase
 from worker.data.tokenizer import Tokenizer
 from worker.models.backbone import Backbone, stretched, view
 

@@ -6,7 +6,7 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
-from shared.job_spec import LoraSpec, LowRank, ModelSpec
+from shared.model_spec import LoraSpec, LowRank, ModelSpec
 from worker.models.backbone import trainable_copy, view
 
 M = TypeVar("M", bound=nn.Module)

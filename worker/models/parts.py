@@ -20,7 +20,8 @@ from shared.components import (
     Projection,
     TaskKind,
 )
-from shared.job_spec import JobSpec, ModelSpec, TaskSpec
+from shared.job_spec import JobSpec, TaskSpec
+from shared.model_spec import ModelSpec
 from worker.models.backbone import trainable_copy
 from worker.models.base import Base
 from worker.models.blocks import Block, Expert

@@ -106,7 +106,7 @@ def _view(wish: Wish, source: Source) -> TakeawayView:
 
 
 def _network(view: TakeawayView) -> Network:
-    spec = view.spec
+    spec = view.spec.read_with(view.tasks)
     base = load_base(spec.model.model_copy(update={"digest": view.base_digest}))
     return Network(spec, base, known(view.components))
 
@@ -132,5 +132,5 @@ def _config(
         base_digest=base.digest,
         weights_sha256=file_digest(directory / WEIGHTS),
         components=tuple(sorted(found.artifacts)),
-        tasks=taken_tasks(view.spec, found.artifacts),
+        tasks=taken_tasks(view.spec.read_with(view.tasks), found.artifacts),
     )

@@ -6,9 +6,10 @@ from typing import Literal
 from uuid import UUID
 
 from shared.components import parse
-from shared.job_spec import JobSpec, ModelSpec, Name, Sha256, TaskSpec
+from shared.job_spec import JobSpec, TaskSpec
 from shared.messages import ComponentName, Variant
-from shared.spec import Spec
+from shared.model_spec import ModelSpec
+from shared.spec import Name, Sha256, Spec
 from shared.spec_files import SpecError, load
 
 CONFIG, WEIGHTS, CARD, BASE = "config.json", "model.safetensors", "README.md", "base"

@@ -86,6 +86,8 @@ def test_images_lost_between_rounds_and_had_again(readers: World) -> None:
     assert narrow["tasks"] == {"digits": ["text"]}
     assert not any("image" in name for name in narrow["components"])
     assert set(narrow["components"]) < set(whole["components"])
+    away = readers.clients["c1"].ok("GET", f"/v1/jobs/{job}/takeaway")
+    assert (away["tasks"], away["components"]) == (narrow["tasks"], sorted(narrow["components"]))
     second = contributors(readers, job, 2)
     assert second["encoder.image"] == {"c2": 30}
     assert second["encoder.text"] == second["proj"] == {"c1": 10, "c2": 30}

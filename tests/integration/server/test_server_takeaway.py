@@ -15,7 +15,7 @@ VALUES = {"c1": 0.75, "c2": 0.125}
 def score(client: str) -> Json:
     return {
         "metric": "accuracy", "value": VALUES[client], "reference": 0.5, "skill": 0.5,
-        "n": 5, "metrics": {},
+        "n": 5, "metrics": {}, "intervals": {}, "encoder": None,
     }  # fmt: skip
 
 
@@ -57,6 +57,7 @@ def test_a_client_reads_its_own_and_nothing_of_another(pair: World) -> None:
     assert found["manifest"]["proj"] == {**proj, "made_in": 1}
     assert sorted(found["manifest"]) == found["components"]
     assert found["spec"] == pair.job(job)["spec"]
+    assert found["tasks"] == {"digits": ["image"]}
     assert [(row["client"], row["score"]) for row in found["scores"]] == [("c1", score("c1"))]
     assert [(row["client"], row["round"]) for row in found["replacements"]] == [
         ("c1", 1),
