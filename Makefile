@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo up test check compose-check format crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models clean
+.PHONY: help environment bases bench-learning demo up test check compose-check format crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,16 @@ bench: environment ## the server's memory while it aggregates
 bench-demo: environment ## the demo's federation with more rounds and three seeds (10 to 25 minutes)
 	@$(RUN) examples/demo/prepare.py --out .tapestry/bench-demo --cache .tapestry/cache
 	@$(RUN) bench/demo_federation.py .tapestry/bench-demo --test --out .tapestry/bench-demo.json
+
+bases: environment ## make the small pretrained bases anew, below .tapestry/bases (about an hour on two cores)
+	@for family in flava vilt; do \
+		steps=2400; [ $$family = flava ] || steps=3000; \
+		PYTHONPATH=.:examples/demo $(RUN) examples/pretraining/pretrain.py --family $$family --steps $$steps \
+			--batch 32 --cache .tapestry/cache --out .tapestry/bases/$$family-small || exit 1; \
+	done
+
+bench-learning: environment ## do the small presets learn? easy-VQA, Reuters R8, Fashion-MNIST (up to 30 minutes each)
+	@$(RUN) -m bench.learning
 
 SEED ?= 1
 MINUTES ?= 10
