@@ -2,6 +2,7 @@
 
 import json
 import random
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import yaml
 from fashion import CLASSES
 from fashion import obtain as obtain_fashion
 from fashion import read as read_fashion
-from packages import obtain
+from packages import EASY_VQA, obtain
 from PIL import Image
-from sources import articles, drawings
+from sources import articles
 
 _VALIDATION = 0.05
 _SEED = 2611
@@ -48,24 +49,22 @@ def _apart(rows: Sequence[Row]) -> Parts:
 
 
 def _questions(home: Path, packages: Path) -> tuple[Described, Parts]:
-    """easy-VQA with all its questions but the negated ones."""
+    """easy-VQA with all its questions, the negated ones too."""
     (home / "images").mkdir()
-    train, test = (
-        [
-            {"image": _kept(home, drawing.origin, drawing.png), "text": q.text, "target": q.answer}
-            for drawing in drawings(packages, part)
-            for q in drawing.questions
-        ]
-        for part in ("train", "test")
-    )
+    with zipfile.ZipFile(packages / EASY_VQA.file) as archive:
+        train, test = (_asked(archive, part, home) for part in ("train", "test"))
     return {"kind": "text_generation", "modalities": ["image", "text"]}, (train, test)
 
 
-def _kept(home: Path, name: str, png: bytes) -> str:
-    path = home / "images" / f"{name}.png"
-    if not path.is_file():
-        path.write_bytes(png)
-    return f"images/{name}.png"
+def _asked(archive: zipfile.ZipFile, part: str, home: Path) -> list[Row]:
+    root = f"easy_vqa/data/{part}"
+    rows: list[Row] = []
+    for question, answer, number in json.loads(archive.read(f"{root}/questions.json")):
+        name = f"images/{part}-{number}.png"
+        if not (home / name).is_file():
+            (home / name).write_bytes(archive.read(f"{root}/images/{number}.png"))
+        rows.append({"image": name, "text": question, "target": answer})
+    return rows
 
 
 def _topics(_: Path, packages: Path) -> tuple[Described, Parts]:
