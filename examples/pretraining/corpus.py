@@ -19,7 +19,7 @@ from sources import Drawing, articles, drawings, opinions
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from worker.data.loader import resized
+from worker.data.loader import resized, trimmed
 from worker.data.tokenizer import Tokenizer
 
 SIZE = 64  # pixels
@@ -41,12 +41,14 @@ class Corpus:
         """Images (n, 3, 64, 64) and captions (n, S), drawn anew each time."""
         rows = torch.randint(len(self.images), (n,), generator=generator)
         said = [self._caption(self.captions[row], generator) for row in rows.tolist()]
-        return self.images[rows], _trimmed(self.tokenizer.encode(said, LENGTH), self.tokenizer)
+        return self.images[rows], trimmed(
+            self.tokenizer.encode(said, LENGTH), self.tokenizer.pad_id
+        )
 
     def some_texts(self, n: int, generator: Generator) -> Tensor:
         """Texts (n, S)."""
         rows = torch.randint(len(self.texts), (n,), generator=generator)
-        return _trimmed(self.texts[rows], self.tokenizer)
+        return trimmed(self.texts[rows], self.tokenizer.pad_id)
 
     @staticmethod
     def _caption(facts: Sequence[str], generator: Generator) -> str:
@@ -111,8 +113,3 @@ def _windows(texts: Iterator[str], tokenizer: Tokenizer) -> Tensor:
             piece = [tokenizer.start_id, *ids[first : first + room], tokenizer.end_id]
             found.append(piece + [tokenizer.pad_id] * (LENGTH - len(piece)))
     return torch.tensor(found)
-
-
-def _trimmed(ids: Tensor, tokenizer: Tokenizer) -> Tensor:
-    """Without the columns in which all is padding."""
-    return ids[:, : int((ids != tokenizer.pad_id).sum(1).max())]

@@ -63,7 +63,7 @@ def open_round(
     )
     _open(session, job, row)
     for client in sorted(clients):
-        _ask(session, job, row, client, offers[client])
+        _ask(session, job, row, client, component_names(spec, [offers[client]]))
     return row
 
 
@@ -76,9 +76,8 @@ def _followed(session: Session, job: Job, clients: Sequence[str]) -> dict[str, C
     return {row.client_id: lasting_offer(row) for row in rows if row.client_id in clients}
 
 
-def _ask(session: Session, job: Job, row: Round, client: str, offer: ClientOffer) -> None:
+def _ask(session: Session, job: Job, row: Round, client: str, components: list[str]) -> None:
     """Give a client its assignment, or say at once that it has nothing left to do."""
-    components = component_names(JobSpec.model_validate(job.spec), [offer])
     assignment = _assign(session, row, client, components)
     if components:
         wake(session, assignment)
@@ -114,7 +113,7 @@ def extend_round(session: Session, job: Job, row: Round, *, late: bool) -> None:
     record(session, "round.extended", job.id, data)
     offers = _followed(session, job, others)
     for client in others:
-        _ask(session, job, row, client, offers[client])
+        _ask(session, job, row, client, component_names(spec, [offers[client]]))
     session.flush()
 
 

@@ -18,7 +18,8 @@ pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = [str(ROOT / "examples" / "pretraining"), str(ROOT / "examples" / "demo")]
-RECIPE = {"steps": 3, "batch": 4, "rate": 1e-3, "seed": 1}
+STEPS, BATCH, RATE = 5, 4, 1e-3
+RECIPE = {"steps": STEPS, "batch": BATCH, "rate": RATE, "seed": 1}
 
 
 @pytest.fixture
@@ -90,6 +91,6 @@ def made(scripts: Any, family: str, directory: Path) -> dict[str, float]:
     objective = scripts["pretrain"].OBJECTIVES[family](
         corpus, torch.Generator().manual_seed(1), torch.device("cpu")
     )
-    losses: dict[str, float] = scripts["pretrain"].pretrain(objective, 5, 4, 1e-3)
+    losses: dict[str, float] = scripts["pretrain"].pretrain(objective, STEPS, BATCH, RATE)
     scripts["card"].write(directory, family, objective.body, losses, RECIPE)
     return losses
