@@ -4,7 +4,8 @@ from rich.table import Table
 
 from shared.attendance import AttendanceRow, OfferChangeRow
 from shared.readiness import PublishedCard
-from shared.views import ClientView, ForkOrigin, JobView, ReportView
+from shared.reports import ReportView
+from shared.views import ClientView, ForkOrigin, JobView
 
 
 def jobs_table(jobs: tuple[JobView, ...]) -> Table:

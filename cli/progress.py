@@ -12,7 +12,7 @@ from rich.text import Text
 from cli.listing import origin
 from cli.waiting import Quiet
 from shared.api_client import ApiClient
-from shared.messages import TaskLosses
+from shared.results import TaskLosses
 from shared.states import JOB_TERMINAL, AssignmentState, JobState
 from shared.views import AssignmentView, ForkRow, JobView, RoundView
 

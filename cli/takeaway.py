@@ -15,7 +15,7 @@ from cli.options import Job, Key, KeyFile, Url
 from cli.signals import ending_on_signals
 from cli.stack.settings import by_name
 from cli.worker import TOLD_HERE, need_packages
-from shared.messages import Variant
+from shared.results import Variant
 
 _END_WITHIN_S = 10.0
 WORK_DIR = Path(".tapestry/worker")

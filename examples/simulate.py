@@ -19,7 +19,8 @@ from server.rounds.sampling import sample
 from shared.artifacts import ArtifactStore
 from shared.components import parse
 from shared.job_spec import FedAvgAlgorithm, JobSpec
-from shared.messages import ClientOffer, Decision, TaskScore, Variant
+from shared.messages import ClientOffer
+from shared.results import Decision, TaskScore, Variant
 from shared.spec_files import SpecError, load
 from worker.algorithm.stages import NOBODY, Personal, client_round, final_models, personalize
 from worker.artifacts import catalogue, load_state, save_state
@@ -64,7 +65,7 @@ def make_client(spec: JobSpec, file: ClientFile, base: Base) -> Client:
     data = {t: load_task(file, t, spec.tasks[t], decoding) for t in spec.tasks if t in file.tasks}
     check_metrics(spec, data)
     network = Network(read, base, client_components(spec, offered))
-    return Client(offered, Trainer(file.client, read, network, data))
+    return Client(offered, Trainer(file.client, spec, network, data))
 
 
 def run(spec: JobSpec, files: Iterable[ClientFile], store: ArtifactStore) -> Run:

@@ -14,7 +14,6 @@ from shared.job_spec import JobSpec
 from shared.messages import (
     LEASE_HEADER,
     ArtifactBundle,
-    AssignmentResult,
     Catalogue,
     Claim,
     ClaimRequest,
@@ -27,6 +26,8 @@ from shared.messages import (
     UploadCreate,
     UploadView,
 )
+from shared.reports import ReportView
+from shared.results import AssignmentResult
 from shared.takeaway import TakeawayView
 from shared.transport import Stream, Transport, contents, read
 from shared.views import (
@@ -40,7 +41,6 @@ from shared.views import (
     JobFork,
     JobList,
     JobView,
-    ReportView,
     RoundList,
     RoundView,
     VersionList,

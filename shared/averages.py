@@ -2,7 +2,8 @@
 
 from pydantic import Field, FiniteFloat, PositiveInt
 
-from shared.messages import Message, Variant
+from shared.messages import Message
+from shared.results import Variant
 from shared.spec import Name
 
 

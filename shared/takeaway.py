@@ -7,9 +7,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from shared.components import Modality
 from shared.job_spec import JobSpec
 from shared.messages import ComponentName, Message
+from shared.reports import ReplacementRow, ReportRow
 from shared.spec import Name, Sha256
 from shared.states import JobState
-from shared.views import ForkOrigin, ReplacementRow, ReportRow
+from shared.views import ForkOrigin
 
 
 class TakenComponent(Message):

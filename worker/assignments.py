@@ -12,12 +12,10 @@ import torch
 from shared.artifacts import ArtifactError, ArtifactStore
 from shared.crash_points import crash_point
 from shared.job_spec import JobSpec
-from shared.messages import (
-    AssignmentKind,
+from shared.messages import AssignmentKind, Claim, FailureCode
+from shared.results import (
     AssignmentResult,
-    Claim,
     EvaluateResult,
-    FailureCode,
     PersonalizeResult,
     TaskScore,
     TrainResult,
@@ -216,9 +214,10 @@ def _scores(
 
 def _trainer(request: Request, bench: Workbench, report: Report) -> Trainer:
     claim = request.claim
-    spec = claim.spec.read_with(claim.tasks)
+    spec = claim.spec
     base = load_base(spec.model.model_copy(update={"digest": claim.base_digest}))
-    network = _network(spec.model_dump_json(), claim.components).to(bench.device)
+    read = spec.read_with(claim.tasks).model_dump_json()
+    network = _network(read, claim.components).to(bench.device)
     steps = spec.training.local_steps
 
     def on_step(done: int) -> None:

@@ -12,12 +12,8 @@ from dataclasses import dataclass
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactError
 from shared.crash_points import crash_point
-from shared.messages import (
-    AssignmentKind,
-    AssignmentResult,
-    Claim,
-    FailureCode,
-)
+from shared.messages import AssignmentKind, Claim, FailureCode
+from shared.results import AssignmentResult
 from shared.transport import ApiError
 from worker.coordinator import Hold, WithdrawnError
 from worker.decisions import (

@@ -9,14 +9,8 @@ from pathlib import Path
 
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactError, ArtifactStore
-from shared.messages import (
-    Catalogue,
-    Claim,
-    Heartbeat,
-    Traffic,
-    UploadCreate,
-    UploadWish,
-)
+from shared.messages import Catalogue, Claim, Heartbeat, UploadCreate, UploadWish
+from shared.results import Traffic
 from shared.transport import ApiError
 from worker.decisions import beat_after, goes_on, is_gone
 from worker.journal import held_by

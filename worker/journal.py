@@ -13,14 +13,8 @@ from uuid import UUID, uuid4
 
 from pydantic import NonNegativeInt, PositiveInt, ValidationError, model_validator
 
-from shared.messages import (
-    AssignmentResult,
-    Claim,
-    HeldAssignment,
-    Message,
-    PlanResult,
-    TrainResult,
-)
+from shared.messages import Claim, HeldAssignment, Message
+from shared.results import AssignmentResult, PlanResult, TrainResult
 from shared.spec import Sha256
 from worker.durable import put_file, replace_file, sync_directory
 

@@ -14,7 +14,8 @@ from pydantic import Field, ValidationError
 
 from shared.artifacts import ArtifactError, ArtifactStore, file_digest
 from shared.components import Modality
-from shared.messages import Message, Variant
+from shared.messages import Message
+from shared.results import Variant
 from shared.spec import Sha256
 
 KEPT_BYTES = 4 << 30

@@ -1,7 +1,8 @@
 """Planning a job: the catalogue of its components, and version 0."""
 
 from shared.artifacts import ArtifactStore
-from shared.messages import Claim, PlanResult
+from shared.messages import Claim
+from shared.results import PlanResult
 from worker.artifacts import catalogue, known, save_component
 from worker.models.base import load_base
 from worker.models.network import Network

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.messages import AssignmentResult, Catalogue, Claim
+from shared.messages import Catalogue, Claim
+from shared.results import AssignmentResult
 from worker.workplace import Workplace
 
 

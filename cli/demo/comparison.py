@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from cli.progress import size
-from shared.messages import TaskScore, Variant
-from shared.views import ReportView
+from shared.reports import ReportView
+from shared.results import TaskScore, Variant
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,9 @@ from cli.stack.settings import StackSettings, client_files
 from cli.stack.stack import Stack
 from shared import spec_files
 from shared.job_spec import JobSpec
+from shared.reports import ReportView
 from shared.states import JobState
-from shared.views import JobView, ReportView
+from shared.views import JobView
 
 EXAMPLE = Path(cli.__file__).resolve().parents[1] / "examples" / "demo"
 ALGORITHMS = ("tap", "fedavg", "local")

@@ -15,13 +15,12 @@ from headlines import reports
 from packages import PrepareError, obtain
 from sources import articles, drawings, opinions
 
-from worker.data.tokenizer import SPECIAL, words
+from worker.data.tokenizer import SPECIAL, VOCABULARY, words
 
 SIZE = 4096
 _WHOLE_WORDS = 3200
 _LONGEST_PIECE = 6  # characters
 _ASCII = tuple(chr(code) for code in range(33, 127) if not chr(code).isupper())
-_OUT = Path(__file__).parents[2] / "worker" / "data" / "vocabulary.txt"
 
 
 def training_texts(folder: Path) -> Iterator[str]:
@@ -78,7 +77,7 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, required=True, help="where downloads are kept")
-    parser.add_argument("--out", type=Path, default=_OUT, help="the vocabulary file")
+    parser.add_argument("--out", type=Path, default=VOCABULARY, help="the vocabulary file")
     options = parser.parse_args()
     packages = options.cache / "packages"
     try:

@@ -9,7 +9,8 @@ from typing import Any
 from corpus import SIZE
 from transformers import FlavaImageProcessorPil, ViltImageProcessorPil
 
-_VOCABULARY = Path(__file__).parents[2] / "worker" / "data" / "vocabulary.txt"
+from worker.data.tokenizer import VOCABULARY
+
 _CARD = Path(__file__).with_name("card.md")
 _NAMES = {"flava": "FLAVA", "vilt": "ViLT"}
 
@@ -25,7 +26,7 @@ def write(
     out.mkdir(parents=True, exist_ok=True)
     n_values = sum(p.numel() for p in body.parameters())
     body.to("cpu").half().save_pretrained(out)
-    shutil.copyfile(_VOCABULARY, out / "vocab.txt")
+    shutil.copyfile(VOCABULARY, out / "vocab.txt")
     _processor(family).save_pretrained(out)
     card = Template(_CARD.read_text(encoding="utf-8")).substitute(
         name=f"{family}-small",

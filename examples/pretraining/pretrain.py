@@ -19,9 +19,8 @@ from fashion import obtain as obtain_fashion
 from objectives import FlavaObjective, Objective, ViltObjective
 from packages import PrepareError, obtain
 
-from worker.data.tokenizer import Tokenizer
+from worker.data.tokenizer import VOCABULARY, Tokenizer
 
-_VOCABULARY = Path(__file__).parents[2] / "worker" / "data" / "vocabulary.txt"
 OBJECTIVES: Mapping[str, type[FlavaObjective | ViltObjective]] = {
     "flava": FlavaObjective,
     "vilt": ViltObjective,
@@ -83,7 +82,7 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     generator = torch.Generator().manual_seed(options.seed)
-    corpus = load(packages, fashion, Tokenizer.from_vocabulary(_VOCABULARY))
+    corpus = load(packages, fashion, Tokenizer.from_vocabulary(VOCABULARY))
     made = OBJECTIVES[options.family](corpus, generator, torch.device(options.device))
     losses = pretrain(made, options.steps, options.batch, options.rate)
     recipe = {n: getattr(options, n) for n in ("steps", "batch", "rate", "seed")}

@@ -26,7 +26,6 @@ from server.examples import (
 from server.updates.catalogue import put_catalogue
 from shared.messages import (
     LEASE_HEADER,
-    AssignmentResult,
     Catalogue,
     Claim,
     ClaimRequest,
@@ -35,6 +34,7 @@ from shared.messages import (
     HeartbeatReply,
     HeldLease,
 )
+from shared.results import AssignmentResult
 from shared.views import AssignmentView
 
 router = APIRouter(prefix="/v1", tags=["assignments"])

@@ -22,14 +22,10 @@ from server.outbox import ask_advance, wake
 from server.tables import Assignment, Contribution, Job, JobClient
 from shared.components import parse
 from shared.job_spec import JobSpec
-from shared.messages import (
-    RETRYABLE,
+from shared.messages import RETRYABLE, ClientOffer, Failure, FailureCode, HeldLease
+from shared.results import (
     AssignmentResult,
-    ClientOffer,
     EvaluateResult,
-    Failure,
-    FailureCode,
-    HeldLease,
     PersonalizeResult,
     PlanResult,
     TrainResult,

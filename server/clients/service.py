@@ -11,7 +11,7 @@ from server.columns import Scope
 from server.database import lock_job, to_json
 from server.errors import ProblemError, invalid, not_found
 from server.idempotency import once
-from server.tables import ApiKey, Client
+from server.tables import ApiKey, Client, Job
 from shared.messages import ClientOffer
 from shared.readiness import MOST_CARD_BYTES
 from shared.views import ClientCreate, ClientCreated, ClientView
@@ -66,18 +66,33 @@ def put_offer(
         raise not_found("client")
     _check_counts(offer)
     _check_card(offer)
-    jobs = [lock_job(session, job_id) for job_id in jobs_of(session, client)]  # before the client
-    row = session.get(Client, client, with_for_update={"key_share": True})
-    if row is None:
-        raise not_found("client")
+    row, jobs = _locked(session, client)
     row.offer = to_json(offer)
     row.seen_at = func.now()
     for job in jobs:
-        if job is not None and job.state not in ENDED:
-            adapt(session, job, client, offer)
+        adapt(session, job, client, offer)
     session.flush()
     session.refresh(row)
     return client_view(row)
+
+
+def _locked(session: Session, client: str) -> tuple[Client, list[Job]]:
+    """The client and the jobs that it is in, locked in the order of `lock_job`.
+
+    A job that was submitted meanwhile is found once the client is locked; then all anew.
+    """
+    while True:
+        with session.begin_nested() as attempt:
+            known = jobs_of(session, client)
+            jobs = [job for job_id in known if (job := lock_job(session, job_id)) is not None]
+            row = session.get(
+                Client, client, with_for_update={"key_share": True}, populate_existing=True
+            )
+            if row is None:
+                raise not_found("client")
+            if set(jobs_of(session, client)) <= set(known):
+                return row, [job for job in jobs if job.state not in ENDED]
+            attempt.rollback()
 
 
 def _check_counts(offer: ClientOffer) -> None:

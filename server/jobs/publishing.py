@@ -26,7 +26,8 @@ from server.tables import (
 )
 from shared.artifacts import FULL
 from shared.crash_points import crash_point
-from shared.messages import Catalogue, PlanResult
+from shared.messages import Catalogue
+from shared.results import PlanResult
 from shared.states import RoundState
 from shared.tensor_file import component_layout
 

@@ -37,8 +37,13 @@ def forks_of(session: Session, job_id: UUID) -> tuple[ForkRow, ...]:
 
 
 def offers_of(session: Session, clients: Sequence[str]) -> dict[str, ClientOffer | None]:
-    """The registered ones among `clients`, with their offers if they made one."""
-    rows = session.scalars(select(Client).where(Client.id.in_(clients)))
+    """The registered ones among `clients`, with their offers if they made one.
+
+    They stay as they are until the caller's transaction ends: put_offer waits, and then finds the
+    job that froze them.
+    """
+    query = select(Client).where(Client.id.in_(clients)).order_by(Client.id)
+    rows = session.scalars(query.with_for_update(read=True))
     return {row.id: ClientOffer.model_validate(row.offer) if row.offer else None for row in rows}
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from shared.averages import AverageRow
-from shared.messages import TaskScore, Variant
-from shared.views import ReportRow
+from shared.reports import ReportRow
+from shared.results import TaskScore, Variant
 
 _Key = tuple[str, Variant, str]  # task, variant, metric
 

@@ -13,8 +13,8 @@ from server.reports import service
 from server.reports.attendance import attendance
 from server.reports.takeaway import takeaway
 from shared.attendance import AttendanceList
+from shared.reports import ReportView
 from shared.takeaway import TakeawayView
-from shared.views import ReportView
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["reports"])
 

@@ -19,9 +19,10 @@ from server.tables import Assignment, Job, JobClient
 from server.versions.repository import entries, newest_version
 from shared.attendance import OfferChangeRow
 from shared.job_spec import JobSpec
-from shared.messages import AssignmentKind, EvaluateResult, TrainResult
+from shared.messages import AssignmentKind
+from shared.reports import ReplacementRow, ReportRow, ReportView
+from shared.results import EvaluateResult, TrainResult
 from shared.states import JOB_TERMINAL, AssignmentState, RoundState
-from shared.views import ReplacementRow, ReportRow, ReportView
 
 
 def report(session: Session, job_id: UUID) -> ReportView:

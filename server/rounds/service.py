@@ -8,8 +8,7 @@ from sqlalchemy.orm import Session
 
 from server.aggregation import client_components
 from server.assignments.decide import FIRST_HINT
-from server.clients.adapting import adapt, lasting_offer, leave_out
-from server.jobs.repository import offers_of
+from server.clients.adapting import lasting_offer, leave_out
 from server.lifecycle import Scalar, created, record, transition
 from server.outbox import wake
 from server.rounds.repository import active_assignments, assignments, last_failure
@@ -51,7 +50,7 @@ def open_round(
 ) -> Round:
     """A round in which `clients` work from the version that the last training round made."""
     spec = JobSpec.model_validate(job.spec)
-    offers = _followed(session, job, clients)
+    offers = _lasting_offers(session, job, clients)
     quorum, target = needs(phase, spec, len(clients))
     row = Round(
         phase=phase,
@@ -67,13 +66,10 @@ def open_round(
     return row
 
 
-def _followed(session: Session, job: Job, clients: Sequence[str]) -> dict[str, ClientOffer]:
-    """The clients' offers as they last; also those made while the job was being submitted."""
-    rows = session.scalars(select(JobClient).where(JobClient.job_id == job.id)).all()
-    for client, offer in offers_of(session, clients).items():
-        if offer is not None:
-            adapt(session, job, client, offer)
-    return {row.client_id: lasting_offer(row) for row in rows if row.client_id in clients}
+def _lasting_offers(session: Session, job: Job, clients: Sequence[str]) -> dict[str, ClientOffer]:
+    """What each of the clients still has of its frozen offer."""
+    query = select(JobClient).where(JobClient.job_id == job.id, JobClient.client_id.in_(clients))
+    return {row.client_id: lasting_offer(row) for row in session.scalars(query)}
 
 
 def _ask(session: Session, job: Job, row: Round, client: str, components: list[str]) -> None:
@@ -111,7 +107,7 @@ def extend_round(session: Session, job: Job, row: Round, *, late: bool) -> None:
         "deadline_s": spec.rounds.deadline.total_seconds(),
     }
     record(session, "round.extended", job.id, data)
-    offers = _followed(session, job, others)
+    offers = _lasting_offers(session, job, others)
     for client in others:
         _ask(session, job, row, client, component_names(spec, [offers[client]]))
     session.flush()

@@ -37,13 +37,7 @@ from server.upkeep.collect import require_kept
 from shared.artifacts import FULL, ArtifactError, ArtifactStore, CollectedError, digest
 from shared.crash_points import crash_point
 from shared.job_spec import JobSpec, LocalAlgorithm
-from shared.messages import (
-    AssignmentKind,
-    Catalogue,
-    ComponentSpec,
-    UploadCreate,
-    UploadView,
-)
+from shared.messages import AssignmentKind, Catalogue, ComponentSpec, UploadCreate, UploadView
 from shared.tensor_file import component_layout
 
 MOST_REFUSALS = 2

@@ -15,13 +15,7 @@ from server.examples import VERSION, VERSIONS
 from server.jobs.repository import get_job
 from server.tables import Version
 from server.versions import repository
-from shared.views import (
-    ContributionView,
-    ManifestEntry,
-    VersionList,
-    VersionSummary,
-    VersionView,
-)
+from shared.views import ContributionView, ManifestEntry, VersionList, VersionSummary, VersionView
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/versions", tags=["versions"])
 

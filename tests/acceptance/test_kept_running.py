@@ -13,7 +13,8 @@ from cli.stack.processes import Processes
 from cli.stack.stack import Stack
 from shared.job_spec import JobSpec
 from tests.support import federation
-from tests.support.outcome import outcome, wait_for
+from tests.support.outcome import outcome
+from tests.support.patience import wait_for
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 PROCESSES = ("coordinator", "api", "worker-1", "worker-2", "Postgres", "Valkey")

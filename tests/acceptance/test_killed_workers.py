@@ -10,7 +10,8 @@ from cli.stack.processes import Processes
 from shared.crash_points import TRAINER_POINTS, WORKER_POINTS
 from shared.states import JOB_TERMINAL, AssignmentState, JobState
 from tests.support import federation, small
-from tests.support.outcome import outcome, wait_for
+from tests.support.outcome import outcome
+from tests.support.patience import wait_for
 from tests.support.unattended import PLANNER_POINTS, PLANNER_TRAINER_POINTS, Unattended
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]

@@ -12,10 +12,10 @@ import yaml
 from cli.stack.processes import Processes
 from shared.api_client import ApiClient
 from shared.messages import AssignmentKind
+from shared.reports import ReportView
 from shared.states import JOB_TERMINAL, JobState
-from shared.views import ReportView
 from tests.support import federation, small
-from tests.support.outcome import wait_for
+from tests.support.patience import wait_for
 from tests.support.unattended import Unattended
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]

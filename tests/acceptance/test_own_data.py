@@ -13,10 +13,10 @@ from shared import spec_files
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore
 from shared.job_spec import JobSpec
-from shared.messages import Variant
 from shared.readiness import PublishedCard
+from shared.reports import ReportView
+from shared.results import Variant
 from shared.states import JOB_TERMINAL, JobState
-from shared.views import ReportView
 from tests.support import federation
 from tests.support.simulate import load_simulate
 from worker.data.client_file import ClientFile

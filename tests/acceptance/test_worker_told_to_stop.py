@@ -5,14 +5,14 @@ import re
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from cli.stack.stack import Stack
+from tests.support.patience import wait_for
 
 pytestmark = pytest.mark.acceptance
 ROOT = Path(__file__).parents[2]
@@ -34,13 +34,6 @@ def starting(env: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
 def ends_promptly(worker: "subprocess.Popen[bytes]") -> None:
     worker.terminate()
     assert worker.wait(PROMPTLY_S) == 0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def handles_sigterm(pid: int) -> bool:
@@ -69,7 +62,7 @@ def env(stack: Stack, tmp_path: Path) -> dict[str, str]:
 
 def test_while_it_imports(env: dict[str, str]) -> None:
     with starting(env) as worker:
-        until(lambda: handles_sigterm(worker.pid))
+        wait_for(lambda: handles_sigterm(worker.pid))
         ends_promptly(worker)
 
 

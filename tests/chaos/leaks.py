@@ -18,7 +18,7 @@ from shared.states import JOB_TERMINAL, JobState
 from tests.chaos.slope import Slope, slope
 from tests.support import federation, small
 from tests.support.figures import Row, show
-from tests.support.outcome import wait_for
+from tests.support.patience import wait_for
 
 # What may grow with each round at most; the slope's whole interval must lie below.
 BOUNDS = {"RSS, kB": 20.0, "open files": 0.1, "threads": 0.1, "connections": 0.1}

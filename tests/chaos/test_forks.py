@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.chaos.forks import Forks
-from tests.support.outcome import wait_for
+from tests.support.patience import wait_for
 
 pytestmark = pytest.mark.chaos
 

@@ -18,14 +18,13 @@ from shared.job_spec import JobSpec
 from worker.data.client_file import ClientFile, offer
 from worker.data.loader import Decoding, load_task
 from worker.data.rows import Row
-from worker.data.tokenizer import Tokenizer, words
+from worker.data.tokenizer import VOCABULARY, Tokenizer, words
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "demo"
 CACHE = ROOT / ".tapestry" / "cache"
-VOCABULARY = ROOT / "worker" / "data" / "vocabulary.txt"
 ALGORITHMS = ("tap", "fedavg", "local")
 N_TRAIN = {
     ("c01", "shapes-vqa"): 160,

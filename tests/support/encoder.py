@@ -5,17 +5,16 @@ from pathlib import Path
 
 from transformers import BertConfig, BertModel, BertTokenizer
 
+from worker.data.tokenizer import VOCABULARY
 from worker.training import seeds
-
-_VOCABULARY = Path(__file__).parents[2] / "worker" / "data" / "vocabulary.txt"
 
 
 def write(directory: Path) -> Path:
     """Two layers of width 16 for texts of up to 24 tokens."""
     directory.mkdir(parents=True)
-    words = shutil.copy(_VOCABULARY, directory / "vocab.txt")
+    words = shutil.copy(VOCABULARY, directory / "vocab.txt")
     config = BertConfig(
-        vocab_size=len(_VOCABULARY.read_text(encoding="utf-8").splitlines()),
+        vocab_size=len(VOCABULARY.read_text(encoding="utf-8").splitlines()),
         hidden_size=16,
         num_hidden_layers=2,
         num_attention_heads=2,

@@ -1,22 +1,11 @@
 """What a job comes to, in a form that must not depend on any fault."""
 
-import time
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from shared.api_client import ApiClient
 from shared.states import JOB_TERMINAL, JobState
-
-
-def wait_for(
-    condition: Callable[[], object], within_s: float = 60, why: Callable[[], object] = str
-) -> None:
-    """Wait until the condition holds; `why` says what it lacks where that takes too long."""
-    end = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < end, why()
-        time.sleep(0.05)
+from tests.support.patience import wait_for
 
 
 def outcome(api: ApiClient, job: UUID) -> Any:

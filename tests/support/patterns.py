@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from shared.job_spec import JobSpec
-from shared.messages import Variant
 from shared.model_spec import Family
+from shared.results import Variant
 from tests.support import paper, small
 from worker.algorithm.stages import Personal
 from worker.data.loader import TaskData

@@ -10,10 +10,10 @@ from uuid import UUID
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore
 from shared.job_spec import JobSpec
-from shared.messages import Decision, TaskScore, Variant
+from shared.reports import ReplacementRow, ReportRow
+from shared.results import Decision, TaskScore, Variant
 from shared.states import JobState
 from shared.takeaway import TakeawayView, TakenComponent
-from shared.views import ReplacementRow, ReportRow
 from tests.support import federation, small
 from worker.algorithm.stages import Personal
 from worker.artifacts import save_state

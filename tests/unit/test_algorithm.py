@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from shared.components import TaskKind
-from shared.messages import Variant
+from shared.results import Variant
 from tests.support import small
 from worker.algorithm.distillation import distillation_loss, divergence
 from worker.algorithm.losses import task_loss

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from cli.demo import comparison
-from shared.messages import TaskScore, Variant
+from shared.reports import ReportRow, ReportView
+from shared.results import TaskScore, Variant
 from shared.states import JobState
-from shared.views import ReportRow, ReportView
 
 pytestmark = pytest.mark.unit
 

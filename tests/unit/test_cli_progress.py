@@ -10,7 +10,8 @@ from rich.console import Console
 
 from cli.progress import Progress, Watcher, follow, lineage, sentence, size, table
 from shared.api_client import ApiClient
-from shared.messages import AssignmentKind, Decision, TaskLosses
+from shared.messages import AssignmentKind
+from shared.results import Decision, TaskLosses
 from shared.states import AssignmentState, JobState, RoundState
 from shared.views import AssignmentView, ForkOrigin, ForkRow, JobDetail, JobView, RoundView
 

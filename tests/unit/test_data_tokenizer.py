@@ -8,12 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import worker.data
-from worker.data.tokenizer import SPECIAL, Tokenizer, TokenizerError, words
+from worker.data.tokenizer import SPECIAL, VOCABULARY, Tokenizer, TokenizerError, words
 
 pytestmark = pytest.mark.unit
 
-VOCABULARY = Path(worker.data.__path__[0]) / "vocabulary.txt"
 TOKENIZER = Tokenizer.from_vocabulary(VOCABULARY)
 SMALL = [*SPECIAL, "red", "blue", "is", "the", "shape", "##s", "?"]
 

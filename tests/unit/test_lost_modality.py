@@ -10,7 +10,7 @@ from PIL import Image
 from server.aggregation import client_components
 from shared.components import Modality
 from shared.job_spec import JobSpec
-from shared.messages import Variant
+from shared.results import Variant
 from tests.support import small
 from tests.support.changing import JOB, SPEC, VQA, bench, lines, write_client
 from worker.algorithm.stages import NOBODY, Personal, client_round
@@ -22,6 +22,7 @@ from worker.doctor.examine import Reading, examine
 from worker.models.base import load_base
 from worker.models.network import Network, State
 from worker.state import PersonalStore
+from worker.training.evaluation import evaluate
 from worker.training.trainer import Trainer
 from worker.workbench import Workbench
 
@@ -154,7 +155,7 @@ def trainer(*modalities: Modality) -> Trainer:
     read = JOB_SPEC.read_with({"vqa": modalities})
     layers = read.model.layers
     network = Network(read, load_base(read.model), read.tasks["vqa"].components("vqa", layers))
-    return Trainer("c01", read, network, small.data(read, TASKS))
+    return Trainer("c01", JOB_SPEC, network, small.data(read, TASKS))
 
 
 def test_the_network_of_what_is_left_has_no_trace_of_images() -> None:
@@ -170,6 +171,16 @@ def test_the_network_of_what_is_left_has_no_trace_of_images() -> None:
     assert changed == set(state), "each of its components gets a gradient"
     assert narrow.component_sets["vqa"] == set(state)
     assert set(losses) == {"vqa"}
+
+
+def test_a_question_without_its_image_is_still_scored_as_the_job_asks() -> None:
+    scores = [
+        evaluate(at, at.network.state(), "test")["vqa"]
+        for at in (trainer(IMAGE, TEXT), trainer(TEXT))
+    ]
+    assert [score.metric for score in scores] == ["exact_match", "exact_match"]
+    assert scores[0].reference == scores[1].reference
+    assert set(scores[0].intervals) == set(scores[1].intervals)
 
 
 def part(state: State, names: Any) -> State:

@@ -9,7 +9,7 @@ import torch
 
 from shared.evaluation_spec import EvaluationSpec
 from tests.support import wordnet
-from worker.data.tokenizer import Tokenizer
+from worker.data.tokenizer import VOCABULARY, Tokenizer
 from worker.metrics import references
 from worker.metrics.errors import MetricError
 from worker.metrics.images import image_values
@@ -23,7 +23,6 @@ from worker.training import seeds
 
 pytestmark = pytest.mark.unit
 
-VOCABULARY = Path(__file__).parents[2] / "worker" / "data" / "vocabulary.txt"
 TOKENIZER = Tokenizer.from_vocabulary(VOCABULARY)
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from server.reports.averages import averages
-from shared.messages import TaskScore, Variant
-from shared.views import ReportRow
+from shared.reports import ReportRow
+from shared.results import TaskScore, Variant
 
 pytestmark = pytest.mark.unit
 

@@ -15,7 +15,7 @@ from server import examples
 from server.auth import check_scopes
 from server.lifecycle import Row, TransitionError, transition
 from server.tables import Assignment, Event, Job, Round
-from shared import attendance, messages, takeaway, views, waiting
+from shared import attendance, messages, reports, results, takeaway, views, waiting
 from shared.job_spec import JobSpec
 from shared.states import AnyState, AssignmentState, JobState, RoundState, may_follow
 
@@ -129,7 +129,7 @@ EXAMPLES: dict[str, Any] = {
     "CLAIM": messages.Claim,
     "HEARTBEAT": messages.Heartbeat,
     "HEARTBEAT_REPLY": messages.HeartbeatReply,
-    "RESULT": messages.AssignmentResult,
+    "RESULT": results.AssignmentResult,
     "FAILURE": messages.Failure,
     "ASSIGNMENT": views.AssignmentView,
     "FAILED_ASSIGNMENT": views.AssignmentView,
@@ -143,7 +143,7 @@ EXAMPLES: dict[str, Any] = {
     "VERSION": views.VersionView,
     "VERSIONS": views.VersionList,
     "ATTENDANCE": attendance.AttendanceList,
-    "REPORT": views.ReportView,
+    "REPORT": reports.ReportView,
     "TAKEAWAY": takeaway.TakeawayView,
 }
 

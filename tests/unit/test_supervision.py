@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from shared.messages import FailureCode
+from tests.support.patience import wait_for
 from worker.data.sources import DataError
 from worker.failures import FailedError
 from worker.supervision import (
@@ -96,13 +97,6 @@ supervisor.kill()
 print(supervisor.call("count", quiet)[0])
 supervisor.kill()
 """
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from shared.components import TaskKind
-from shared.messages import Variant
+from shared.results import Variant
 from tests.support import small
 from tests.support.takeaway import TASKS, Home, home
 from worker.data.loader import Split

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from shared.artifacts import ArtifactStore, file_digest
-from shared.messages import Variant
+from shared.results import Variant
 from shared.states import JobState
 from tests.support import small
 from tests.support.takeaway import JOB, Home, home

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.messages import Variant
 from shared.metrics import skill
+from shared.results import Variant
 from tests.support import small
 from worker.algorithm.stages import NOBODY, Personal
 from worker.artifacts import network_specs

@@ -2,8 +2,6 @@
 
 import errno
 import threading
-import time
-from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,18 +11,12 @@ import pytest
 
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore
-from shared.messages import (
-    AssignmentKind,
-    Claim,
-    EvaluateResult,
-    HeldAssignment,
-    Lease,
-    TrainResult,
-    UploadView,
-)
+from shared.messages import AssignmentKind, Claim, HeldAssignment, Lease, UploadView
+from shared.results import EvaluateResult, TrainResult
 from shared.transport import ApiError
 from shared.views import Problem
 from tests.support import small
+from tests.support.patience import wait_for
 from worker.attempt import Attempt, Member
 from worker.host import Host
 from worker.journal import Entry, Journal, Stage
@@ -216,7 +208,7 @@ def test_who_waits_for_another_s_work_says_that_it_is_there(place: Workplace) ->
     class Working(Server):
         def claim(self, *_: object) -> None:
             works.set()
-            until(lambda: "whoami" in waiting.asked)
+            wait_for(lambda: "whoami" in waiting.asked)
 
     at_work = Working()
     members = {
@@ -231,13 +223,6 @@ def test_who_waits_for_another_s_work_says_that_it_is_there(place: Workplace) ->
     presence.join()
     assert works.is_set()
     assert at_work.asked == []
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_what_is_no_longer_wanted_is_dropped(place: Workplace) -> None:

@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 
 from shared.artifacts import ArtifactStore
-from shared.messages import HeldAssignment, TrainResult
+from shared.messages import HeldAssignment
+from shared.results import TrainResult
 from worker import disk
 from worker.journal import Entry, Journal, Stage
 

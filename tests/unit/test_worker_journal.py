@@ -11,13 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from shared.crash_points import VARIABLE, WORKER_POINTS, crash_point
-from shared.messages import (
-    EvaluateResult,
-    HeldAssignment,
-    PersonalizeResult,
-    PlanResult,
-    TrainResult,
-)
+from shared.messages import HeldAssignment
+from shared.results import EvaluateResult, PersonalizeResult, PlanResult, TrainResult
 from worker.journal import Entry, Journal, Stage
 
 pytestmark = pytest.mark.unit

@@ -9,14 +9,8 @@ from uuid import UUID
 import pytest
 
 from shared.artifacts import ArtifactStore, ReadOnlyError
-from shared.messages import (
-    RETRYABLE,
-    AssignmentKind,
-    Claim,
-    FailureCode,
-    Lease,
-    Variant,
-)
+from shared.messages import RETRYABLE, AssignmentKind, Claim, FailureCode, Lease
+from shared.results import Variant
 from tests.support import small
 from worker.algorithm.stages import Personal
 from worker.artifacts import network_specs, save_state

@@ -23,8 +23,8 @@ from shared.messages import (
     HeartbeatReply,
     Instruction,
     Lease,
-    PersonalizeResult,
 )
+from shared.results import PersonalizeResult
 from shared.transport import ApiError
 from shared.views import Problem
 from tests.support import small

@@ -5,7 +5,7 @@ TAP (arXiv 2509.26524), stage one: if h_X[o] + m_o < h_Z[o], copy C(o) from X in
 
 from collections.abc import Collection, Iterable, Mapping
 
-from shared.messages import Decision
+from shared.results import Decision
 from worker.models.network import State
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace as replace_fields
 
 from shared.components import Modality
 from shared.job_spec import FedAvgAlgorithm, LocalAlgorithm, TapAlgorithm
-from shared.messages import Decision, TaskLosses, Variant
+from shared.results import Decision, TaskLosses, Variant
 from worker.algorithm.replacement import decide, replace
 from worker.models.network import State
 from worker.training.trainer import Trainer

@@ -15,6 +15,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 from torch import LongTensor
 
 PAD, UNKNOWN, START, END, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+VOCABULARY = Path(__file__).with_name("vocabulary.txt")  # the one that comes with Tapestry
 SPECIAL = (PAD, UNKNOWN, START, END, MASK)
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch import Generator
 
 from shared.evaluation_spec import IntervalsSpec
-from shared.messages import TaskScore
 from shared.metrics import skill
+from shared.results import TaskScore
 from worker.metrics.bootstrap import intervals
 from worker.metrics.statistics import Statistic
 

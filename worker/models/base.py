@@ -11,17 +11,20 @@ import torch
 from huggingface_hub import snapshot_download
 from torch import Tensor, nn
 from transformers import AutoConfig
+from transformers.utils import logging as library_log
 
 from shared.model_spec import Family, ModelSpec, RandomBase
 from shared.presets import BUILTIN
-from worker.data.tokenizer import Tokenizer, TokenizerError
+from worker.data.tokenizer import VOCABULARY, Tokenizer, TokenizerError
 from worker.models.backbone import Backbone
 from worker.models.flava import Flava
 from worker.models.vilt import Vilt
 from worker.training import seeds
 
-_VOCABULARY = Path(__file__).parent.parent / "data" / "vocabulary.txt"
 _SHIPPED = Path(__file__).parent.parent / "bases"
+# What weights lack is checked here and told in one sentence; what they have beyond it is no matter.
+library_log.set_verbosity_error()
+library_log.disable_progress_bar()
 _FAMILIES: Mapping[Family, type[Backbone]] = {"flava": Flava, "vilt": Vilt}
 
 
@@ -87,7 +90,7 @@ def _load(family: Family, weights: str, sizes: RandomBase) -> Base:
 
 
 def _random(of: type[Backbone], sizes: RandomBase) -> Base:
-    tokenizer = Tokenizer.from_vocabulary(_VOCABULARY)
+    tokenizer = Tokenizer.from_vocabulary(VOCABULARY)
     with seeds.scope("base", sizes.seed):
         backbone = of.random(sizes, tokenizer)
     mean = torch.full((3, 1, 1), 0.5)

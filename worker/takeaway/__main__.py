@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactError
-from shared.messages import Variant
+from shared.results import Variant
 from shared.spec_files import SpecError, explain
 from shared.transport import ApiError
 from worker.data.client_file import ClientFile

@@ -13,8 +13,8 @@ import yaml
 
 from shared.components import TaskKind
 from shared.job_spec import JobSpec
-from shared.messages import Variant
 from shared.readiness import Card
+from shared.results import Variant
 from shared.states import JOB_TERMINAL
 from shared.takeaway import TakeawayView
 from worker.takeaway.form import BASE, WEIGHTS, Config, TakenTask

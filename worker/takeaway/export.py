@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 
 from shared.api_client import ApiClient
 from shared.artifacts import file_digest
-from shared.messages import Variant
 from shared.readiness import Card
+from shared.results import Variant
 from shared.takeaway import TakeawayView
 from shared.transport import ApiError
 from worker.artifacts import known, network_specs

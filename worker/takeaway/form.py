@@ -7,8 +7,9 @@ from uuid import UUID
 
 from shared.components import parse
 from shared.job_spec import JobSpec, TaskSpec
-from shared.messages import ComponentName, Variant
+from shared.messages import ComponentName
 from shared.model_spec import ModelSpec
+from shared.results import Variant
 from shared.spec import Name, Sha256, Spec
 from shared.spec_files import SpecError, load
 

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore, file_digest
-from shared.messages import ComponentSpec, Variant
+from shared.messages import ComponentSpec
+from shared.results import Variant
 from shared.takeaway import TakeawayView
 from worker.artifacts import load_state
 from worker.models.network import State

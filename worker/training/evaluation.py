@@ -13,7 +13,7 @@ from torch import Tensor
 
 from shared.components import Modality, TaskKind
 from shared.job_spec import TaskSpec
-from shared.messages import TaskScore
+from shared.results import TaskScore
 from worker.algorithm.losses import task_loss
 from worker.data.client_file import SplitName
 from worker.data.loader import Split, TaskData

@@ -27,6 +27,7 @@ Trained = tuple[State, dict[str, float]]  # the new state, and the mean loss of 
 class Trainer:
     """One client's network and data; spec.seed, client, round and purpose seed everything.
 
+    `spec` is the job as it was asked for; `network.spec` may read less (JobSpec.read_with).
     With `samples_at_once` no more of them go through the network together: the same sums, up to
     rounding (and up to dropout, which draws its masks piece by piece).
     """
@@ -43,16 +44,16 @@ class Trainer:
     def component_sets(self) -> dict[str, frozenset[str]]:
         """C(o) of each of the client's tasks, as far as its data reach."""
         have = frozenset(self.network.components)
-        layers = self.spec.model.layers
+        tasks, layers = self.network.spec.tasks, self.spec.model.layers
         return {
-            task: have & {str(c) for c in self.spec.tasks[task].components(task, layers)}
+            task: have & {str(c) for c in tasks[task].components(task, layers)}
             for task in self.data
         }
 
     @property
     def reads(self) -> dict[str, tuple[Modality, ...]]:
         """What the client reads for each of its tasks."""
-        return {task: self.spec.tasks[task].modalities for task in self.data}
+        return {task: self.network.spec.tasks[task].modalities for task in self.data}
 
     def local_steps(self, start: State, number: int, purpose: str) -> Trained:
         """Train from `start` for one round's budget."""

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -21,6 +20,7 @@ from server.aggregation.process import AggregationError, Aggregator
 from server.jobs.advance import advance
 from shared.artifacts import ArtifactStore
 from shared.messages import ComponentSpec, TensorSpec
+from tests.support.patience import wait_for
 from tests.support.scripted import World, component_bytes, component_spec
 from tests.support.system_calls import injected
 
@@ -52,13 +52,6 @@ def contribute(store: ArtifactStore, *values: float) -> list[Contribution]:
 def child(aggregator: Aggregator) -> "subprocess.Popen[bytes]":
     assert aggregator._child is not None
     return aggregator._child
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_it_gives_the_same_bits_and_serves_many_rounds(

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from redis import Redis
 from server.celery_app import make_publish
 from server.outbox import dispatch
 from tests.support import invariants
+from tests.support.patience import wait_for
 from tests.support.scripted import DEAD_REDIS, World, job_spec, make_settings, make_world, offer
 
 pytestmark = pytest.mark.integration
@@ -27,13 +28,6 @@ def redis(redis_url: str) -> Iterator[Any]:
     with Redis.from_url(redis_url) as client:
         client.flushall()
         yield client
-
-
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.1)
 
 
 def start(world: World, log: Path) -> subprocess.Popen[bytes]:
@@ -66,12 +60,12 @@ def test_coordinators_move_a_job_on_and_end_cleanly(
         try:
             spec = job_spec(["c1"], rounds={"count": 1})
             job = world.operator.ok("POST", "/v1/jobs", json=spec)["id"]
-            until(lambda: world.job(job)["state"] == "planning")
+            wait_for(lambda: world.job(job)["state"] == "planning")
             world.plan(job, then_advance=False)
-            until(lambda: world.job(job)["state"] == "running")
+            wait_for(lambda: world.job(job)["state"] == "running")
             world.train("c1", 1.0)
-            until(lambda: world.job(job)["state"] == "personalizing")
-            until(lambda: log.read_text().count("the coordinator begins") == len(processes))
+            wait_for(lambda: world.job(job)["state"] == "personalizing")
+            wait_for(lambda: log.read_text().count("the coordinator begins") == len(processes))
         finally:
             for process in processes:
                 process.send_signal(signal.SIGTERM)
@@ -115,9 +109,9 @@ def test_the_api_sends_after_the_commit(
     with world.http:
         world.add_client("c1", offer())
         world.launch()
-        until(lambda: redis.llen("planner") == 1)
+        wait_for(lambda: redis.llen("planner") == 1)
         sent = "SELECT count(*) FROM outbox WHERE sent_at IS NOT NULL"
-        until(lambda: bool(world.value(sent) >= 2))
+        wait_for(lambda: bool(world.value(sent) >= 2))
 
 
 def test_a_dead_broker_does_not_slow_a_request(pair: World) -> None:

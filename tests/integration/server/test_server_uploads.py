@@ -11,7 +11,7 @@ from server.tables import Upload
 from server.timer import suspect_missed_leases
 from server.updates import repository
 from server.updates.service import drop_abandoned
-from tests.support.outcome import wait_for
+from tests.support.patience import wait_for
 from tests.support.scripted import Json, World, component_bytes, held, sha, wish
 
 pytestmark = pytest.mark.integration
