@@ -8,7 +8,7 @@ main module does the same.
 import sys
 
 import worker.assignments
-from shared.messages import Variant
+from shared.results import Variant
 from worker.algorithm.stages import Outcome, Personal
 from worker.models.network import State
 from worker.training.trainer import Trainer

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from cli.signals import Stopped, ending_on_signals
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ("bench/learning", "examples/demo", "examples/pretraining")
 sys.path[:0] = [str(ROOT / scripts) for scripts in SCRIPTS]
@@ -75,7 +77,7 @@ def main() -> int:
     options = parser.parse_args()
     short = []
     for task in options.tasks or sorted(wanted):
-        with tempfile.TemporaryDirectory() as directory:
+        with ending_on_signals(), tempfile.TemporaryDirectory() as directory:
             try:
                 client = write(task, Path(directory), options.cache)
             except PrepareError as error:
@@ -88,4 +90,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Stopped as stopped:
+        sys.exit(stopped.exit_code)

@@ -22,10 +22,11 @@ ROOT = Path(__file__).parents[2]
 LONG = "a path with spaces " + "and many letters " * 8  # longer than a socket's path may be
 
 LAUNCHER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from cli.stack import postgres, valkey
 from cli.stack.processes import Processes
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 with Processes() as processes:
     place = processes.own_directory(Path(sys.argv[1]))
     servers = [

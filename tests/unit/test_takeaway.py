@@ -127,6 +127,9 @@ print(json.dumps(found, default=lambda image: image.tobytes().hex()))
 """
 
 
+@pytest.mark.parametrize(
+    "taken", [("flava", "lora"), ("vilt", "full")], indirect=True, ids="-".join
+)
 def test_a_fresh_process_elsewhere_needs_the_directory_alone(
     taken: tuple[Home, Path, Model], tmp_path: Path
 ) -> None:

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tokenizers
-import torch
 from tokenizers import decoders, models, normalizers, pre_tokenizers
-from torch import LongTensor
+
+if TYPE_CHECKING:
+    from torch import LongTensor
 
 PAD, UNKNOWN, START, END, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 VOCABULARY = Path(__file__).with_name("vocabulary.txt")  # the one that comes with Tapestry
@@ -74,13 +76,15 @@ class Tokenizer:
         ids: Mapping[str, int] = self.backend.get_vocab(with_added_tokens=True)
         return tuple(sorted(ids, key=ids.__getitem__))
 
-    def encode(self, texts: Sequence[str], length: int) -> LongTensor:
+    def encode(self, texts: Sequence[str], length: int) -> "LongTensor":
         """[CLS], tokens, [SEP], then padding; longer texts lose their end, never the [SEP].
 
         Returns (N, length). Raises ValueError for a length below 2.
         """
         if length < 2:
             raise ValueError("length must leave room for the start and the end token")
+        import torch  # noqa: PLC0415 - takes seconds, and the doctor only counts
+
         ids = torch.full((len(texts), length), self.pad_id, dtype=torch.int64)
         for row, text in enumerate(texts):
             tokens = self.backend.encode(text, add_special_tokens=False).ids[: length - 2]
@@ -92,7 +96,7 @@ class Tokenizer:
         """Tokens of a whole text, start and end included."""
         return len(self.backend.encode(text, add_special_tokens=False).ids) + 2
 
-    def encode_target(self, texts: Sequence[str], length: int) -> LongTensor:
+    def encode_target(self, texts: Sequence[str], length: int) -> "LongTensor":
         """What a decoder learns to say: the start token, the text, the end token, then padding.
 
         Returns (N, length). The end token is always there, so that a cut text still ends.
