@@ -26,7 +26,7 @@ from worker.data.loader import TaskData
 from worker.models.network import Batch, State
 from worker.training import seeds
 from worker.training.batches import MicroBatch, batches
-from worker.training.loop import Budget, train
+from worker.training.loop import Budget, Rule, train
 from worker.training.trainer import Trainer
 
 LIMIT = 0.9  # of the plain loop's samples per second
@@ -64,8 +64,7 @@ def drawn(at: Trainer) -> Iterator[MicroBatch]:
 def tapestry(at: Trainer, steps: int) -> None:
     """The service's loop, as `Trainer` calls it."""
     budget = Budget(steps, 1, RATE, DECAY, CLIP)
-    loss = at._plain()  # noqa: SLF001 - what it trains with
-    train(at.network, drawn(at), loss, budget, lambda _: None)
+    train(at.network, drawn(at), Rule(at.plain), budget, lambda _: None)
 
 
 def plain(at: Trainer, stream: list[MicroBatch]) -> None:

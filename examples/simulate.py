@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,11 +19,12 @@ from server.aggregation import Contribution, aggregate, client_components, compo
 from server.rounds.sampling import sample
 from shared.artifacts import ArtifactStore
 from shared.components import parse
-from shared.job_spec import FedAvgAlgorithm, JobSpec
+from shared.job_spec import JobSpec
 from shared.messages import ClientOffer
 from shared.results import Decision, TaskScore, Variant
 from shared.spec_files import SpecError, load
-from worker.algorithm.stages import NOBODY, Personal, client_round, final_models, personalize
+from worker.algorithm.method import NOBODY, Method, Personal
+from worker.algorithm.methods import method_of
 from worker.artifacts import catalogue, load_state, save_state
 from worker.data.client_file import ClientFile, SplitName, offer
 from worker.data.loader import Decoding, load_task
@@ -45,6 +47,11 @@ class Client:
     offer: ClientOffer
     trainer: Trainer
     personal: Personal = NOBODY
+
+    @property
+    def method(self) -> Method[Any]:
+        """The job's algorithm at this client."""
+        return method_of(self.trainer)
 
 
 @dataclass
@@ -87,7 +94,7 @@ def run(spec: JobSpec, files: Iterable[ClientFile], store: ArtifactStore) -> Run
         contributions: dict[str, list[Contribution]] = {}
         for name in sample(spec.seed, number, spec.clients, spec.clients_per_round):
             client = clients[name]
-            outcome = client_round(client.trainer, server_state(client), client.personal, number)
+            outcome = client.method.round(server_state(client), client.personal, number)
             client.personal = outcome.personal
             job.decisions += [(number, name, decision) for decision in outcome.decisions]
             for component, sha in save_state(store, outcome.engaged or {}).items():
@@ -99,11 +106,10 @@ def run(spec: JobSpec, files: Iterable[ClientFile], store: ArtifactStore) -> Run
         print(f"round {number} of {spec.rounds.count}", file=sys.stderr)
 
     for name, client in clients.items():
-        if not isinstance(spec.algorithm, FedAvgAlgorithm) or spec.algorithm.post_training:
-            client.personal = personalize(
-                client.trainer, server_state(client), client.personal
-            ).personal
-        models = final_models(client.trainer, server_state(client), client.personal)
+        server = server_state(client)
+        if spec.algorithm.personalizes:
+            client.personal = client.method.personalize(server, client.personal).personal
+        models = client.method.final_models(server, client.personal)
         splits: Mapping[SplitName, Scores] = {"test": job.scores, "validation": job.validation}
         for split, scores in splits.items():
             scores[name] = {

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from shared.algorithms import Algorithm
 from shared.components import (
     SHARED,
     Component,
@@ -95,29 +96,6 @@ class TaskSpec(Spec):
         return task_components(
             name, self.kind, self.modalities, self.domains if domains is None else domains, layers
         )
-
-
-class TapAlgorithm(Spec):
-    """Two-Stage Adaptive Personalization (arXiv 2509.26524)."""
-
-    name: Literal["tap"]
-    temperature: PositiveFloat = 1.0
-
-
-class FedAvgAlgorithm(Spec):
-    """Federated averaging of components; with local post-training unless switched off."""
-
-    name: Literal["fedavg"]
-    post_training: bool = True
-
-
-class LocalAlgorithm(Spec):
-    """Each client trains alone, with the same budget of optimizer steps."""
-
-    name: Literal["local"]
-
-
-Algorithm = Annotated[TapAlgorithm | FedAvgAlgorithm | LocalAlgorithm, Field(discriminator="name")]
 
 
 class LearningRate(Spec):

@@ -21,7 +21,8 @@ from shared.results import (
     TrainResult,
     Variant,
 )
-from worker.algorithm.stages import Personal, client_round, final_models, personalize
+from worker.algorithm.method import Personal
+from worker.algorithm.methods import method_of
 from worker.artifacts import known, load_state, network_specs, save_state
 from worker.data.client_file import SplitName
 from worker.data.sources import DataError
@@ -177,7 +178,7 @@ def _work(request: Request, bench: Workbench, report: Report) -> Work:
 
 
 def _train(work: Work) -> TrainResult:
-    outcome = client_round(work.trainer, work.server, work.personal, work.claim.round)
+    outcome = method_of(work.trainer).round(work.server, work.personal, work.claim.round)
     manifest = {} if outcome.engaged is None else save_state(work.cache, outcome.engaged)
     return TrainResult(
         **work.held,
@@ -189,7 +190,7 @@ def _train(work: Work) -> TrainResult:
 
 
 def _personalize(work: Work) -> PersonalizeResult:
-    outcome = personalize(work.trainer, work.server, work.personal)
+    outcome = method_of(work.trainer).personalize(work.server, work.personal)
     return PersonalizeResult(
         **work.held,
         losses=dict(outcome.losses),
@@ -198,7 +199,7 @@ def _personalize(work: Work) -> PersonalizeResult:
 
 
 def _evaluate(work: Work) -> EvaluateResult:
-    models = final_models(work.trainer, work.server, work.personal)
+    models = method_of(work.trainer).final_models(work.server, work.personal)
     return EvaluateResult(
         **work.held,
         scores=_scores(work.trainer, models, "test"),

@@ -5,7 +5,7 @@ from collections.abc import Container, Mapping
 from pathlib import Path
 
 from shared.messages import ComponentSpec
-from worker.algorithm.stages import NOBODY, Personal
+from worker.algorithm.method import NOBODY, Personal
 from worker.artifacts import load_state, save_state
 from worker.personal_files import PersonalFiles, PersonalManifest
 

@@ -9,7 +9,7 @@ import torch
 from shared.components import Modality
 from shared.job_spec import JobSpec
 from shared.messages import Claim, ComponentSpec
-from worker.algorithm.stages import Personal
+from worker.algorithm.method import Personal
 from worker.data.client_file import ClientFile
 from worker.data.loader import Decoding, TaskData, is_stale, load_task
 from worker.models.base import Base

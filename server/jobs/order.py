@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.job_spec import FedAvgAlgorithm, JobSpec
+from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind
 from shared.states import JobState
 
@@ -14,11 +14,6 @@ class Following:
     states: tuple[JobState, ...]
     phase: AssignmentKind | None
     number: int
-
-
-def personalizes(spec: JobSpec) -> bool:
-    """Whether the job has a stage two."""
-    return not isinstance(spec.algorithm, FedAvgAlgorithm) or spec.algorithm.post_training
 
 
 def following(phase: AssignmentKind, number: int, spec: JobSpec) -> Following:
@@ -38,6 +33,6 @@ def _behind_version(number: int, spec: JobSpec, states: tuple[JobState, ...]) ->
     """What follows version `number`: the next round, or stage two, or evaluation."""
     if number < spec.rounds.count:
         return Following(states, AssignmentKind.TRAIN, number + 1)
-    if personalizes(spec):
+    if spec.algorithm.personalizes:
         return Following((*states, JobState.PERSONALIZING), AssignmentKind.PERSONALIZE, number)
     return Following((*states, JobState.EVALUATING), AssignmentKind.EVALUATE, number)

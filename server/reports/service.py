@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 
 from server.clients.adapting import changes_of
 from server.errors import ProblemError
-from server.jobs.order import personalizes
 from server.jobs.repository import get_job
 from server.jobs.service import origin_view
 from server.reports.attendance import attendance
@@ -74,13 +73,13 @@ def _offer_changes(session: Session, job_id: UUID) -> tuple[OfferChangeRow, ...]
 def optimizer_steps(spec: JobSpec) -> dict[str, int]:
     """The budget of a client that takes part in every round, for each of its models."""
     rounds = spec.training.local_steps * spec.rounds.count
-    post = spec.post.steps if personalizes(spec) else 0
+    post = spec.post.steps if spec.algorithm.personalizes else 0
     return {"rounds": rounds, "post_training": post, "total": rounds + post}
 
 
 def _full_exchange(job: Job, spec: JobSpec, members: Sequence[Assignment]) -> int:
     """Full state dicts: down and up in each round, and down once more for the final version."""
-    last = AssignmentKind.PERSONALIZE if personalizes(spec) else AssignmentKind.EVALUATE
+    last = AssignmentKind.PERSONALIZE if spec.algorithm.personalizes else AssignmentKind.EVALUATE
     times = {AssignmentKind.TRAIN: 2, last: 1}
     sizes = component_sizes(job)
     return sum(times.get(a.kind, 0) * full_state_bytes(a.components, sizes) for a in members)

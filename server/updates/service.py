@@ -35,8 +35,9 @@ from server.updates.repository import Norms
 from server.updates.validation import OTHER_VERSION, RefusedError, pieces, validate
 from server.upkeep.collect import require_kept
 from shared.artifacts import FULL, ArtifactError, ArtifactStore, CollectedError, digest
+from shared.components import parse
 from shared.crash_points import crash_point
-from shared.job_spec import JobSpec, LocalAlgorithm
+from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, Catalogue, ComponentSpec, UploadCreate, UploadView
 from shared.tensor_file import component_layout
 
@@ -68,8 +69,9 @@ def create(context: Context, principal: Principal, wish: UploadCreate) -> Upload
 
 def _check(job: Job, assignment: Assignment, wish: UploadCreate) -> None:
     spec = JobSpec.model_validate(job.spec)
-    local = isinstance(spec.algorithm, LocalAlgorithm) and assignment.kind is AssignmentKind.TRAIN
-    if local or assignment.kind not in {AssignmentKind.PLAN, AssignmentKind.TRAIN}:
+    shares = any(spec.algorithm.shares(parse(name)) for name in assignment.components)
+    alone = assignment.kind is AssignmentKind.TRAIN and not shares
+    if alone or assignment.kind not in {AssignmentKind.PLAN, AssignmentKind.TRAIN}:
         raise ProblemError(
             422, "nothing_to_upload", "This assignment uploads nothing: report its result only."
         )

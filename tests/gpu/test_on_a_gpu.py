@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from tests.support import small
+from worker.algorithm.distillation import taught_by
 from worker.models.network import State
 from worker.training.evaluation import evaluate
+from worker.training.loop import Rule
 from worker.training.trainer import Trainer
 
 pytestmark = [
@@ -21,7 +23,8 @@ def trained(device: str) -> tuple[State, dict[str, float]]:
     trainer = Trainer("c01", job, network, small.data(job, tasks))
     start = network.state()
     teacher, _ = trainer.local_steps(start, 1, "engaged")
-    state, losses = trainer.post_steps(start, teacher)
+    rule = Rule(taught_by(trainer, teacher, 1.0))
+    state, losses = trainer.post_steps(start, "distill", rule)
     assert all(v.device.type == "cpu" for part in state.values() for v in part.values())
     assert evaluate(trainer, state, "test").keys() == set(tasks)
     return state, losses

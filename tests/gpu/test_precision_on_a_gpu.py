@@ -5,7 +5,8 @@ import torch
 
 from shared.job_spec import Precision
 from tests.support import small
-from worker.algorithm.stages import NOBODY, client_round, personalize
+from worker.algorithm.method import NOBODY
+from worker.algorithm.methods import method_of
 from worker.training.trainer import Trainer
 
 pytestmark = [
@@ -29,8 +30,8 @@ def losses(precision: Precision) -> dict[str, list[float | None]]:
     """Of X and Z in a round, and of Z as it is taught."""
     at = trainer(precision)
     server = at.network.state()
-    first = client_round(at, server, NOBODY, 1)
-    taught = personalize(at, server, first.personal)
+    first = method_of(at).round(server, NOBODY, 1)
+    taught = method_of(at).personalize(server, first.personal)
     assert first.engaged is not None
     values = [v for tensors in first.engaged.values() for v in tensors.values()]
     assert all(v.dtype is torch.float32 and bool(v.isfinite().all()) for v in values)
@@ -54,8 +55,8 @@ def test_x_z_and_the_teacher_take_one_networks_place_on_the_gpu() -> None:
     at = trainer("auto")
     server = at.network.state()
     one_state = sum(v.nbytes for tensors in server.values() for v in tensors.values())
-    first = client_round(at, server, NOBODY, 1)
+    first = method_of(at).round(server, NOBODY, 1)
     between = torch.cuda.memory_allocated()
-    second = client_round(at, server, first.personal, 2)
-    personalize(at, server, second.personal)
+    second = method_of(at).round(server, first.personal, 2)
+    method_of(at).personalize(server, second.personal)
     assert torch.cuda.memory_allocated() - between < one_state

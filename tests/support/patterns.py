@@ -15,7 +15,7 @@ from shared.job_spec import JobSpec
 from shared.model_spec import Family
 from shared.results import Variant
 from tests.support import paper, small
-from worker.algorithm.stages import Personal
+from worker.algorithm.method import Personal
 from worker.data.loader import TaskData
 from worker.models.network import Batch, Network, State
 from worker.training.batches import select

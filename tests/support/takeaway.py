@@ -15,7 +15,8 @@ from shared.results import Decision, TaskScore, Variant
 from shared.states import JobState
 from shared.takeaway import TakeawayView, TakenComponent
 from tests.support import federation, small
-from worker.algorithm.stages import Personal
+from worker.algorithm.distillation import taught_by
+from worker.algorithm.method import Personal
 from worker.artifacts import save_state
 from worker.data.client_file import ClientFile
 from worker.data.loader import Decoding, TaskData, load_task
@@ -23,6 +24,7 @@ from worker.models.base import Base, load_base
 from worker.models.network import Network, State
 from worker.state import PersonalStore
 from worker.takeaway.export import Source, Wish
+from worker.training.loop import Rule
 from worker.training.trainer import Trainer
 
 JOB = UUID(int=41)
@@ -93,7 +95,9 @@ def home(root: Path, spec: JobSpec) -> Home:
         Variant.POST_TRAINED: trainer.post_steps(start)[0],
     }
     models[Variant.DISTILLED] = trainer.post_steps(
-        models[Variant.PERSONAL], models[Variant.POST_TRAINED]
+        models[Variant.PERSONAL],
+        "distill",
+        Rule(taught_by(trainer, models[Variant.POST_TRAINED], 1.0)),
     )[0]
     store = PersonalStore(root / "work" / "personal" / "c01" / str(JOB))
     digest = store.save(Personal(models, {}))

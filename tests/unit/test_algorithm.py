@@ -9,11 +9,13 @@ import torch
 from shared.components import TaskKind
 from shared.results import Variant
 from tests.support import small
-from worker.algorithm.distillation import distillation_loss, divergence
+from worker.algorithm.distillation import distillation_loss, divergence, taught_by
 from worker.algorithm.losses import task_loss
+from worker.algorithm.method import NOBODY
+from worker.algorithm.methods import method_of
 from worker.algorithm.replacement import decide, replace
-from worker.algorithm.stages import NOBODY, client_round, final_models, personalize
 from worker.models.network import Batch, State
+from worker.training.loop import Rule
 from worker.training.trainer import Trainer
 
 pytestmark = pytest.mark.unit
@@ -108,9 +110,9 @@ def same(a: State, b: State) -> bool:
 def test_the_engaged_model_does_not_feel_the_personal_one() -> None:
     tap, fedavg = trainer("tap"), trainer("fedavg")
     server = tap.network.state()
-    first = client_round(tap, server, NOBODY, 1)
-    second = client_round(tap, server, first.personal, 2)
-    alone = client_round(fedavg, server, NOBODY, 2)
+    first = method_of(tap).round(server, NOBODY, 1)
+    second = method_of(tap).round(server, first.personal, 2)
+    alone = method_of(fedavg).round(server, NOBODY, 2)
     assert second.engaged is not None
     assert alone.engaged is not None
     assert same(second.engaged, alone.engaged)
@@ -119,9 +121,9 @@ def test_the_engaged_model_does_not_feel_the_personal_one() -> None:
 def test_a_round_is_a_function_of_its_arguments() -> None:
     tap = trainer("tap")
     server = tap.network.state()
-    a = client_round(tap, server, NOBODY, 1)
-    client_round(tap, server, a.personal, 2)
-    b = client_round(tap, server, NOBODY, 1)
+    a = method_of(tap).round(server, NOBODY, 1)
+    method_of(tap).round(server, a.personal, 2)
+    b = method_of(tap).round(server, NOBODY, 1)
     assert a.engaged is not None
     assert b.engaged is not None
     assert same(a.engaged, b.engaged)
@@ -130,7 +132,7 @@ def test_a_round_is_a_function_of_its_arguments() -> None:
 
 def test_tap_starts_its_personal_model_from_the_trained_engaged_one() -> None:
     tap = trainer("tap")
-    outcome = client_round(tap, tap.network.state(), NOBODY, 1)
+    outcome = method_of(tap).round(tap.network.state(), NOBODY, 1)
     assert [d.replaced for d in outcome.decisions] == [True, True]
     assert outcome.engaged is not None
     personal, _ = tap.local_steps(outcome.engaged, 1, "personal")
@@ -141,10 +143,10 @@ def test_tap_starts_its_personal_model_from_the_trained_engaged_one() -> None:
 def test_a_task_that_stays_behind_keeps_its_head_in_the_personal_model() -> None:
     tap = trainer("tap")
     server = tap.network.state()
-    first = client_round(tap, server, NOBODY, 1)
+    first = method_of(tap).round(server, NOBODY, 1)
     assert first.personal.model is not None
     unbeatable = type(first.personal)(first.personal.models, {"digits": 0.0, "reviews": 1e9})
-    second = client_round(tap, server, unbeatable, 2)
+    second = method_of(tap).round(server, unbeatable, 2)
     assert [d.replaced for d in second.decisions] == [False, True]
     assert second.engaged is not None
     mixed = replace(first.personal.model, second.engaged, second.decisions, tap.component_sets)
@@ -159,11 +161,11 @@ def test_a_task_that_stays_behind_keeps_its_head_in_the_personal_model() -> None
 def test_local_uploads_nothing_and_goes_on_from_its_own_model() -> None:
     local = trainer("local")
     server = local.network.state()
-    first = client_round(local, server, NOBODY, 1)
+    first = method_of(local).round(server, NOBODY, 1)
     assert first.engaged is None
     assert first.personal.model is not None
     again, _ = local.local_steps(first.personal.model, 2, "personal")
-    second = client_round(local, server, first.personal, 2)
+    second = method_of(local).round(server, first.personal, 2)
     assert second.personal.model is not None
     assert same(second.personal.model, again)
 
@@ -179,9 +181,13 @@ def test_local_uploads_nothing_and_goes_on_from_its_own_model() -> None:
 def test_what_there_is_to_measure_at_the_end(algorithm: str, variants: set[str]) -> None:
     at = trainer(algorithm)
     server = at.network.state()
-    outcome = personalize(at, server, NOBODY)
-    models = final_models(at, server, outcome.personal)
+    outcome = method_of(at).personalize(server, NOBODY)
+    models = method_of(at).final_models(server, outcome.personal)
     assert {str(v) for v in models} == variants
+
+
+def taught_steps(at: Trainer, start: State, teacher: State) -> State:
+    return at.post_steps(start, "distill", Rule(taught_by(at, teacher, 1.0)))[0]
 
 
 def test_without_a_weight_the_teacher_does_not_matter() -> None:
@@ -190,17 +196,17 @@ def test_without_a_weight_the_teacher_does_not_matter() -> None:
     tap = Trainer("c01", job, small.network(job, ["digits"]), small.data(job, ["digits"]))
     server = tap.network.state()
     teachers = [server, {n: {t: v + 1 for t, v in ts.items()} for n, ts in server.items()}]
-    students = [tap.post_steps(server, teacher)[0] for teacher in teachers]
+    students = [taught_steps(tap, server, teacher) for teacher in teachers]
     assert same(students[0], students[1])
     taught = trainer("tap", ("digits",))
-    pulled = [taught.post_steps(server, teacher)[0] for teacher in teachers]
+    pulled = [taught_steps(taught, server, teacher) for teacher in teachers]
     assert not same(pulled[0], pulled[1])
 
 
 def test_the_distilled_model_comes_nearer_to_its_teacher() -> None:
     job = small.spec(post={"steps": 30, "learning_rate": 3e-3})
     tap = Trainer("c01", job, small.network(job, ["digits"]), small.data(job, ["digits"]))
-    outcome = personalize(tap, tap.network.state(), NOBODY)
+    outcome = method_of(tap).personalize(tap.network.state(), NOBODY)
     models = outcome.personal.models
     samples = next(iter(small.data(job, ["digits"]).values())).test
 

@@ -13,7 +13,8 @@ from shared.job_spec import JobSpec
 from shared.results import Variant
 from tests.support import small
 from tests.support.changing import JOB, SPEC, VQA, bench, lines, write_client
-from worker.algorithm.stages import NOBODY, Personal, client_round
+from worker.algorithm.method import NOBODY, Personal
+from worker.algorithm.methods import method_of
 from worker.data.agreement import agreed
 from worker.data.client_file import ClientFile, offer
 from worker.data.loader import Decoding, load_task
@@ -190,7 +191,7 @@ def part(state: State, names: Any) -> State:
 def test_a_task_that_reads_something_else_is_not_decided_about_until_it_is_measured() -> None:
     whole, narrow = trainer(IMAGE, TEXT), trainer(TEXT)
     server = whole.network.state()
-    first = client_round(whole, server, NOBODY, 1)
+    first = method_of(whole).round(server, NOBODY, 1)
     assert [d.replaced for d in first.decisions] == [True]
     assert first.personal.reads == {"vqa": (IMAGE, TEXT)}
     left = part(server, narrow.network.components)
@@ -199,14 +200,14 @@ def test_a_task_that_reads_something_else_is_not_decided_about_until_it_is_measu
         first.personal.losses,
         first.personal.reads,
     )
-    second = client_round(narrow, left, kept, 2)
+    second = method_of(narrow).round(left, kept, 2)
     assert second.decisions == ()
     assert second.personal.reads == {"vqa": (TEXT,)}
     plain, _ = narrow.local_steps(kept.model or {}, 2, "personal")
     assert _same(second.personal.model or {}, plain), "Z goes on from itself"
-    third = client_round(narrow, left, second.personal, 3)
+    third = method_of(narrow).round(left, second.personal, 3)
     assert [d.personal_loss for d in third.decisions] == [second.personal.losses["vqa"]]
-    back = client_round(whole, server, third.personal.completed(server), 4)
+    back = method_of(whole).round(server, third.personal.completed(server), 4)
     assert back.decisions == ()
     assert set(back.personal.model or {}) == set(server)
 
@@ -222,14 +223,14 @@ def _same(one: State, other: State) -> bool:
 def test_a_task_that_was_away_begins_as_at_the_first_time() -> None:
     whole = trainer(IMAGE, TEXT)
     server = whole.network.state()
-    back = client_round(whole, server, Personal({Variant.PERSONAL: server}, {}, {}), 3)
+    back = method_of(whole).round(server, Personal({Variant.PERSONAL: server}, {}, {}), 3)
     assert [(d.personal_loss, d.replaced) for d in back.decisions] == [(None, True)]
 
 
 def test_a_state_on_the_disk_knows_what_its_losses_are_of(tmp_path: Path) -> None:
     narrow = trainer(TEXT)
     store = PersonalStore(tmp_path)
-    saved = client_round(narrow, narrow.network.state(), NOBODY, 1).personal
+    saved = method_of(narrow).round(narrow.network.state(), NOBODY, 1).personal
     digest = store.save(saved)
     specs = dict.fromkeys(narrow.network.components)
     assert store.manifest(digest).reads == {"vqa": (TEXT,)}

@@ -10,7 +10,8 @@ from bench import model_memory
 from bench.model_memory import ROUND, STAGE_TWO, Moment
 from shared.model_spec import Family
 from tests.support import paper, patterns, small
-from worker.algorithm.stages import NOBODY, client_round, personalize
+from worker.algorithm.method import NOBODY
+from worker.algorithm.methods import method_of
 from worker.models.network import Network
 from worker.training.trainer import Trainer
 
@@ -62,7 +63,7 @@ def scaled(trainable: str) -> tuple[Trainer, Scales]:
         post={"steps": 1},
     )
     at = Trainer("c01", job, small.network(job, ["drawing"]), small.data(job, ["drawing"]))
-    client_round(at, at.network.state(), NOBODY, 1)  # what is made once is there
+    method_of(at).round(at.network.state(), NOBODY, 1)  # what is made once is there
     scales = Scales(at.network)
     return replace(at, on_step=scales.weigh), scales
 
@@ -75,7 +76,7 @@ def expected(moments: tuple[Moment, ...]) -> list[object]:
 def test_a_round_holds_what_is_counted(trainable: str) -> None:
     at, scales = scaled(trainable)
     server, personal = at.network.state(), patterns.personal(at.network.state())
-    outcome = client_round(at, server, personal, 2)
+    outcome = method_of(at).round(server, personal, 2)
     scales.weigh()
     assert outcome.engaged is not None
     assert scales.seen == expected(ROUND)
@@ -85,7 +86,7 @@ def test_a_round_holds_what_is_counted(trainable: str) -> None:
 def test_stage_two_holds_what_is_counted(trainable: str) -> None:
     at, scales = scaled(trainable)
     server, personal = at.network.state(), patterns.personal(at.network.state())
-    outcome = personalize(at, server, personal)
+    outcome = method_of(at).personalize(server, personal)
     scales.weigh()
     assert len(outcome.personal.models) == 3
     assert scales.seen == expected(STAGE_TWO)

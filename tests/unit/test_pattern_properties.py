@@ -21,9 +21,10 @@ from tests.support import decoding, paper, patterns
 from tests.support.patterns import Client, changed, client, everyone, moved, personal, same
 from worker.algorithm.distillation import distillation_loss
 from worker.algorithm.losses import task_loss
+from worker.algorithm.method import NOBODY
+from worker.algorithm.methods import method_of
 from worker.algorithm.replacement import decide
 from worker.algorithm.replacement import replace as replaced
-from worker.algorithm.stages import NOBODY, client_round
 from worker.artifacts import catalogue, load_component, load_state, network_specs, save_state
 from worker.models.network import Batch, Network, State
 from worker.planner import initial_version
@@ -225,7 +226,7 @@ def test_the_engaged_model_feels_nothing_of_the_personal_one(family: Family, pat
         personal(z, dict.fromkeys(at.tasks, 0.0)),
         personal(z, dict.fromkeys(at.tasks, BIG)),
     ):
-        outcome = client_round(at.trainer(), at.start, given, 2)
+        outcome = method_of(at.trainer()).round(at.start, given, 2)
         assert outcome.engaged is not None
         assert same(outcome.engaged, alone)
     assert same(z, kept), "what was there before stays as it was"
@@ -239,7 +240,8 @@ def test_without_a_replacement_the_personal_model_goes_on_from_itself(
     z = moved(at.start)
     alone, _ = at.trainer().local_steps(z, 2, "personal")
     for server in (at.start, moved(at.start, 0.02)):
-        outcome = client_round(at.trainer(), server, personal(z, dict.fromkeys(at.tasks, 0.0)), 2)
+        mine = personal(z, dict.fromkeys(at.tasks, 0.0))
+        outcome = method_of(at.trainer()).round(server, mine, 2)
         assert not [d for d in outcome.decisions if d.replaced]
         assert outcome.personal.model is not None
         assert same(outcome.personal.model, alone)
@@ -252,7 +254,7 @@ def test_replacing_a_task_changes_exactly_its_components(family: Family, pattern
     x, _ = at.trainer().local_steps(at.start, 2, "engaged")
     for task in at.tasks:
         losses = {t: BIG if t == task else 0.0 for t in at.tasks}
-        outcome = client_round(at.trainer(), at.start, personal(z, losses), 2)
+        outcome = method_of(at.trainer()).round(at.start, personal(z, losses), 2)
         assert [d.task for d in outcome.decisions if d.replaced] == [task]
         start = replaced(z, x, outcome.decisions, at.trainer().component_sets)
         assert changed(start, z) == at.names(task)

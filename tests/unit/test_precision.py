@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from shared.job_spec import Precision
 from tests.support import small
-from worker.algorithm.stages import NOBODY, client_round, personalize
+from worker.algorithm.method import NOBODY
+from worker.algorithm.methods import method_of
 from worker.models.precision import in_bfloat16
 from worker.training.batches import in_order
 from worker.training.checkpoints import FileCheckpoints
@@ -76,8 +77,8 @@ def test_bfloat16_is_near_float32_in_all_that_a_client_does(family: str, trainab
     for precision in ("bfloat16", "float32"):
         at = trainer(precision, family, trainable)
         server = at.network.state()
-        first = client_round(at, server, NOBODY, 1)
-        outcome = personalize(at, server, first.personal)
+        first = method_of(at).round(server, NOBODY, 1)
+        outcome = method_of(at).personalize(server, first.personal)
         scores = evaluate(at, server, "test")
         found[precision] = (first.losses, outcome.losses, scores)
     (x, y, z), (a, b, c) = found["bfloat16"], found["float32"]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from shared.messages import FailureCode
 from tests.support import small
+from worker.algorithm.distillation import taught_by
 from worker.assignments import failure_code
 from worker.training import seeds
 from worker.training.batches import batches, pieces
@@ -54,7 +55,7 @@ def test_pieces_have_the_gradients_of_the_whole(
     trainer: Trainer, most: int, *, distilling: bool
 ) -> None:
     teacher = small.network(JOB).state()
-    loss = trainer._distilling(teacher) if distilling else trainer._plain()
+    loss = taught_by(trainer, teacher, 1.0) if distilling else trainer.plain
     whole, value, totals = gradients(trainer, loss, None)
     split, split_value, split_totals = gradients(trainer, loss, most)
     assert split_value == pytest.approx(value, rel=1e-5)

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.jobs.admission import refusals
-from server.jobs.order import personalizes
 from server.reports.service import optimizer_steps
 from server.rounds.collecting import Terms, Verdict, decide, missing
 from server.rounds.sampling import draw, sample
@@ -209,5 +208,5 @@ def test_budgets_count_both_stages() -> None:
     plain = JobSpec.model_validate(
         job_spec(["c1"], algorithm={"name": "fedavg", "post_training": False})
     )
-    assert not personalizes(plain)
+    assert not plain.algorithm.personalizes
     assert optimizer_steps(plain)["total"] == 40

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shared.metrics import skill
 from shared.results import Variant
 from tests.support import small
-from worker.algorithm.stages import NOBODY, Personal
+from worker.algorithm.method import NOBODY, Personal
 from worker.artifacts import network_specs
 from worker.metrics.references import unigram_nll
 from worker.models.network import Network
@@ -24,7 +24,7 @@ from worker.training import seeds
 from worker.training.batches import batches, in_order, shares
 from worker.training.checkpoints import FileCheckpoints
 from worker.training.evaluation import evaluate
-from worker.training.loop import DivergedError
+from worker.training.loop import DivergedError, Rule
 from worker.training.trainer import Trained, Trainer
 
 pytestmark = pytest.mark.unit
@@ -174,7 +174,7 @@ def test_a_damaged_checkpoint_is_as_good_as_none(tmp_path: Path) -> None:
 
 def test_snapshots_come_at_intervals(tmp_path: Path) -> None:
     at = replace(trainer(), checkpoints=FileCheckpoints(tmp_path / "a", every_s=3600))
-    at._steps(at.network.state(), 1, "engaged", 2, 1e-3, at._plain())
+    at._steps(at.network.state(), (1, "engaged"), 2, 1e-3, Rule(at.plain))
     assert not (tmp_path / "a").exists()
 
 

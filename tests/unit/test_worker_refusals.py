@@ -12,7 +12,7 @@ from shared.artifacts import ArtifactStore, ReadOnlyError
 from shared.messages import RETRYABLE, AssignmentKind, Claim, FailureCode, Lease
 from shared.results import Variant
 from tests.support import small
-from worker.algorithm.stages import Personal
+from worker.algorithm.method import Personal
 from worker.artifacts import network_specs, save_state
 from worker.assignments import Workshop
 from worker.failures import FailedError

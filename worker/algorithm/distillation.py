@@ -1,11 +1,53 @@
 """Stage two's loss: what the personal model (student) loses against the engaged one (teacher)."""
 
+from collections.abc import Mapping
+
+import torch
 from torch import Tensor
+from torch.func import functional_call
 from torch.nn import functional
 
 from shared.components import TaskKind
 from worker.algorithm.losses import mean_over_tokens, next_tokens
-from worker.models.network import Batch
+from worker.models.network import Batch, Network, State
+from worker.training.loop import SampleLoss
+from worker.training.trainer import Trainer
+
+
+def taught_by(trainer: Trainer, teacher: State, temperature: float) -> SampleLoss:
+    """loss_o + lambda_o * (distillation loss against the teacher), TAP's stage two."""
+    network = trainer.network
+    weights = as_parameters(network, teacher)
+    pad = network.base.tokenizer.pad_id
+
+    def loss(task: str, batch: Batch) -> tuple[Tensor, Tensor]:
+        output = network(task, batch)
+        plain = trainer.task_loss(task, batch, output)
+        taught = _taught(network, weights, task, batch)
+        spec = trainer.spec.tasks[task]
+        extra = distillation_loss(spec.kind, batch, output, taught, temperature, pad)
+        return plain + spec.distillation_weight * extra, plain
+
+    return loss
+
+
+def _taught(network: Network, weights: Mapping[str, Tensor], task: str, batch: Batch) -> Tensor:
+    """The teacher's outputs in evaluation mode."""
+    network.eval()
+    with torch.no_grad():
+        output: Tensor = functional_call(network, dict(weights), (task, batch))
+    network.train()
+    return output
+
+
+def as_parameters(network: Network, state: State) -> dict[str, Tensor]:
+    """A state under the network's parameter names, for `functional_call`."""
+    names = {id(p): name for name, p in network.named_parameters()}
+    return {
+        names[id(parameter)]: state[component][tensor].to(parameter.device)
+        for component in network.components
+        for tensor, parameter in network.tensors(component).items()
+    }
 
 
 def distillation_loss(

@@ -4,13 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from shared.components import Modality
-from shared.job_spec import JobSpec, TapAlgorithm
-from worker.algorithm.distillation import distillation_loss
+from shared.job_spec import JobSpec
 from worker.algorithm.losses import task_loss
 from worker.data.loader import TaskData
 from worker.models.network import Batch, Network, State
@@ -55,19 +52,33 @@ class Trainer:
         """What the client reads for each of its tasks."""
         return {task: self.network.spec.tasks[task].modalities for task in self.data}
 
-    def local_steps(self, start: State, number: int, purpose: str) -> Trained:
-        """Train from `start` for one round's budget."""
+    def local_steps(
+        self, start: State, number: int, purpose: str, loss: SampleLoss | None = None
+    ) -> Trained:
+        """Train from `start` for one round's budget; by `loss` instead of the plain one."""
         training = self.spec.training
         rate = training.learning_rate.at(number, self.spec.rounds.count)
-        return self._train(start, number, purpose, training.local_steps, rate, self._plain())
+        return self._train(start, number, purpose, training.local_steps, rate, loss or self.plain)
 
-    def post_steps(self, start: State, teacher: State | None = None) -> Trained:
-        """Train from `start` for the budget of stage two; with a teacher, by distillation."""
+    def post_steps(
+        self, start: State, purpose: str = "post", loss: SampleLoss | None = None
+    ) -> Trained:
+        """Train from `start` for the budget of stage two; by `loss` instead of the plain one."""
         post = self.spec.post
-        loss = self._plain() if teacher is None else self._distilling(teacher)
-        purpose = "post" if teacher is None else "distill"
         number = self.spec.rounds.count + 1
-        return self._train(start, number, purpose, post.steps, post.learning_rate, loss)
+        return self._train(
+            start, number, purpose, post.steps, post.learning_rate, loss or self.plain
+        )
+
+    def task_loss(self, task: str, batch: Batch, output: Tensor) -> Tensor:
+        """The plain loss of each sample. (B,)"""
+        pad = self.network.base.tokenizer.pad_id
+        return task_loss(self.spec.tasks[task].kind, batch, output, pad)
+
+    def plain(self, task: str, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The plain loss, to be minimized as it is."""
+        each = self.task_loss(task, batch, self.network(task, batch))
+        return each, each
 
     def _train(
         self, start: State, number: int, purpose: str, steps: int, rate: float, loss: SampleLoss
@@ -99,49 +110,3 @@ class Trainer:
         keeping = Keeping(partial(kept.latest, purpose), partial(kept.offer, purpose))
         with seeds.scope(*names, "dropout"):
             return train(self.network, stream, loss, budget, self.on_step, keeping)
-
-    def _task_loss(self, task: str, batch: Batch, output: Tensor) -> Tensor:
-        pad = self.network.base.tokenizer.pad_id
-        return task_loss(self.spec.tasks[task].kind, batch, output, pad)
-
-    def _plain(self) -> SampleLoss:
-        def loss(task: str, batch: Batch) -> tuple[Tensor, Tensor]:
-            each = self._task_loss(task, batch, self.network(task, batch))
-            return each, each
-
-        return loss
-
-    def _distilling(self, teacher: State) -> SampleLoss:
-        """loss_o + lambda_o * (distillation loss against the teacher), TAP's stage two."""
-        weights = as_parameters(self.network, teacher)
-        algorithm = self.spec.algorithm
-        temperature = algorithm.temperature if isinstance(algorithm, TapAlgorithm) else 1.0
-        pad = self.network.base.tokenizer.pad_id
-
-        def loss(task: str, batch: Batch) -> tuple[Tensor, Tensor]:
-            output = self.network(task, batch)
-            plain = self._task_loss(task, batch, output)
-            taught = self._taught(weights, task, batch)
-            spec = self.spec.tasks[task]
-            extra = distillation_loss(spec.kind, batch, output, taught, temperature, pad)
-            return plain + spec.distillation_weight * extra, plain
-
-        return loss
-
-    def _taught(self, weights: Mapping[str, Tensor], task: str, batch: Batch) -> Tensor:
-        """The teacher's outputs in evaluation mode."""
-        self.network.eval()
-        with torch.no_grad():
-            output: Tensor = functional_call(self.network, dict(weights), (task, batch))
-        self.network.train()
-        return output
-
-
-def as_parameters(network: Network, state: State) -> dict[str, Tensor]:
-    """A state under the network's parameter names, for `torch.func.functional_call`."""
-    names = {id(p): name for name, p in network.named_parameters()}
-    return {
-        names[id(parameter)]: state[component][tensor].to(parameter.device)
-        for component in network.components
-        for tensor, parameter in network.tensors(component).items()
-    }

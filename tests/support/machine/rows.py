@@ -7,7 +7,7 @@ from typing import Any
 from server.aggregation import client_components
 from server.clients.lasting import lasting
 from shared.attendance import OfferChange
-from shared.job_spec import JobSpec, LocalAlgorithm
+from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, ClientOffer
 from shared.states import ASSIGNMENT_ACTIVE, AssignmentState, JobState, RoundState
 
@@ -74,7 +74,7 @@ class Work:
     @property
     def uploads_nothing(self) -> bool:
         """Whether it has nothing to upload."""
-        local = isinstance(self.job.spec.algorithm, LocalAlgorithm)
+        local = self.job.spec.algorithm.name == "local"
         trains = self.kind is AssignmentKind.TRAIN
         return not (self.kind is AssignmentKind.PLAN or (trains and not local))
 
