@@ -130,7 +130,7 @@ def test_a_killed_training_in_bfloat16_ends_with_the_same_bits(tmp_path: Path) -
     snapshot = checkpoints.latest("engaged")
     assert snapshot is not None
     moments = [v for each in snapshot.optimizer["state"].values() for v in each.values()]
-    assert {v.dtype for v in (*snapshot.parameters, *moments)} == {torch.float32}
+    assert {v.dtype for v in (*snapshot.tensors, *moments)} == {torch.float32}
     found, found_losses = replace(at, checkpoints=checkpoints).local_steps(start, 1, "engaged")
     assert found_losses == losses
     assert all(torch.equal(found[n][t], v) for n, ts in expected.items() for t, v in ts.items())

@@ -99,6 +99,11 @@ class Network(nn.Module):
         """The trainable tensors of a component. Raises KeyError for one that is not here."""
         return tensors(self.part(component))
 
+    @property
+    def trainable(self) -> list[nn.Parameter]:
+        """All trainable tensors, by component and in each component's own order."""
+        return [p for name in self.components for p in self.tensors(name).values()]
+
     def state(self) -> dict[str, dict[str, Tensor]]:
         """A copy of all trainable tensors, on the CPU."""
         return {

@@ -48,7 +48,7 @@ class Snapshot:
     """A training after `step` optimizer steps."""
 
     step: int
-    parameters: list[Tensor]
+    tensors: list[Tensor]  # the parameters, then the rule's
     optimizer: dict[str, Any]
     random: Randomness
     totals: dict[str, list[float]]  # task -> sum of its losses, number of its samples
@@ -56,10 +56,11 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Finished:
-    """A training that is done: the state, and the mean loss of each task."""
+    """A training that is done: the state, the mean loss of each task, and the rule's tensors."""
 
     state: State
     losses: Mapping[str, float]
+    rule: list[Tensor]
 
 
 class Checkpoints(Protocol):
@@ -128,7 +129,8 @@ class FileCheckpoints:
     def finish(self, purpose: str, done: Finished) -> None:
         """Keep a training that is done; its snapshots are not needed any more."""
         if self._directory.exists() or self._is_time():
-            self._write(f"{purpose}.done", {"state": dict(done.state), "losses": dict(done.losses)})
+            content = {"state": dict(done.state), "losses": dict(done.losses), "rule": done.rule}
+            self._write(f"{purpose}.done", content)
             (self._directory / f"{purpose}.part").unlink(missing_ok=True)
 
     def latest(self, purpose: str) -> Snapshot | None:

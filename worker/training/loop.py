@@ -18,6 +18,34 @@ SampleLoss = Callable[[str, Batch], tuple[Tensor, Tensor]]
 """Of a task and its batch: what to minimize, and the plain task loss, of each sample. (B,) both"""
 
 
+class Rule:
+    """What a step does: its loss, how gradients come about, what follows; here nothing special.
+
+    An algorithm that asks for more brings a rule of its own, made anew for each training.
+    """
+
+    passes = 1  # how often a step calls `backward`
+
+    def __init__(self, loss: SampleLoss) -> None:
+        self.loss = loss
+
+    def gradients(self, backward: Callable[[], None]) -> None:
+        """Fill in the gradients; each `backward` adds those of the next micro-batches."""
+        backward()
+
+    def stepped(self, done: int) -> None:
+        """The optimizer has stepped, `done` times so far."""
+
+    def tensors(self) -> Sequence[Tensor]:
+        """What the rule changes in place as training goes on: it is kept with each snapshot."""
+        return ()
+
+    def restore(self, kept: Sequence[Tensor]) -> None:
+        """Have its tensors as they were kept."""
+        for tensor, value in zip(self.tensors(), kept, strict=True):
+            tensor.copy_(value)
+
+
 class DivergedError(Exception):
     """A loss is no longer a finite number."""
 
@@ -45,7 +73,7 @@ class Keeping:
 def train(
     network: Network,
     batches: Iterator[MicroBatch],
-    loss: SampleLoss,
+    rule: Rule,
     budget: Budget,
     on_step: Callable[[int], None],
     keeping: Keeping = Keeping(),
@@ -57,44 +85,50 @@ def train(
     may raise to end the training. From a snapshot on, the result is the same, bit for bit. Raises
     DivergedError.
     """
-    parameters = [p for name in network.components for p in network.tensors(name).values()]
+    parameters = network.trainable
     optimizer = torch.optim.AdamW(
         parameters, lr=budget.learning_rate, weight_decay=budget.weight_decay, fused=True
     )
     totals: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0])
-    done = _restore(keeping.latest(), parameters, optimizer, totals)
-    seen = done * budget.accumulation
+    kept = [*parameters, *rule.tensors()]
+    done = _restore(keeping.latest(), kept, optimizer, totals)
+    seen = done * budget.accumulation * rule.passes
     next(islice(batches, seen, seen), None)
-    network.train()
-    for step in range(done, budget.steps):
-        optimizer.zero_grad()
+
+    def backward() -> None:
         for _ in range(budget.accumulation):
-            value = _backward(next(batches), loss, budget, totals, network.device)
+            value = _backward(next(batches), rule.loss, budget, totals, network.device)
             if not math.isfinite(value):
                 raise DivergedError(
                     f"the loss became {value} at step {step + 1}: lower the learning rate"
                 )
+
+    network.train()
+    for step in range(done, budget.steps):
+        optimizer.zero_grad()
+        rule.gradients(backward)
         torch.nn.utils.clip_grad_norm_(parameters, budget.clip_norm)
         optimizer.step()
+        rule.stepped(step + 1)
         on_step(step + 1)
-        keeping.offer(partial(_snapshot, step + 1, parameters, optimizer, totals))
+        keeping.offer(partial(_snapshot, step + 1, kept, optimizer, totals))
     optimizer.zero_grad()  # networks stay: their gradients need not
     return {task: total / count for task, (total, count) in totals.items()}
 
 
 def _snapshot(
     done: int,
-    parameters: Sequence[Tensor],
+    kept: Sequence[Tensor],
     optimizer: torch.optim.Optimizer,
     totals: Mapping[str, list[float]],
 ) -> Snapshot:
-    values = [p.detach().cpu() for p in parameters]
+    values = [p.detach().cpu() for p in kept]
     return Snapshot(done, values, optimizer.state_dict(), Randomness.now(), dict(totals))
 
 
 def _restore(
     snapshot: Snapshot | None,
-    parameters: Sequence[Tensor],
+    kept: Sequence[Tensor],
     optimizer: torch.optim.Optimizer,
     totals: dict[str, list[float]],
 ) -> int:
@@ -102,8 +136,8 @@ def _restore(
     if snapshot is None:
         return 0
     with torch.no_grad():
-        for parameter, value in zip(parameters, snapshot.parameters, strict=True):
-            parameter.copy_(value)
+        for tensor, value in zip(kept, snapshot.tensors, strict=True):
+            tensor.copy_(value)
     optimizer.load_state_dict(snapshot.optimizer)
     snapshot.random.restore()
     totals.update(snapshot.totals)

@@ -14,7 +14,7 @@ from worker.models.network import Batch, Network, State
 from worker.training import seeds
 from worker.training.batches import batches
 from worker.training.checkpoints import Checkpoints, Finished, NoCheckpoints
-from worker.training.loop import Budget, Keeping, SampleLoss, train
+from worker.training.loop import Budget, Keeping, Rule, train
 
 Progress = Callable[[int], None]
 Trained = tuple[State, dict[str, float]]  # the new state, and the mean loss of each task
@@ -53,22 +53,18 @@ class Trainer:
         return {task: self.network.spec.tasks[task].modalities for task in self.data}
 
     def local_steps(
-        self, start: State, number: int, purpose: str, loss: SampleLoss | None = None
+        self, start: State, number: int, purpose: str, rule: Rule | None = None
     ) -> Trained:
-        """Train from `start` for one round's budget; by `loss` instead of the plain one."""
+        """Train from `start` for one round's budget; without a rule by the plain loss."""
         training = self.spec.training
         rate = training.learning_rate.at(number, self.spec.rounds.count)
-        return self._train(start, number, purpose, training.local_steps, rate, loss or self.plain)
+        naming = (number, purpose)
+        return self._train(start, naming, training.local_steps, rate, rule or Rule(self.plain))
 
-    def post_steps(
-        self, start: State, purpose: str = "post", loss: SampleLoss | None = None
-    ) -> Trained:
-        """Train from `start` for the budget of stage two; by `loss` instead of the plain one."""
-        post = self.spec.post
-        number = self.spec.rounds.count + 1
-        return self._train(
-            start, number, purpose, post.steps, post.learning_rate, loss or self.plain
-        )
+    def post_steps(self, start: State, purpose: str = "post", rule: Rule | None = None) -> Trained:
+        """Train from `start` for the budget of stage two; without a rule by the plain loss."""
+        post, naming = self.spec.post, (self.spec.rounds.count + 1, purpose)
+        return self._train(start, naming, post.steps, post.learning_rate, rule or Rule(self.plain))
 
     def task_loss(self, task: str, batch: Batch, output: Tensor) -> Tensor:
         """The plain loss of each sample. (B,)"""
@@ -81,17 +77,22 @@ class Trainer:
         return each, each
 
     def _train(
-        self, start: State, number: int, purpose: str, steps: int, rate: float, loss: SampleLoss
+        self, start: State, naming: tuple[int, str], steps: int, rate: float, rule: Rule
     ) -> Trained:
+        """`steps` counts what costs the same for all rules: a forward and a backward pass."""
+        _, purpose = naming
         done = self.checkpoints.finished(purpose)
         if done is None:
-            losses = self._steps(start, number, purpose, steps, rate, loss)
-            done = Finished(self.network.state(), losses)
+            losses = self._steps(start, naming, max(steps // rule.passes, 1), rate, rule)
+            kept = [tensor.cpu() for tensor in rule.tensors()]
+            done = Finished(self.network.state(), losses, kept)
             self.checkpoints.finish(purpose, done)
+        else:
+            rule.restore(done.rule)
         return done.state, dict(done.losses)
 
     def _steps(
-        self, start: State, number: int, purpose: str, steps: int, rate: float, loss: SampleLoss
+        self, start: State, naming: tuple[int, str], steps: int, rate: float, rule: Rule
     ) -> dict[str, float]:
         training = self.spec.training
         budget = Budget(
@@ -102,11 +103,11 @@ class Trainer:
             training.clip_norm,
             self.samples_at_once,
         )
-        names = (self.spec.seed, self.client, number, purpose)
+        names = (self.spec.seed, self.client, *naming)
         self.network.load(start)
         splits = {task: data.train for task, data in self.data.items()}
         stream = batches(splits, training.batch_size, seeds.generator(*names, "batches"))
-        kept = self.checkpoints
+        kept, (_, purpose) = self.checkpoints, naming
         keeping = Keeping(partial(kept.latest, purpose), partial(kept.offer, purpose))
         with seeds.scope(*names, "dropout"):
-            return train(self.network, stream, loss, budget, self.on_step, keeping)
+            return train(self.network, stream, rule, budget, self.on_step, keeping)

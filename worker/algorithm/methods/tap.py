@@ -10,6 +10,7 @@ from worker.algorithm.distillation import taught_by
 from worker.algorithm.method import Method, Outcome, Personal, task_losses
 from worker.algorithm.replacement import decide, replace
 from worker.models.network import State
+from worker.training.loop import Rule
 
 
 class Tap(Method[TapAlgorithm]):
@@ -44,8 +45,8 @@ class Tap(Method[TapAlgorithm]):
         """The last server model, locally trained, teaches the personal model."""
         teacher, engaged_losses = self.trainer.post_steps(server)
         student = server if personal.model is None else personal.model
-        loss = taught_by(self.trainer, teacher, self.options.temperature)
-        distilled, losses = self.trainer.post_steps(student, "distill", loss)
+        rule = Rule(taught_by(self.trainer, teacher, self.options.temperature))
+        distilled, losses = self.trainer.post_steps(student, "distill", rule)
         models = {
             Variant.POST_TRAINED: teacher,
             Variant.PERSONAL: student,
