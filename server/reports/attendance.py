@@ -8,26 +8,31 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from server.rounds.repository import client_rounds, job_assignments
-from server.tables import Assignment, Contribution, Round
+from server.tables import Assignment, Contribution, Job, Round
+from shared.algorithms import AlgorithmSpec
 from shared.attendance import AbsenceRow, AttendanceRow
+from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind
 from shared.states import ASSIGNMENT_TERMINAL, ROUND_TERMINAL, AssignmentState, RoundState
 
 Delivered = dict[str, list[str]]  # component -> clients, both in order
 
 
-def attendance(session: Session, job_id: UUID) -> tuple[AttendanceRow, ...]:
+def attendance(session: Session, job: Job) -> tuple[AttendanceRow, ...]:
     """One row for each of the job's rounds but the planner's, closed or not, oldest first."""
-    rounds = client_rounds(session, job_id)
+    rounds = client_rounds(session, job.id)
     asked: defaultdict[UUID, list[Assignment]] = defaultdict(list)
-    for assignment in job_assignments(session, job_id):
+    for assignment in job_assignments(session, job.id):
         asked[assignment.round_id].append(assignment)
     delivered = _delivered(session, [row.id for row in rounds])
-    return tuple(_row(row, asked[row.id], delivered[row.id]) for row in rounds)
+    algorithm = JobSpec.model_validate(job.spec).algorithm
+    return tuple(_row(row, asked[row.id], delivered[row.id], algorithm) for row in rounds)
 
 
-def _row(row: Round, asked: Sequence[Assignment], delivered: Delivered) -> AttendanceRow:
-    wanted = _wanted(row, asked)
+def _row(
+    row: Round, asked: Sequence[Assignment], delivered: Delivered, algorithm: AlgorithmSpec
+) -> AttendanceRow:
+    wanted = _wanted(row, asked, algorithm)
     closed = row.state in ROUND_TERMINAL
     return AttendanceRow(
         round=row.number,
@@ -45,11 +50,11 @@ def _row(row: Round, asked: Sequence[Assignment], delivered: Delivered) -> Atten
     )
 
 
-def _wanted(row: Round, asked: Sequence[Assignment]) -> Delivered:
-    """Who was asked for each component; other phases than training deliver none."""
+def _wanted(row: Round, asked: Sequence[Assignment], algorithm: AlgorithmSpec) -> Delivered:
+    """Who was asked for each component that is shared; other phases than training deliver none."""
     wanted: defaultdict[str, list[str]] = defaultdict(list)
     for assignment in asked if row.phase is AssignmentKind.TRAIN else ():
-        for component in assignment.components:
+        for component in filter(algorithm.shares_named, assignment.components):
             wanted[component].append(assignment.client_id or "")
     return dict(sorted(wanted.items()))
 

@@ -38,7 +38,7 @@ def read_report(job_id: UUID, app: App, _: Viewer) -> ReportView:
 def list_attendance(job_id: UUID, app: App, _: Viewer) -> AttendanceList:
     """List for each round who was asked, what came and who was missing; also while the job runs."""
     with app.sessions.begin() as session:
-        return AttendanceList(items=attendance(session, get_job(session, job_id).id))
+        return AttendanceList(items=attendance(session, get_job(session, job_id)))
 
 
 @router.get(

@@ -53,7 +53,7 @@ def report(session: Session, job_id: UUID) -> ReportView:
         scores=measured,
         averages=averages(measured),
         replacements=replacements(members, {r.id: r.number for r in published}),
-        attendance=attendance(session, job_id),
+        attendance=attendance(session, job),
         offer_changes=_offer_changes(session, job_id),
         optimizer_steps=optimizer_steps(spec),
     )

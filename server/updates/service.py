@@ -35,7 +35,6 @@ from server.updates.repository import Norms
 from server.updates.validation import OTHER_VERSION, RefusedError, pieces, validate
 from server.upkeep.collect import require_kept
 from shared.artifacts import FULL, ArtifactError, ArtifactStore, CollectedError, digest
-from shared.components import parse
 from shared.crash_points import crash_point
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, Catalogue, ComponentSpec, UploadCreate, UploadView
@@ -69,15 +68,16 @@ def create(context: Context, principal: Principal, wish: UploadCreate) -> Upload
 
 def _check(job: Job, assignment: Assignment, wish: UploadCreate) -> None:
     spec = JobSpec.model_validate(job.spec)
-    shares = any(spec.algorithm.shares(parse(name)) for name in assignment.components)
-    alone = assignment.kind is AssignmentKind.TRAIN and not shares
-    if alone or assignment.kind not in {AssignmentKind.PLAN, AssignmentKind.TRAIN}:
+    wanted = set(assignment.components)
+    if assignment.kind is AssignmentKind.TRAIN:
+        wanted = set(filter(spec.algorithm.shares_named, wanted))
+    if not wanted or assignment.kind not in {AssignmentKind.PLAN, AssignmentKind.TRAIN}:
         raise ProblemError(
             422, "nothing_to_upload", "This assignment uploads nothing: report its result only."
         )
-    unknown = sorted(set(wish.components) - set(assignment.components))
+    unknown = sorted(set(wish.components) - wanted)
     if unknown:
-        detail = f"{unknown[0]!r} is no component of this assignment: upload only those."
+        detail = f"{unknown[0]!r} is not to be uploaded for this assignment: leave it out."
         raise ProblemError(422, "unknown_component", detail)
     if job.catalogue is None:
         raise ProblemError(409, "no_catalogue", "PUT the catalogue before the first upload.")

@@ -1,6 +1,6 @@
 """What every algorithm says of itself."""
 
-from shared.components import Component
+from shared.components import Component, parse
 from shared.spec import Spec
 
 
@@ -17,3 +17,7 @@ class AlgorithmSpec(Spec):
     def shares(self, component: Component) -> bool:  # noqa: ARG002 - others look at it
         """Whether clients upload the component, for the server to average."""
         return True
+
+    def shares_named(self, component: str) -> bool:
+        """The same of a component's name."""
+        return self.shares(parse(component))

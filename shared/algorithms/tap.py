@@ -1,14 +1,59 @@
-"""Two-Stage Adaptive Personalization."""
+"""Two-Stage Adaptive Personalization, with its controls and the options beyond the paper."""
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from shared.algorithms.spec import AlgorithmSpec
 
 
 class TapAlgorithm(AlgorithmSpec):
-    """Two-Stage Adaptive Personalization (arXiv 2509.26524)."""
+    """Two-Stage Adaptive Personalization (arXiv 2509.26524); every default is the paper's."""
 
     name: Literal["tap"]
     temperature: PositiveFloat = 1.0
+    replacement: Literal["adaptive", "always", "never", "random"] = Field(
+        default="adaptive",
+        description="When a task's components are taken over from the engaged model; all but "
+        "`adaptive` are controls.",
+    )
+    replacement_rate: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="How likely `random` replaces a task in a round."
+    )
+    signal: Literal["train", "validation"] = Field(
+        default="train",
+        description="What losses are compared: means over each model's own training, or both "
+        "models on the validation split.",
+    )
+    margin: Literal["absolute", "relative", "auto"] = Field(
+        default="absolute",
+        description="A task's margin is a difference of losses, a share of the personal loss, or "
+        "`standard_errors` of the losses' difference, sample by sample.",
+    )
+    standard_errors: NonNegativeFloat | None = Field(
+        default=None, description="Of margin `auto`; 1 unless told."
+    )
+    shared_components: Literal["any", "all", "never"] = Field(
+        default="any",
+        description="A component of several tasks of a client is taken over when any of them "
+        "replaces, only when all do, or never.",
+    )
+    distillation: bool = Field(default=True, description="Without it stage two trains plainly.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.replacement == "random") != (self.replacement_rate is not None):
+            raise ValueError(
+                "replacement_rate belongs to replacement: random, which needs it: give both or none"
+            )
+        if self.margin == "auto" and self.signal != "validation":
+            raise ValueError(
+                "margin: auto compares the same samples: add signal: validation, or choose another"
+            )
+        if self.standard_errors is not None and self.margin != "auto":
+            raise ValueError("standard_errors belongs to margin: auto: add that or leave it out")
+        if self.replacement != "adaptive" and (self.signal, self.margin) != ("train", "absolute"):
+            raise ValueError(
+                "signal and margin belong to replacement: adaptive: leave them out or choose that"
+            )
+        return self

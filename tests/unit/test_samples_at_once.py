@@ -17,7 +17,7 @@ from worker.training import seeds
 from worker.training.batches import batches, pieces
 from worker.training.checkpoints import FileCheckpoints
 from worker.training.evaluation import evaluate
-from worker.training.loop import Budget, SampleLoss, _backward
+from worker.training.loop import Budget, Rule, SampleLoss, _backward
 from worker.training.trainer import Trainer
 
 pytestmark = pytest.mark.unit
@@ -45,7 +45,9 @@ def gradients(
     batch = next(batches(splits, JOB.training.batch_size, seeds.generator("test")))
     totals: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0])
     network.train()
-    value = _backward(batch, loss, Budget(1, 3, 0.1, 0.0, 1.0, most), totals, torch.device("cpu"))
+    value = _backward(
+        batch, Rule(loss), Budget(1, 3, 0.1, 0.0, 1.0, most), totals, torch.device("cpu")
+    )
     return [p.grad for p in parameters], value, totals
 
 

@@ -4,9 +4,12 @@ TAP (arXiv 2509.26524), stage one: if h_X[o] + m_o < h_Z[o], copy C(o) from X in
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Literal
 
 from shared.results import Decision
 from worker.models.network import State
+
+Shared = Literal["any", "all", "never"]
 
 
 def decide(
@@ -34,15 +37,34 @@ def replace(
     engaged: State,
     decisions: Iterable[Decision],
     components: Mapping[str, Collection[str]],
+    shared: Shared = "any",
 ) -> State:
     """The personal model with the component sets C(o) of the replaced tasks taken from X.
 
-    `components[o]` names C(o). Without a personal model X itself is the start. Never changes its
-    arguments.
+    `components[o]` names C(o), for all tasks of the client; `shared` is for those that stand in
+    several. Without a personal model X itself is the start. Never changes its arguments.
     """
     if personal is None:
         return dict(engaged)
+    replaced = {decision.task for decision in decisions if decision.replaced}
     taken = {
-        name for decision in decisions if decision.replaced for name in components[decision.task]
+        name
+        for task in replaced
+        for name in components[task]
+        if _taken(name, replaced, components, shared)
     }
     return {name: engaged[name] if name in taken else personal[name] for name in personal}
+
+
+def _taken(
+    name: str, replaced: Collection[str], components: Mapping[str, Collection[str]], shared: Shared
+) -> bool:
+    """Whether a component of a replaced task is copied."""
+    users = {task for task, names in components.items() if name in names}
+    match shared:
+        case "any":
+            return True
+        case "all":
+            return users <= set(replaced)
+        case "never":
+            return len(users) == 1

@@ -33,6 +33,10 @@ class Rule:
         """Fill in the gradients; each `backward` adds those of the next micro-batches."""
         backward()
 
+    def penalty(self) -> Tensor | None:
+        """What is added for the samples whose losses were just asked for: a mean over them."""
+        return None
+
     def stepped(self, done: int) -> None:
         """The optimizer has stepped, `done` times so far."""
 
@@ -97,7 +101,7 @@ def train(
 
     def backward() -> None:
         for _ in range(budget.accumulation):
-            value = _backward(next(batches), rule.loss, budget, totals, network.device)
+            value = _backward(next(batches), rule, budget, totals, network.device)
             if not math.isfinite(value):
                 raise DivergedError(
                     f"the loss became {value} at step {step + 1}: lower the learning rate"
@@ -146,7 +150,7 @@ def _restore(
 
 def _backward(
     micro: MicroBatch,
-    loss: SampleLoss,
+    rule: Rule,
     budget: Budget,
     totals: Mapping[str, list[float]],
     device: torch.device,
@@ -160,10 +164,13 @@ def _backward(
     for piece in pieces(micro, budget.samples_at_once):
         value = torch.zeros((), device=device)
         for task, batch in piece.items():
-            minimized, plain = loss(task, batch.to(device))
+            minimized, plain = rule.loss(task, batch.to(device))
             value = value + minimized.sum() / size
             totals[task][0] += float(plain.detach().double().sum())
             totals[task][1] += len(batch)
+        extra = rule.penalty()
+        if extra is not None:
+            value = value + extra * (sum(len(batch) for batch in piece.values()) / size)
         (value / budget.accumulation).backward()
         whole += float(value.detach())
     return whole

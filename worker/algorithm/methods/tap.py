@@ -1,16 +1,25 @@
 """TAP, Two-Stage Adaptive Personalization (arXiv 2509.26524)."""
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 
+import torch
+from torch import Tensor
 from typing_extensions import override
 
 from shared.algorithms.tap import TapAlgorithm
-from shared.results import Variant
+from shared.results import Decision, Variant
 from worker.algorithm.distillation import taught_by
 from worker.algorithm.method import Method, Outcome, Personal, task_losses
 from worker.algorithm.replacement import decide, replace
 from worker.models.network import State
+from worker.training import seeds
+from worker.training.held_out import held_out_losses
 from worker.training.loop import Rule
+
+Losses = Mapping[str, float]
 
 
 class Tap(Method[TapAlgorithm]):
@@ -18,20 +27,10 @@ class Tap(Method[TapAlgorithm]):
 
     @override
     def round(self, server: State, personal: Personal, number: int) -> Outcome:
-        """Train X; where it is better by the margin, copy C(o) into Z; train Z.
-
-        A task that reads other modalities than when h_Z was measured is not decided about: its
-        losses do not compare, and Z, unlike at the first time, has been trained on it.
-        """
+        """Train X; where it is better by the margin, copy C(o) into Z; train Z."""
         engaged, engaged_losses = self.trainer.local_steps(server, number, "engaged")
-        compared = {
-            task: loss
-            for task, loss in engaged_losses.items()
-            if personal.reads.get(task, self.trainer.reads[task]) == self.trainer.reads[task]
-        }
-        margins = {task: self.trainer.spec.tasks[task].margin for task in compared}
-        decisions = decide(compared, personal.losses, margins)
-        start = replace(personal.model, engaged, decisions, self.trainer.component_sets)
+        decisions = self._decisions(engaged, engaged_losses, personal, number)
+        start = self._replaced(server, engaged, personal, decisions)
         model, losses = self.trainer.local_steps(start, number, "personal")
         return Outcome(
             engaged,
@@ -40,12 +39,78 @@ class Tap(Method[TapAlgorithm]):
             decisions,
         )
 
+    def _replaced(
+        self, server: State, engaged: State, personal: Personal, decisions: tuple[Decision, ...]
+    ) -> State:
+        """Where Z's training starts."""
+        if personal.model is None and self.options.replacement == "never":
+            return server
+        sets, shared = self.trainer.component_sets, self.options.shared_components
+        return replace(personal.model, engaged, decisions, sets, shared)
+
+    def _decisions(
+        self, engaged: State, losses: Losses, personal: Personal, number: int
+    ) -> tuple[Decision, ...]:
+        """What each task's losses say, or the control that the job asks for.
+
+        A task that reads other modalities than when h_Z was measured is not decided about: its
+        losses do not compare, and Z, unlike at the first time, has been trained on it.
+        """
+        reads = self.trainer.reads
+        compared = [task for task in losses if personal.reads.get(task, reads[task]) == reads[task]]
+        known = [task for task in compared if task in personal.losses]
+        found = self._compared(engaged, losses, personal, known)
+        margins = {**{t: self.trainer.spec.tasks[t].margin for t in compared}, **found.margins}
+        decisions = decide({t: found.engaged[t] for t in compared}, found.personal, margins)
+        return tuple(self._controlled(each, number) for each in decisions)
+
+    def _compared(
+        self, engaged: State, losses: Losses, personal: Personal, known: list[str]
+    ) -> "_Compared":
+        """h_X, and h_Z and the margins of the tasks that Z has been trained on."""
+        margins = {task: self.trainer.spec.tasks[task].margin for task in known}
+        if self.options.signal == "train" or personal.model is None:
+            h_z = {task: personal.losses[task] for task in known}
+            return _Compared(losses, h_z, self._scaled(margins, h_z))
+        x = held_out_losses(self.trainer, engaged)
+        z = held_out_losses(self.trainer, personal.model)
+        h_z = {task: float(z[task].mean()) for task in known}
+        if self.options.margin == "auto":
+            k = 1.0 if self.options.standard_errors is None else self.options.standard_errors
+            margins = {task: k * standard_error(z[task] - x[task]) for task in known}
+        h_x = {task: float(x[task].mean()) for task in losses}
+        return _Compared(h_x, h_z, self._scaled(margins, h_z))
+
+    def _scaled(self, margins: Losses, h_z: Losses) -> Losses:
+        """Relative margins are shares of h_Z."""
+        if self.options.margin != "relative":
+            return margins
+        return {task: margin * h_z[task] for task, margin in margins.items()}
+
+    def _controlled(self, decision: Decision, number: int) -> Decision:
+        """The decision, or what a control puts in its place."""
+        match self.options.replacement:
+            case "adaptive":
+                return decision
+            case "always":
+                replaced = True
+            case "never":
+                replaced = False
+            case "random":
+                names = (self.trainer.spec.seed, self.trainer.client, number, decision.task)
+                drawn = torch.rand((), generator=seeds.generator(*names, "replacement"))
+                rate = self.options.replacement_rate or 0.0
+                replaced = decision.personal_loss is None or float(drawn) < rate
+        return decision.model_copy(update={"replaced": replaced})
+
     @override
     def personalize(self, server: State, personal: Personal) -> Outcome:
         """The last server model, locally trained, teaches the personal model."""
         teacher, engaged_losses = self.trainer.post_steps(server)
         student = server if personal.model is None else personal.model
-        rule = Rule(taught_by(self.trainer, teacher, self.options.temperature))
+        rule = None
+        if self.options.distillation:
+            rule = Rule(taught_by(self.trainer, teacher, self.options.temperature))
         distilled, losses = self.trainer.post_steps(student, "distill", rule)
         models = {
             Variant.POST_TRAINED: teacher,
@@ -54,6 +119,22 @@ class Tap(Method[TapAlgorithm]):
         }
         kept = replace_fields(personal, models=models)
         return Outcome(None, kept, task_losses(engaged_losses, losses))
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What stage one compares, by task; h_Z and margins of those that Z has been trained on."""
+
+    engaged: Losses
+    personal: Losses
+    margins: Losses
+
+
+def standard_error(differences: Tensor) -> float:
+    """Of the mean of paired differences (N,); 0 for a single pair."""
+    if len(differences) < 2:
+        return 0.0
+    return float(differences.std()) / math.sqrt(len(differences))
 
 
 METHOD = Tap

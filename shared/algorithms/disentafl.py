@@ -1,0 +1,24 @@
+"""DisentAFL: federated averaging with disentangled modality-task streams."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveFloat
+from typing_extensions import override
+
+from shared.algorithms.spec import AlgorithmSpec
+
+
+class DisentAflAlgorithm(AlgorithmSpec):
+    """DisentAFL as TAP's authors compare with it (ALGORITHM 7)."""
+
+    name: Literal["disentafl"]
+    post_training: bool = True
+    strength: PositiveFloat = Field(
+        default=0.5, description="Weight of the mean squared cosine between streams."
+    )
+
+    @property
+    @override
+    def personalizes(self) -> bool:
+        """Where it trains on after the last round."""
+        return self.post_training

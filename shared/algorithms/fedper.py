@@ -1,0 +1,25 @@
+"""FedPer: some components stay with each client."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import override
+
+from shared.algorithms.spec import AlgorithmSpec
+from shared.components import Component
+
+Family = Literal["encoder", "proj", "block", "domain", "mote", "mome", "head"]
+
+
+class FedPerAlgorithm(AlgorithmSpec):
+    """FedPer (Arivazhagan et al. 2019, arXiv 1912.00818): averaged but for the top."""
+
+    name: Literal["fedper"]
+    keeps: Annotated[tuple[Family, ...], Field(min_length=1)] = Field(
+        default=("head",), description="What stays with each client: the first words of components."
+    )
+
+    @override
+    def shares(self, component: Component) -> bool:
+        """All but what each client keeps."""
+        return str(component).split(".")[0] not in self.keeps
