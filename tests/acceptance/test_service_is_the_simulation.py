@@ -23,6 +23,19 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
     "fedavg": {"algorithm": {"name": "fedavg"}},
     "fedavg-plain": {"algorithm": {"name": "fedavg", "post_training": False}},
     "local": {"algorithm": {"name": "local"}},
+    **{
+        name: {"algorithm": {"name": name}}
+        for name in ("disentafl", "ditto", "fedper", "perfedavg", "pfedme")
+    },
+    "options": {
+        "algorithm": {
+            "name": "tap",
+            "signal": "validation",
+            "margin": "auto",
+            "shared_components": "all",
+            "distillation": False,
+        }
+    },
     "sampled": {"algorithm": {"name": "tap"}, "rounds": {"count": 3, "clients_per_round": 2}},
     "lora": {
         "algorithm": {"name": "tap"},
