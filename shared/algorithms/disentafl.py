@@ -3,7 +3,6 @@
 from typing import Literal
 
 from pydantic import Field, PositiveFloat
-from typing_extensions import override
 
 from shared.algorithms.spec import AlgorithmSpec
 
@@ -18,7 +17,6 @@ class DisentAflAlgorithm(AlgorithmSpec):
     )
 
     @property
-    @override
     def personalizes(self) -> bool:
         """Where it trains on after the last round."""
         return self.post_training

@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-from typing_extensions import override
-
 from shared.algorithms.spec import AlgorithmSpec
 
 
@@ -14,7 +12,6 @@ class FedAvgAlgorithm(AlgorithmSpec):
     post_training: bool = True
 
     @property
-    @override
     def personalizes(self) -> bool:
         """Where it trains on after the last round."""
         return self.post_training

@@ -3,7 +3,6 @@
 from typing import Annotated, Literal
 
 from pydantic import Field
-from typing_extensions import override
 
 from shared.algorithms.spec import AlgorithmSpec
 from shared.components import Component
@@ -19,7 +18,6 @@ class FedPerAlgorithm(AlgorithmSpec):
         default=("head",), description="What stays with each client: the first words of components."
     )
 
-    @override
     def shares(self, component: Component) -> bool:
         """All but what each client keeps."""
         return str(component).split(".")[0] not in self.keeps
