@@ -54,7 +54,7 @@ def _wanted(row: Round, asked: Sequence[Assignment], algorithm: AlgorithmSpec) -
     """Who was asked for each component that is shared; other phases than training deliver none."""
     wanted: defaultdict[str, list[str]] = defaultdict(list)
     for assignment in asked if row.phase is AssignmentKind.TRAIN else ():
-        for component in filter(algorithm.shares_named, assignment.components):
+        for component in filter(algorithm.shares, assignment.components):
             wanted[component].append(assignment.client_id or "")
     return dict(sorted(wanted.items()))
 

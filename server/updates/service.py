@@ -70,7 +70,7 @@ def _check(job: Job, assignment: Assignment, wish: UploadCreate) -> None:
     spec = JobSpec.model_validate(job.spec)
     wanted = set(assignment.components)
     if assignment.kind is AssignmentKind.TRAIN:
-        wanted = set(filter(spec.algorithm.shares_named, wanted))
+        wanted = set(filter(spec.algorithm.shares, wanted))
     if not wanted or assignment.kind not in {AssignmentKind.PLAN, AssignmentKind.TRAIN}:
         raise ProblemError(
             422, "nothing_to_upload", "This assignment uploads nothing: report its result only."

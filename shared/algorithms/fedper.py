@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shared.algorithms.spec import AlgorithmSpec
-from shared.components import Component
 
 Family = Literal["encoder", "proj", "block", "domain", "mote", "mome", "head"]
 
@@ -18,6 +17,6 @@ class FedPerAlgorithm(AlgorithmSpec):
         default=("head",), description="What stays with each client: the first words of components."
     )
 
-    def shares(self, component: Component) -> bool:
+    def shares(self, component: str) -> bool:
         """All but what each client keeps."""
-        return str(component).split(".")[0] not in self.keeps
+        return component.split(".", maxsplit=1)[0] not in self.keeps

@@ -3,7 +3,6 @@
 from typing import Literal
 
 from shared.algorithms.spec import AlgorithmSpec
-from shared.components import Component
 
 
 class LocalAlgorithm(AlgorithmSpec):
@@ -11,6 +10,6 @@ class LocalAlgorithm(AlgorithmSpec):
 
     name: Literal["local"]
 
-    def shares(self, component: Component) -> bool:  # noqa: ARG002 - whichever it is
+    def shares(self, component: str) -> bool:  # noqa: ARG002 - whichever it is
         """Nothing leaves a client."""
         return False

@@ -1,6 +1,5 @@
 """What every algorithm says of itself."""
 
-from shared.components import Component, parse
 from shared.spec import Spec
 
 
@@ -14,10 +13,6 @@ class AlgorithmSpec(Spec):
         """Whether the job has a stage two, after its last round."""
         return True
 
-    def shares(self, component: Component) -> bool:  # noqa: ARG002 - others look at it
-        """Whether clients upload the component, for the server to average."""
+    def shares(self, component: str) -> bool:  # noqa: ARG002 - others look at it
+        """Whether clients upload the component of that name, for the server to average."""
         return True
-
-    def shares_named(self, component: str) -> bool:
-        """The same of a component's name."""
-        return self.shares(parse(component))

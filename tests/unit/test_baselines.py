@@ -224,7 +224,7 @@ def test_every_algorithm_has_its_method_and_is_a_function_of_its_arguments(name:
     assert one.losses == other.losses
     if one.engaged is not None:
         assert same(one.engaged, other.engaged)
-        assert set(one.engaged) == set(filter(at.spec.algorithm.shares_named, server))
+        assert set(one.engaged) == set(filter(at.spec.algorithm.shares, server))
     second = method.round(server, one.personal, 2)
     if at.spec.algorithm.personalizes:
         final = method.personalize(server, second.personal).personal

@@ -7,10 +7,11 @@ import torch
 from pydantic import ValidationError
 
 from shared.job_spec import JobSpec
+from shared.results import Variant
 from tests.support import small
 from worker.algorithm.method import NOBODY, Outcome, Personal
 from worker.algorithm.methods import method_of
-from worker.algorithm.methods.tap import standard_error
+from worker.algorithm.methods.tap import Tap, standard_error
 from worker.algorithm.replacement import Shared, decide, replace
 from worker.models.network import State
 from worker.training.held_out import held_out_losses
@@ -61,13 +62,13 @@ def test_who_never_replaces_trains_its_own_model_from_the_first_version_on() -> 
 
 
 def test_random_replacement_is_drawn_by_its_rate_and_is_the_same_again() -> None:
-    at = method_of(trainer(replacement="random", replacement_rate=0.3))
+    at = Tap(trainer(replacement="random", replacement_rate=0.3))
     decisions = decide({"digits": 1.0}, {"digits": 0.0}, {"digits": 0.0})
-    drawn = [at._controlled(decisions[0], n).replaced for n in range(1, 401)]  # type: ignore[attr-defined] # TAP's
-    assert drawn == [at._controlled(decisions[0], n).replaced for n in range(1, 401)]  # type: ignore[attr-defined] # TAP's
+    drawn = [at._controlled(decisions[0], n).replaced for n in range(1, 401)]
+    assert drawn == [at._controlled(decisions[0], n).replaced for n in range(1, 401)]
     assert 90 <= sum(drawn) <= 150, "120 expected, standard deviation 9"
     (forced,) = decide({"digits": 1.0}, {}, {"digits": 0.0})
-    assert all(at._controlled(forced, n).replaced for n in range(1, 20))  # type: ignore[attr-defined] # TAP's
+    assert all(at._controlled(forced, n).replaced for n in range(1, 20))
 
 
 def test_a_relative_margin_is_a_share_of_the_personal_loss() -> None:
@@ -140,7 +141,7 @@ def test_without_distillation_stage_two_trains_plainly() -> None:
     mine, _ = at.local_steps(server, 1, "personal")
     outcome = method_of(at).personalize(server, Personal({}, {}).completed(server))
     plain, _ = at.post_steps(server, "distill")
-    assert same(outcome.personal.models.get("distilled"), plain)  # type: ignore[call-overload] # a StrEnum
+    assert same(outcome.personal.models.get(Variant.DISTILLED), plain)
     assert not same(plain, mine)
 
 

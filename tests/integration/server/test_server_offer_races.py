@@ -1,7 +1,7 @@
 """An offer and a job that are made at the same moment: the job follows, whichever was first."""
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -50,22 +50,12 @@ def changes(world: World, job: str) -> list[str]:
 
 def at_once(first: Callable[[Session], object], then: Callable[[], object], world: World) -> None:
     """`then` begins while the transaction of `first` is open, waits for it, and goes on."""
-    failures: list[Exception] = []
-
-    def other() -> None:
-        try:
-            then()
-        except Exception as error:  # noqa: BLE001  # told below, in the test's own thread
-            failures.append(error)
-
-    thread = threading.Thread(target=other)
-    with world.context.sessions.begin() as session:
-        first(session)
-        thread.start()
-        wait_for(lambda: world.value(WAITING), why=lambda: "it did not wait for the other's lock")
-    thread.join(timeout=20)
-    assert not thread.is_alive()
-    assert failures == []
+    with ThreadPoolExecutor(1) as pool:
+        with world.context.sessions.begin() as session:
+            first(session)
+            other = pool.submit(then)
+            wait_for(lambda: world.value(WAITING), why=lambda: "it did not wait for the lock")
+        other.result(timeout=20)
 
 
 def test_an_offer_that_is_made_while_a_job_is_submitted_is_followed(pair: World) -> None:

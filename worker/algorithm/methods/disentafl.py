@@ -12,32 +12,22 @@ from typing_extensions import override
 
 from shared.algorithms.disentafl import DisentAflAlgorithm
 from shared.components import MoteBlock
-from shared.results import Variant
-from worker.algorithm.method import Method, Outcome, Personal, task_losses
+from worker.algorithm.averaging import Averaging
 from worker.models.blocks import masked_mean
-from worker.models.network import Batch, State
+from worker.models.network import Batch
 from worker.training.loop import Rule
 from worker.training.trainer import Trainer
 
 Group = tuple[str, str]  # modality, kind of task
 
 
-class DisentAfl(Method[DisentAflAlgorithm]):
+class DisentAfl(Averaging[DisentAflAlgorithm]):
     """FedAvg, its loss with a penalty; the last steps are plain."""
 
     @override
-    def round(self, server: State, personal: Personal, number: int) -> Outcome:
-        """Train X, its streams apart."""
-        rule = Apart(self.trainer, self.options.strength)
-        engaged, losses = self.trainer.local_steps(server, number, "engaged", rule)
-        return Outcome(engaged, personal, task_losses(engaged=losses))
-
-    @override
-    def personalize(self, server: State, personal: Personal) -> Outcome:
-        """Train the last server model on the client's data."""
-        trained, losses = self.trainer.post_steps(server)
-        models = {Variant.POST_TRAINED: trained}
-        return Outcome(None, Personal(models), task_losses(engaged=losses))
+    def rule(self) -> Rule:
+        """Its streams apart."""
+        return Apart(self.trainer, self.options.strength)
 
 
 class Apart(Rule):

@@ -15,7 +15,7 @@ class FedPer(Method[FedPerAlgorithm]):
     def round(self, server: State, personal: Personal, number: int) -> Outcome:
         """Train X; what is shared of it is uploaded."""
         model, losses = self.trainer.local_steps(self._own(server, personal), number, "engaged")
-        shared = {name: part for name, part in model.items() if self.options.shares_named(name)}
+        shared = {name: part for name, part in model.items() if self.options.shares(name)}
         kept = Personal({Variant.PERSONAL: model}, losses, self.trainer.reads)
         return Outcome(shared, kept, task_losses(engaged=losses))
 
@@ -35,7 +35,7 @@ class FedPer(Method[FedPerAlgorithm]):
     def _own(self, server: State, personal: Personal) -> State:
         """The server's components, and the client's in place of those that it keeps."""
         mine = personal.model or {}
-        kept = {n: part for n, part in mine.items() if not self.options.shares_named(n)}
+        kept = {n: part for n, part in mine.items() if not self.options.shares(n)}
         return {**server, **kept}
 
 

@@ -6,29 +6,18 @@ import torch
 from typing_extensions import override
 
 from shared.algorithms.perfedavg import PerFedAvgAlgorithm
-from shared.results import Variant
-from worker.algorithm.method import Method, Outcome, Personal, task_losses
-from worker.models.network import State
+from worker.algorithm.averaging import Averaging
 from worker.training.loop import Rule
 from worker.training.trainer import Trainer
 
 
-class PerFedAvg(Method[PerFedAvgAlgorithm]):
+class PerFedAvg(Averaging[PerFedAvgAlgorithm]):
     """Each step takes the gradient at w - alpha grad(w), of other samples: half as many steps."""
 
     @override
-    def round(self, server: State, personal: Personal, number: int) -> Outcome:
-        """Train X for what it will be a step later."""
-        rule = Ahead(self.trainer, self.options.rate)
-        engaged, losses = self.trainer.local_steps(server, number, "engaged", rule)
-        return Outcome(engaged, personal, task_losses(engaged=losses))
-
-    @override
-    def personalize(self, server: State, personal: Personal) -> Outcome:
-        """The few steps for which the last version was made."""
-        trained, losses = self.trainer.post_steps(server)
-        models = {Variant.POST_TRAINED: trained}
-        return Outcome(None, Personal(models), task_losses(engaged=losses))
+    def rule(self) -> Rule:
+        """For what X will be a step later."""
+        return Ahead(self.trainer, self.options.rate)
 
 
 class Ahead(Rule):
