@@ -24,7 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from server.aggregation import Contribution, aggregate
-from server.aggregation.average import open_component
+from server.aggregation.files import open_component
 from server.aggregation.norms import Change
 from server.updates.validation import validate
 from shared.artifacts import ArtifactStore, file_digest

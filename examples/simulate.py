@@ -25,7 +25,7 @@ from shared.results import Decision, TaskScore, Variant
 from shared.spec_files import SpecError, load
 from worker.algorithm.method import NOBODY, Method, Personal
 from worker.algorithm.methods import method_of
-from worker.artifacts import catalogue, load_state, save_state
+from worker.artifacts import catalogue, load_server_state, save_state
 from worker.data.client_file import ClientFile, SplitName, offer
 from worker.data.loader import Decoding, load_task
 from worker.data.sources import DataError
@@ -88,7 +88,8 @@ def run(spec: JobSpec, files: Iterable[ClientFile], store: ArtifactStore) -> Run
 
     def server_state(client: Client) -> State:
         names = client.trainer.network.components
-        return load_state({n: store.path(job.manifests[-1][n]) for n in names}, specs)
+        paths = {n: store.path(job.manifests[-1][n]) for n in names}
+        return load_server_state(paths, client.trainer.network)
 
     for number in range(1, spec.rounds.count + 1):
         contributions: dict[str, list[Contribution]] = {}
@@ -101,7 +102,10 @@ def run(spec: JobSpec, files: Iterable[ClientFile], store: ArtifactStore) -> Run
                 if sha != job.manifests[-1][component]:
                     weight = component_weight(parse(component), spec, client.offer)
                     contributions.setdefault(component, []).append(Contribution(name, sha, weight))
-        averaged = {c: aggregate(given, specs[c], store) for c, given in contributions.items()}
+        averaged = {
+            c: aggregate(given, specs[c], store, spec.aggregation.low_rank).sha256
+            for c, given in contributions.items()
+        }
         job.manifests.append({**job.manifests[-1], **averaged})
         print(f"round {number} of {spec.rounds.count}", file=sys.stderr)
 

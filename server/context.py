@@ -1,20 +1,32 @@
 """What the code of a server process stands on: settings, sessions, the artifact store."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
-from server.aggregation import Contribution, aggregate
+from server.aggregation import Average, Contribution, aggregate
 from server.aggregation.beside import AtOnce, Averaging
 from server.database import Sessions, make_sessions
 from server.settings import ServerSettings
+from shared.aggregation_spec import LowRankAggregation
 from shared.artifacts import ArtifactStore
 from shared.messages import ComponentSpec
 
-Aggregate = Callable[[Sequence[Contribution], ComponentSpec, ArtifactStore], str]
+
+class Aggregate(Protocol):
+    """As `server.aggregation.aggregate`, wherever it runs."""
+
+    def __call__(
+        self,
+        contributions: Sequence[Contribution],
+        spec: ComponentSpec,
+        store: ArtifactStore,
+        low_rank: LowRankAggregation = "factors",
+    ) -> Average:
+        """Aggregate one component."""
 
 
 @dataclass(frozen=True, slots=True)

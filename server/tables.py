@@ -240,7 +240,10 @@ class Version(Table):
 
 
 class VersionComponent(Table):
-    """One component of a version; `made_in` is the version that first held the artifact."""
+    """One component of a version; `made_in` is the version that first held the artifact.
+
+    `relative_error` is that of its low-rank pairs when it was aggregated (server.aggregation).
+    """
 
     __tablename__ = "version_components"
     __table_args__ = (Index("version_components_artifact", "sha256"),)
@@ -250,6 +253,7 @@ class VersionComponent(Table):
     component: Mapped[str] = mapped_column(primary_key=True)
     sha256: Mapped[ArtifactRef]
     made_in: Mapped[int]
+    relative_error: Mapped[float | None]
 
 
 class Contribution(Table):

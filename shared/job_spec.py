@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from shared.aggregation_spec import AggregationSpec
 from shared.algorithms import Algorithm
 from shared.components import (
     SHARED,
@@ -152,6 +153,7 @@ class JobSpec(Spec):
     model: ModelSpec = ModelSpec()
     training: TrainingSpec = TrainingSpec()
     rounds: RoundsSpec
+    aggregation: AggregationSpec = AggregationSpec()
     post: PostSpec = PostSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     tasks: Annotated[dict[Name, TaskSpec], Field(min_length=1)]

@@ -170,6 +170,11 @@ class ManifestEntry(Message):
     sha256: Sha256
     n_bytes: int
     made_in: int = Field(description="The version that first held this artifact.")
+    relative_error: float | None = Field(
+        default=None,
+        description="Of the aggregate's low-rank pairs: |mean(BA) - B^A^| / |mean(BA)|; null where "
+        "no whole pair was aggregated.",
+    )
     contributions: tuple[ContributionView, ...] = ()
 
 

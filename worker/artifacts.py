@@ -1,6 +1,6 @@
 """Model states as files: one canonical file for each component, named by its hash."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,8 @@ from torch import Tensor
 
 from shared.artifacts import ArtifactError, ArtifactStore
 from shared.components import Component, parse
+from shared.job_spec import JobSpec
+from shared.low_rank import pairs
 from shared.messages import Catalogue, ComponentSpec, TensorSpec
 from shared.tensor_file import component_layout
 from worker.models.network import Network, State
@@ -40,10 +42,27 @@ def catalogue(network: Network) -> Catalogue:
     return Catalogue(
         base_digest=network.base.digest,
         components={
-            name: component_spec(network.tensors(name), frozen_bytes(network.part(name)))
+            name: component_spec(travelling(network, name), frozen_bytes(network.part(name)))
             for name in network.components
         },
     )
+
+
+def travelling(network: Network, component: str) -> dict[str, Tensor]:
+    """The tensors of a component that the server has: all, or without what clients keep (fedsa)."""
+    tensors = network.tensors(component)
+    kept = own_factors(network.spec, tensors)
+    return {name: tensor for name, tensor in tensors.items() if name not in kept}
+
+
+def own_factors(spec: JobSpec, tensors: Collection[str]) -> frozenset[str]:
+    """Which of a component's tensors each client keeps to itself: with `fedsa` every factor B."""
+    return frozenset(b for _, b in pairs(tensors)) if keeps_factors(spec) else frozenset()
+
+
+def keeps_factors(spec: JobSpec) -> bool:
+    """Whether each client keeps something of its engaged model to itself."""
+    return spec.aggregation.low_rank == "fedsa"
 
 
 def save_state(store: ArtifactStore, state: State) -> dict[str, str]:
@@ -83,6 +102,22 @@ def load_component(path: Path, spec: ComponentSpec) -> dict[str, Tensor]:
             np.frombuffer(content, "<f4", tensor.n_values, expected.offsets[name]).copy()
         ).view(tensor.shape)
         for name, tensor in spec.tensors.items()
+    }
+
+
+def load_server_state(paths: Mapping[str, Path], network: Network) -> State:
+    """What the server has, whole: factors that clients keep are zero, as they begin.
+
+    Raises ArtifactError.
+    """
+    specs = {name: component_spec(travelling(network, name)) for name in paths}
+    found = load_state(paths, specs)
+    return {
+        name: {
+            tensor: found[name][tensor] if tensor in found[name] else torch.zeros(values.shape)
+            for tensor, values in network.tensors(name).items()
+        }
+        for name in paths
     }
 
 

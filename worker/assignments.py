@@ -23,7 +23,7 @@ from shared.results import (
 )
 from worker.algorithm.method import Personal
 from worker.algorithm.methods import method_of
-from worker.artifacts import known, load_state, network_specs, save_state
+from worker.artifacts import known, load_server_state, network_specs, save_state
 from worker.data.client_file import SplitName
 from worker.data.sources import DataError
 from worker.failures import FailedError, of_disk
@@ -173,7 +173,7 @@ def _work(request: Request, bench: Workbench, report: Report) -> Work:
     specs = network_specs(trainer.network, claim.components)
     personal = bench.personal(claim, specs)
     files = {name: cache.open_path(sha256) for name, sha256 in claim.manifest.items()}
-    server = load_state(files, specs)
+    server = load_server_state(files, trainer.network)
     return Work(claim, trainer, cache, store, server, personal.completed(server))
 
 

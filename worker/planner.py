@@ -3,7 +3,7 @@
 from shared.artifacts import ArtifactStore
 from shared.messages import Claim
 from shared.results import PlanResult
-from worker.artifacts import catalogue, known, save_component
+from worker.artifacts import catalogue, known, save_component, travelling
 from worker.models.base import load_base
 from worker.models.network import Network
 from worker.work import Computed
@@ -24,4 +24,4 @@ def plan(claim: Claim, cache: ArtifactStore) -> Computed:
 
 def initial_version(network: Network, store: ArtifactStore) -> dict[str, str]:
     """Keep version 0 of a network's components; returns its manifest."""
-    return {name: save_component(store, network.tensors(name)) for name in network.components}
+    return {name: save_component(store, travelling(network, name)) for name in network.components}

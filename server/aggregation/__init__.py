@@ -1,6 +1,14 @@
 """Component-wise weighted averaging, streamed from file to file."""
 
-from server.aggregation.average import Contribution, aggregate
+from server.aggregation.average import Average, aggregate
+from server.aggregation.files import Contribution
 from server.aggregation.weights import client_components, component_weight, offered_tasks
 
-__all__ = ["Contribution", "aggregate", "client_components", "component_weight", "offered_tasks"]
+__all__ = [
+    "Average",
+    "Contribution",
+    "aggregate",
+    "client_components",
+    "component_weight",
+    "offered_tasks",
+]

@@ -4,12 +4,13 @@ All files have the same canonical layout (shared.tensor_file): after the header 
 run of float32 values. It is averaged piece by piece: whatever the number of contributors and the
 size of the component, memory holds one piece of it in float64 and one contributor's in float32.
 The sum runs in client order, so that the same contributions give the same bits. What is averaged is
-hashed in the same pass, so that a damaged file stops the average instead of entering it.
+hashed in the same pass, so that a damaged file stops the average instead of entering it. Low-rank
+pairs may become something else than their means (server.aggregation.factors), which then takes the
+means' place.
 """
 
 import hashlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -17,6 +18,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from server.aggregation.factors import combine
+from server.aggregation.files import Contribution, open_component
+from shared.aggregation_spec import LowRankAggregation
 from shared.artifacts import ArtifactError, ArtifactStore
 from shared.messages import ComponentSpec
 from shared.tensor_file import Layout, component_layout
@@ -25,18 +29,20 @@ PIECE_VALUES = 1 << 18  # 1 MiB of float32
 
 
 @dataclass(frozen=True, slots=True)
-class Contribution:
-    """One client's tensors of a component, and how many samples trained them."""
+class Average:
+    """An aggregated component."""
 
-    client: str
     sha256: str
-    weight: float
+    relative_error: float | None = None  # of its low-rank pairs' product; None without pairs
 
 
 def aggregate(
-    contributions: Sequence[Contribution], spec: ComponentSpec, store: ArtifactStore
-) -> str:
-    """Keep sum(w_c x_c) / sum(w_c) over the contributors c in `store`; returns its sha256.
+    contributions: Sequence[Contribution],
+    spec: ComponentSpec,
+    store: ArtifactStore,
+    low_rank: LowRankAggregation = "factors",
+) -> Average:
+    """Keep sum(w_c x_c) / sum(w_c) over the contributors c in `store`, low-rank pairs as asked.
 
     Accumulates in float64, rounds once to float32: a mean of finite values is finite. Raises
     ValueError without contributors or with a weight that is not positive, ArtifactError where a
@@ -45,7 +51,23 @@ def aggregate(
     ordered = sorted(contributions, key=lambda c: c.client)
     if not ordered or any(c.weight <= 0 for c in ordered):
         raise ValueError("an average needs contributors, each with a positive weight")
-    return store.write(_mean(ordered, component_layout(spec), store))
+    layout, pairs = component_layout(spec), combine(ordered, spec, store, low_rank)
+    values = {layout.offsets[name]: v.tobytes() for name, v in pairs.values.items()}
+    sha256 = store.write(_with(values, _mean(ordered, layout, store)))
+    return Average(sha256, pairs.relative_error)
+
+
+def _with(values: Mapping[int, bytes], chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The chunks of a file, with other bytes at some places of it."""
+    end = 0
+    for chunk in chunks:
+        begin, end = end, end + len(chunk)
+        changed = bytearray(chunk)
+        for at, new in values.items():
+            first, last = max(at, begin), min(at + len(new), end)
+            if first < last:
+                changed[first - begin : last - begin] = new[first - at : last - at]
+        yield bytes(changed)
 
 
 def _mean(
@@ -99,13 +121,3 @@ def _piece(sources: Sequence[_Source], shares: Sequence[float], count: int) -> N
     if not np.isfinite(mean).all():
         raise ArtifactError("an average is not finite: restore the damaged artifact it is made of")
     return mean.astype("<f4")
-
-
-def open_component(store: ArtifactStore, sha256: str, layout: Layout) -> BinaryIO:
-    """A component's file, positioned behind its header. Raises ArtifactError if it is another."""
-    file = store.open_path(sha256).open("rb")
-    header = file.read(len(layout.header))
-    if header != layout.header or os.fstat(file.fileno()).st_size != layout.n_bytes:
-        file.close()
-        raise ArtifactError(f"artifact {sha256} has other tensors than its catalogue: drop it")
-    return file

@@ -12,11 +12,13 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from server.aggregation.average import Contribution, aggregate
+from server.aggregation.average import aggregate
+from server.aggregation.files import Contribution
 from shared.artifacts import ArtifactStore
 from shared.messages import ComponentSpec
 
@@ -64,7 +66,7 @@ def _average(request: Mapping[str, Any], store: ArtifactStore) -> dict[str, obje
     shares = [Contribution(*share) for share in request["contributions"]]
     spec = ComponentSpec.model_validate(request["spec"])
     try:
-        return {"sha256": aggregate(shares, spec, store)}
+        return asdict(aggregate(shares, spec, store, request["low_rank"]))
     except OSError as error:
         return {
             "failure": error.strerror or str(error),

@@ -18,18 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.messages import ComponentSpec
-
 Matrix = NDArray[np.float64]
 _SWEEPS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """The tensor names of a layer's two factors."""
-
-    a: str  # (r, in), or of a convolution (r, in, height, width), which is (r, in * height * width)
-    b: str  # (out, r), or (out, r, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +27,8 @@ class Factors:
     """One client's factors of a layer, with its share of the mean; shares add up to 1."""
 
     share: float
-    a: Matrix  # (r, in)
+    a: Matrix  # (r, in); of a convolution (r, in * height * width)
     b: Matrix  # (out, r)
-
-
-def pairs(spec: ComponentSpec) -> tuple[Pair, ...]:
-    """The low-rank pairs of a component: peft's `lora_A` and `lora_B`, and domain experts' a, b."""
-    found = [Pair(name, other) for name in sorted(spec.tensors) if (other := _other(name))]
-    return tuple(pair for pair in found if pair.b in spec.tensors and _fit(spec, pair.a, pair.b))
-
-
-def _other(a: str) -> str | None:
-    """What B would be called, of a name that may be A's."""
-    if ".lora_A." in a:
-        return a.replace(".lora_A.", ".lora_B.")
-    return a.removesuffix(".a") + ".b" if a.endswith(".a") else None
-
-
-def _fit(spec: ComponentSpec, a: str, b: str) -> bool:
-    """Whether both are of one rank, as matrices or as a convolution and one of single pixels."""
-    first, second = spec.tensors[a].shape, spec.tensors[b].shape
-    if min(len(first), len(second)) < 2:
-        return False
-    return first[0] == second[1] and all(size == 1 for size in second[2:])
 
 
 def factor_mean(given: Sequence[Factors]) -> tuple[Matrix, Matrix]:
@@ -102,11 +71,10 @@ def flora_na(given: Sequence[Factors]) -> tuple[Matrix, Matrix]:
     return _mixed(q, [g.a for g in given]), _mixed(p, [g.b for g in given])
 
 
-def relative_error(given: Sequence[Factors], a: Matrix, b: Matrix) -> float:
-    """|mean(BA) - B^ A^| / |mean(BA)|, Frobenius norms; 0 where all products are 0."""
-    whole = _norm([g.share * g.b for g in given], [g.a for g in given])
+def distances(given: Sequence[Factors], a: Matrix, b: Matrix) -> tuple[float, float]:
+    """|mean(BA) - B^ A^| and |mean(BA)|, Frobenius norms."""
     rest = _norm([*(g.share * g.b for g in given), -b], [*(g.a for g in given), a])
-    return rest / whole if whole else 0.0
+    return rest, _norm([g.share * g.b for g in given], [g.a for g in given])
 
 
 def _mixed(weights: Sequence[float] | Matrix, matrices: Sequence[Matrix]) -> Matrix:

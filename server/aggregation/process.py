@@ -18,7 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from server.aggregation.average import Contribution
+from server.aggregation.average import Average
+from server.aggregation.files import Contribution
+from shared.aggregation_spec import LowRankAggregation
 from shared.artifacts import ArtifactStore
 from shared.crash_points import VARIABLE
 from shared.messages import ComponentSpec
@@ -61,8 +63,12 @@ class Aggregator:
             _end(self._child)
 
     def aggregate(
-        self, contributions: Sequence[Contribution], spec: ComponentSpec, store: ArtifactStore
-    ) -> str:
+        self,
+        contributions: Sequence[Contribution],
+        spec: ComponentSpec,
+        store: ArtifactStore,
+        low_rank: LowRankAggregation = "factors",
+    ) -> Average:
         """As `server.aggregation.aggregate`.
 
         Raises ReadOnlyError, OSError where the disk is full or fails, and AggregationError
@@ -73,6 +79,7 @@ class Aggregator:
             "root": str(store.root.resolve()),
             "spec": spec.model_dump(mode="json"),
             "contributions": [(c.client, c.sha256, c.weight) for c in contributions],
+            "low_rank": low_rank,
         }
         with self._lock:
             answer = self._ask(json.dumps(request).encode() + b"\n")
@@ -81,7 +88,7 @@ class Aggregator:
             raise OSError(answer["errno"], answer["failure"])
         if "failure" in answer:
             raise AggregationError(answer["failure"])
-        return str(answer["sha256"])
+        return Average(**answer)
 
     def _ask(self, request: bytes) -> Any:
         """The child's answer. Raises AggregationError when it ended instead.

@@ -74,7 +74,7 @@ def _aggregate(context: Context, order: publishing.Order) -> bool:
         made = publishing.aggregate_round(context, order)
         with killable(context.sessions, "coordinator.publish") as session:
             publishing.publish(session, order, made)
-            require_kept(context.store, made.values())
+            require_kept(context.store, [average.sha256 for average in made.values()])
     except LeaseLostError:
         return WAIT
     except DATABASE_AWAY:

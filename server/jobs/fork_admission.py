@@ -25,6 +25,7 @@ def fork_refusals(spec: JobSpec, offers: Offers, origin: Origin) -> tuple[Reason
     return (
         *_rounds(spec, origin),
         *_model(spec, origin),
+        *_factors(spec, origin),
         *_tasks(spec, origin),
         *_components(spec, offers, origin),
         *_withdrawn(spec, offers, origin),
@@ -49,6 +50,26 @@ def _model(spec: JobSpec, origin: Origin) -> Iterator[Reason]:
             "model: differs from the parent's, whose tensors the fork continues with; copy that "
             "section from the parent's spec",
         )
+
+
+def _factors(spec: JobSpec, origin: Origin) -> Iterator[Reason]:
+    if _travelling(spec) != _travelling(origin.spec):
+        yield Reason(
+            "other_model",
+            "aggregation.low_rank: sends other factors than the parent, or freezes those of "
+            "another seed; copy that section and the seed from the parent's spec",
+        )
+
+
+def _travelling(spec: JobSpec) -> tuple[object, ...]:
+    """What decides which low-rank factors there are in the version, and which are beside it."""
+    match spec.aggregation.low_rank:
+        case "ffa":
+            return ("ffa", spec.seed)
+        case "fedsa":
+            return ("fedsa",)
+        case _:
+            return ()
 
 
 def _tasks(spec: JobSpec, origin: Origin) -> Iterator[Reason]:

@@ -37,7 +37,7 @@ def inherit(session: Session, job: Job) -> Round:
 
 def _copy_manifest(session: Session, job: Job) -> None:
     its = VersionComponent
-    columns = (its.version, its.component, its.sha256, its.made_in)
+    columns = (its.version, its.component, its.sha256, its.made_in, its.relative_error)
     manifest = select(literal(job.id), *columns).where(
         its.job_id == job.forked_from, its.version == job.forked_round
     )

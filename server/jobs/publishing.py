@@ -1,6 +1,6 @@
 """From accepted contributions to a version: aggregate without locks, then compare and set."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from server.aggregation import Average
 from server.aggregation import Contribution as Share
 from server.context import Context
 from server.database import lock_job
@@ -24,8 +25,10 @@ from server.tables import (
     Version,
     VersionComponent,
 )
+from shared.aggregation_spec import LowRankAggregation
 from shared.artifacts import FULL
 from shared.crash_points import crash_point
+from shared.job_spec import JobSpec
 from shared.messages import Catalogue
 from shared.results import PlanResult
 from shared.states import RoundState
@@ -44,10 +47,11 @@ class Order:
     lease_id: UUID
     lease: timedelta
     catalogue: Catalogue
+    low_rank: LowRankAggregation
     shares: dict[str, list[Share]]  # by component, in client order
 
 
-Made = dict[str, str]  # component -> sha256 of its new artifact
+Made = dict[str, Average]  # by component
 
 
 def take(session: Session, job: Job, row: Round, lease: timedelta) -> Order:
@@ -60,7 +64,8 @@ def take(session: Session, job: Job, row: Round, lease: timedelta) -> Order:
     for c in session.scalars(query.order_by(Contribution.component, Contribution.client_id)):
         shares.setdefault(c.component, []).append(Share(c.client_id, c.sha256, c.weight))
     catalogue = Catalogue.model_validate(job.catalogue)
-    return Order(job.id, row.id, row.lease_id, lease, catalogue, shares)
+    low_rank = JobSpec.model_validate(job.spec).aggregation.low_rank
+    return Order(job.id, row.id, row.lease_id, lease, catalogue, low_rank, shares)
 
 
 def aggregate_round(context: Context, order: Order) -> Made:
@@ -73,7 +78,7 @@ def aggregate_round(context: Context, order: Order) -> Made:
         for component, shares in order.shares.items():
             check()
             spec = order.catalogue.components[component]
-            made[component] = context.aggregate(shares, spec, context.store)
+            made[component] = context.aggregate(shares, spec, context.store, order.low_rank)
             crash_point("coordinator.averaged")
     crash_point("coordinator.aggregated")
     return made
@@ -150,38 +155,47 @@ def publish_first(session: Session, row: Round) -> None:
     [assignment] = accepted(session, row.id)
     result = PlanResult.model_validate(assignment.result)
     job = session.get_one(Job, row.job_id)
-    manifest = {name: (sha256, 0) for name, sha256 in result.components.items()}
+    manifest = {name: _Entry(sha256, 0) for name, sha256 in result.components.items()}
     _store_version(session, row, manifest, Catalogue.model_validate(job.catalogue))
 
 
-def _following(session: Session, row: Round, made: Made) -> dict[str, tuple[str, int]]:
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A component of a version."""
+
+    sha256: str
+    made_in: int
+    relative_error: float | None = None
+
+
+def _following(session: Session, row: Round, made: Made) -> dict[str, _Entry]:
     """The version before, with the artifacts that are new."""
     query = select(VersionComponent).where(
         VersionComponent.job_id == row.job_id, VersionComponent.version == row.number - 1
     )
-    manifest = {c.component: (c.sha256, c.made_in) for c in session.scalars(query)}
-    for component, sha256 in made.items():
-        if manifest[component][0] != sha256:
-            manifest[component] = (sha256, row.number)
+    manifest = {
+        c.component: _Entry(c.sha256, c.made_in, c.relative_error) for c in session.scalars(query)
+    }
+    for component, average in made.items():
+        if manifest[component].sha256 != average.sha256:
+            manifest[component] = _Entry(average.sha256, row.number, average.relative_error)
     return manifest
 
 
 def _store_version(
-    session: Session, row: Round, manifest: dict[str, tuple[str, int]], catalogue: Catalogue
+    session: Session, row: Round, manifest: dict[str, _Entry], catalogue: Catalogue
 ) -> None:
     artifacts = [
-        {"sha256": sha256, "n_bytes": component_layout(catalogue.components[name]).n_bytes}
-        for name, (sha256, made_in) in manifest.items()
-        if made_in == row.number
+        {"sha256": e.sha256, "n_bytes": component_layout(catalogue.components[name]).n_bytes}
+        for name, e in manifest.items()
+        if e.made_in == row.number
     ]
     if artifacts:
         session.execute(insert(Artifact).values(artifacts).on_conflict_do_nothing())
     session.add(Version(job_id=row.job_id, number=row.number, round_id=row.id))
     session.flush()
     session.add_all(
-        VersionComponent(
-            job_id=row.job_id, version=row.number, component=name, sha256=sha256, made_in=made_in
-        )
-        for name, (sha256, made_in) in manifest.items()
+        VersionComponent(job_id=row.job_id, version=row.number, component=name, **asdict(entry))
+        for name, entry in manifest.items()
     )
     session.flush()

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
-from server.aggregation.average import open_component
+from server.aggregation.files import open_component
 from server.aggregation.norms import Change
 from server.assignments.decide import may_write
 from server.assignments.repository import uploaded

@@ -78,6 +78,7 @@ def _view(session: Session, version: Version) -> VersionView:
                 sha256=e.sha256,
                 n_bytes=e.n_bytes,
                 made_in=e.made_in,
+                relative_error=e.relative_error,
                 contributions=tuple(shares[e.made_in, e.component]),
             )
             for e in entries

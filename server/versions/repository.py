@@ -18,6 +18,7 @@ class Entry:
     sha256: str
     made_in: int
     n_bytes: int
+    relative_error: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def entries(session: Session, job_id: UUID, number: int) -> list[Entry]:
         .order_by(VersionComponent.component)
     )
     return [
-        Entry(row.component, row.sha256, row.made_in, n_bytes)
+        Entry(row.component, row.sha256, row.made_in, n_bytes, row.relative_error)
         for row, n_bytes in session.execute(query)
     ]
 

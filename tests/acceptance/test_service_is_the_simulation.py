@@ -41,6 +41,14 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
         "algorithm": {"name": "tap"},
         "model": {**small.SPEC["model"], "trainable": "lora"},
     },
+    **{
+        low_rank: {
+            "algorithm": {"name": "tap"},
+            "aggregation": {"low_rank": low_rank},
+            "model": {**small.SPEC["model"], "trainable": "lora"},
+        }
+        for low_rank in ("svd", "ffa", "fedsa")
+    },
 }
 
 
@@ -100,6 +108,34 @@ def test_every_score_and_decision_is_the_same(
     assert {(r.client, r.task, r.variant): r.score for r in report.scores} == expected
     decisions = {(r.round, r.client, r.decision) for r in report.replacements}
     assert decisions == set(simulated[name].decisions)
+
+
+@pytest.mark.parametrize("name", ["lora", "svd", "ffa", "fedsa"])
+def test_how_far_each_low_rank_aggregate_is_from_its_products_is_shown(
+    name: str, stack: Stack, jobs: dict[str, JobView]
+) -> None:
+    with stack.client() as api:
+        manifest = api.version(jobs[name].id, 2).manifest
+    errors = {c: e.relative_error for c, e in manifest.items() if e.relative_error is not None}
+    several = {c for c in errors if len(manifest[c].contributions) > 1}
+    if name in {"ffa", "fedsa"}:
+        assert not errors, "there is no whole pair in what is averaged"
+    else:
+        assert any(errors[c] > 0 for c in several)
+        assert all(
+            error == pytest.approx(0, abs=1e-5) for c, error in errors.items() if c not in several
+        )
+
+
+def test_half_of_each_low_rank_pair_travels_with_ffa_and_fedsa(
+    stack: Stack, jobs: dict[str, JobView]
+) -> None:
+    with stack.client() as api:
+        sent = {
+            name: api.report(jobs[name].id).bytes_up for name in ("lora", "svd", "ffa", "fedsa")
+        }
+    assert sent["svd"] == sent["lora"]
+    assert max(sent["ffa"], sent["fedsa"]) < sent["lora"]
 
 
 def test_tap_and_fedavg_share_their_server_models(stack: Stack, jobs: dict[str, JobView]) -> None:

@@ -25,6 +25,7 @@ from server.tables import (
 )
 from server.watchdog import findings
 from shared.artifacts import ArtifactStore, file_digest
+from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, Catalogue
 from shared.states import (
     AssignmentState,
@@ -173,13 +174,14 @@ def _made_again(
         return None
     job = session.get_one(Job, version.job_id)
     specs = Catalogue.model_validate(job.catalogue).components
+    low_rank = JobSpec.model_validate(job.spec).aggregation.low_rank
     beside = ArtifactStore(directory, durable=False)
     made = _manifest(session, version.job_id, version.number - 1)
     for name in {row.component for row in rows}:
         shares = [Share(r.client_id, r.sha256, r.weight) for r in rows if r.component == name]
         for share in shares:
             beside.write([store.path(share.sha256).read_bytes()], share.sha256)
-        made[name] = aggregate(shares, specs[name], beside)
+        made[name] = aggregate(shares, specs[name], beside, low_rank).sha256
     return made
 
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.aggregation import Contribution, aggregate, client_components, component_weight
-from server.aggregation.average import PIECE_VALUES, open_component
+from server.aggregation.average import PIECE_VALUES
+from server.aggregation.files import open_component
 from server.aggregation.norms import Change
 from server.updates.validation import validate
 from shared.artifacts import ArtifactError, ArtifactStore
@@ -24,7 +25,7 @@ def mean(store: ArtifactStore, *given: tuple[str, float, torch.Tensor]) -> torch
     """The aggregate of one-tensor components."""
     spec = component_spec({"w": given[0][2]})
     sent = [Contribution(c, save_component(store, {"w": t}), weight) for c, weight, t in given]
-    return load_component(store.path(aggregate(sent, spec, store)), spec)["w"]
+    return load_component(store.path(aggregate(sent, spec, store).sha256), spec)["w"]
 
 
 def test_the_mean_is_weighted_by_samples(tmp_path: Path) -> None:

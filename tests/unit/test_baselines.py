@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from shared.algorithms import AlgorithmSpec
 from shared.algorithms.pfedme import PFedMeAlgorithm
 from shared.results import Variant
 from tests.support import small
+from tests.support.algorithms import NAMES
 from worker.algorithm.method import NOBODY, Method
 from worker.algorithm.methods import method_of
 from worker.algorithm.methods.disentafl import Apart
@@ -27,9 +27,6 @@ from worker.training.trainer import Trainer
 pytestmark = pytest.mark.unit
 
 TASKS = ("digits", "reviews", "vqa")
-NAMES = sorted(
-    get_args(each.model_fields["name"].annotation)[0] for each in AlgorithmSpec.__subclasses__()
-)
 
 
 def trainer(name: str, tasks: tuple[str, ...] = TASKS, **options: Any) -> Trainer:

@@ -50,6 +50,8 @@ def test_what_may_change(changes: dict[str, Any]) -> None:
         ({"rounds": {"count": 1}}, "no_rounds_left"),
         ({"model": {"lora": {"dropout": 0.1}}}, "other_model"),
         ({"model": {"digest": "b" * 64}}, "other_model"),
+        ({"aggregation": {"low_rank": "ffa"}}, "other_model"),
+        ({"aggregation": {"low_rank": "fedsa"}}, "other_model"),
         ({"tasks": task(classes=["b", "a"])}, "other_task"),
         ({"tasks": {"letters": task()["digits"]}}, "no_component"),
     ],

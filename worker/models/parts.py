@@ -21,6 +21,7 @@ from shared.components import (
     TaskKind,
 )
 from shared.job_spec import JobSpec, TaskSpec
+from shared.low_rank import pairs
 from shared.model_spec import ModelSpec
 from worker.models.backbone import trainable_copy
 from worker.models.base import Base
@@ -33,7 +34,11 @@ from worker.training import seeds
 def make_part(component: Component, spec: JobSpec, base: Base) -> nn.Module:
     """The module of one component: what of it trains is exactly the component's tensors."""
     with seeds.scope(spec.seed, "init", str(component)):
-        return _make(component, spec, base)
+        part = _make(component, spec, base)
+    if spec.aggregation.low_rank == "ffa":
+        for a, _ in pairs(tensors(part)):
+            part.get_parameter(a).requires_grad = False
+    return part
 
 
 def _make(component: Component, spec: JobSpec, base: Base) -> nn.Module:

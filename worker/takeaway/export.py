@@ -14,7 +14,7 @@ from shared.readiness import Card
 from shared.results import Variant
 from shared.takeaway import TakeawayView
 from shared.transport import ApiError
-from worker.artifacts import known, network_specs
+from worker.artifacts import known
 from worker.data.client_file import ClientFile
 from worker.doctor.examine import Reading, examine
 from worker.models.base import Base, load_base
@@ -79,10 +79,9 @@ def _gathered(wish: Wish, source: Source, scratch: Path) -> tuple[TakeawayView, 
     while True:
         check_begun(view)
         network = _network(view)
-        specs = network_specs(network, network.components)
         disk = Disk(source.work_dir, source.file.client)
         try:
-            found = Gathering(source.api, disk, view, specs, scratch).model(wish.variant)
+            found = Gathering(source.api, disk, view, network, scratch).model(wish.variant)
         except StateError:
             again = _view(wish, source)
             if again.state_digest == view.state_digest:

@@ -10,8 +10,8 @@ from shared.artifacts import ArtifactStore, file_digest
 from shared.messages import ComponentSpec
 from shared.results import Variant
 from shared.takeaway import TakeawayView
-from worker.artifacts import load_state
-from worker.models.network import State
+from worker.artifacts import keeps_factors, load_server_state, load_state, network_specs
+from worker.models.network import Network, State
 from worker.personal_files import PersonalFiles, StateError
 from worker.takeaway.form import NEWEST, TakeawayError, one_of
 
@@ -61,15 +61,20 @@ class Gathering:
     api: ApiClient
     disk: Disk
     view: TakeawayView
-    specs: Mapping[str, ComponentSpec]  # of the components that the client uses
+    network: Network  # of the components that the client uses
     scratch: Path
+
+    @property
+    def specs(self) -> Mapping[str, ComponentSpec]:
+        """What the network needs of each component."""
+        return network_specs(self.network, self.network.components)
 
     def model(self, wanted: Variant | None) -> Gathered:
         """The variant, by default the newest personal one.
 
         Raises TakeawayError, StateError, ArtifactError, ApiError.
         """
-        if wanted is Variant.ENGAGED:
+        if wanted is Variant.ENGAGED and not keeps_factors(self.network.spec):
             return self._completed(Variant.ENGAGED, {}, {})
         files, models = self._states()
         variant: Variant | None = wanted
@@ -101,14 +106,18 @@ class Gathering:
         self, variant: Variant, parts: Mapping[str, str], paths: Mapping[str, Path]
     ) -> Gathered:
         """With the server's components for those that the personal model never had."""
-        lacking = sorted(set(self.specs) - set(parts))
+        specs = self.specs
+        lacking = sorted(set(specs) - set(parts))
         artifacts = {**parts, **{name: self.view.manifest[name].sha256 for name in lacking}}
         places = {**paths, **self._fetched(lacking)}
-        files = {name: places[sha256] for name, sha256 in artifacts.items()}
+        own, servers = (
+            {name: places[artifacts[name]] for name in names} for names in (parts, lacking)
+        )
         try:
             for sha256, path in paths.items():
                 _check(path, sha256)
-            return Gathered(variant, artifacts, load_state(files, self.specs))
+            state = {**load_state(own, specs), **load_server_state(servers, self.network)}
+            return Gathered(variant, artifacts, state)
         except FileNotFoundError as error:  # a worker that runs drops what is old
             raise StateError(f"{error.filename} is missing: restore it from a backup") from error
 

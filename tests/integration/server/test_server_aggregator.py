@@ -12,14 +12,17 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+import numpy as np
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from server.aggregation import Contribution, aggregate, process
+from server.aggregation import Average, Contribution, aggregate, process
 from server.aggregation.process import AggregationError, Aggregator
 from server.jobs.advance import advance
+from shared.aggregation_spec import LowRankAggregation
 from shared.artifacts import ArtifactStore
 from shared.messages import ComponentSpec, TensorSpec
+from shared.tensor_file import component_layout
 from tests.support.patience import wait_for
 from tests.support.scripted import World, component_bytes, component_spec
 from tests.support.system_calls import injected
@@ -59,12 +62,29 @@ def test_it_gives_the_same_bits_and_serves_many_rounds(
 ) -> None:
     given = contribute(store, 3.0, 7.0, 0.1)
     here = aggregate(given, component_spec(), store)
-    store.path(here).unlink()
+    store.path(here.sha256).unlink()
     assert aggregator.aggregate(given, component_spec(), store) == here
     pid = child(aggregator).pid
     assert aggregator.aggregate(given[::-1], component_spec(), store) == here
-    assert store.has(here)
+    assert store.has(here.sha256)
     assert child(aggregator).pid == pid
+
+
+@pytest.mark.parametrize("low_rank", ["factors", "svd", "flora_na"])
+def test_low_rank_pairs_have_the_same_bits_and_error(
+    low_rank: LowRankAggregation, aggregator: Aggregator, store: ArtifactStore
+) -> None:
+    shapes = {"q.lora_A.default.weight": (4, 96), "q.lora_B.default.weight": (96, 4), "n": (9,)}
+    spec = ComponentSpec(tensors={n: TensorSpec(shape=shape) for n, shape in shapes.items()})
+    draw = np.random.default_rng(1)
+    given = []
+    for number in range(3):
+        values = draw.standard_normal(2 * 4 * 96 + 9, dtype="<f4").tobytes()
+        sha256 = store.write([component_layout(spec).header, values])
+        given.append(Contribution(f"c{number}", sha256, number + 1.0))
+    here = aggregate(given, spec, store, low_rank)
+    assert aggregator.aggregate(given, spec, store, low_rank) == here
+    assert here.relative_error
 
 
 def test_what_it_refuses_is_said(aggregator: Aggregator, store: ArtifactStore) -> None:
@@ -81,7 +101,7 @@ def test_its_memory_is_capped_and_it_lives_on(store: ArtifactStore) -> None:
     with Aggregator(MEMORY, LIMIT) as aggregator:
         with pytest.raises(AggregationError, match="TAPESTRY_AGGREGATION_MEMORY_BYTES"):
             aggregator.aggregate([share], long, store)
-        assert aggregator.aggregate([share], component_spec(), store) == share.sha256
+        assert aggregator.aggregate([share], component_spec(), store).sha256 == share.sha256
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
@@ -182,7 +202,7 @@ def test_an_average_that_ends_with_its_coordinator_has_not_failed(pair: World) -
 
 
 def test_coordinators_that_die_do_not_count_against_the_round(pair: World) -> None:
-    def dies(*_: object) -> str:
+    def dies(*_: object, **_options: object) -> Average:
         raise SystemExit
 
     job = pair.trained(rounds={"count": 1})
@@ -196,7 +216,7 @@ def test_coordinators_that_die_do_not_count_against_the_round(pair: World) -> No
 
 
 def test_what_postgres_does_not_let_pass_does_not_count_against_the_round(pair: World) -> None:
-    def away(*_: object) -> str:
+    def away(*_: object, **_options: object) -> Average:
         raise OperationalError("COMMIT", None, ConnectionError("the connection was cut"))
 
     job = pair.trained(rounds={"count": 1})

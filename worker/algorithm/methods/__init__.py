@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import Any
 
 from worker.algorithm.method import Method
+from worker.algorithm.own_factors import OwnFactors
+from worker.artifacts import keeps_factors
 from worker.training.trainer import Trainer
 
 
@@ -14,4 +16,4 @@ def method_of(trainer: Trainer) -> Method[Any]:
     """The method of the trainer's job."""
     name = trainer.spec.algorithm.name
     found: Method[Any] = import_module(f"{__name__}.{name}").METHOD(trainer)
-    return found
+    return OwnFactors(trainer, found) if keeps_factors(trainer.spec) else found

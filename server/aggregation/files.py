@@ -1,0 +1,27 @@
+"""What is aggregated: one component's file from each contributor."""
+
+import os
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from shared.artifacts import ArtifactError, ArtifactStore
+from shared.tensor_file import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """One client's tensors of a component, and how many samples trained them."""
+
+    client: str
+    sha256: str
+    weight: float
+
+
+def open_component(store: ArtifactStore, sha256: str, layout: Layout) -> BinaryIO:
+    """A component's file, positioned behind its header. Raises ArtifactError if it is another."""
+    file = store.open_path(sha256).open("rb")
+    header = file.read(len(layout.header))
+    if header != layout.header or os.fstat(file.fileno()).st_size != layout.n_bytes:
+        file.close()
+        raise ArtifactError(f"artifact {sha256} has other tensors than its catalogue: drop it")
+    return file

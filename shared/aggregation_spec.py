@@ -1,0 +1,21 @@
+"""The aggregation of a job spec: how the clients' low-rank pairs become the server's."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from shared.spec import Spec
+
+LowRankAggregation = Literal["factors", "svd", "flora_na", "ffa", "fedsa"]
+
+
+class AggregationSpec(Spec):
+    """What is made of LoRA's factors A and B; all other tensors are averaged."""
+
+    low_rank: LowRankAggregation = Field(
+        default="factors",
+        description="`factors`: the means of A and B apart (the paper's). `svd`: the best pair of "
+        "the same rank for the mean of the products BA. `flora_na`: the clients' factors mixed so "
+        "that the product comes nearest to that mean. `ffa`: A stays as the seed made it; only B "
+        "is trained and sent. `fedsa`: only A is sent; each client keeps its own B.",
+    )
