@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from shared.aggregation_spec import AggregationSpec
 from shared.components import TaskKind
 from shared.results import Variant
 from tests.support import small
@@ -42,6 +43,16 @@ def taken(
     out = tmp_path_factory.mktemp("away") / "model"
     export(there.wish(out), there.source)
     return there, out, load(out)
+
+
+@pytest.mark.parametrize("low_rank", ["ffa", "fedsa"])
+def test_factors_that_never_travelled_are_taken_away_too(low_rank: str, tmp_path: Path) -> None:
+    changes = {"seed": 7, "clients": ("c01",), "aggregation": AggregationSpec(low_rank=low_rank)}
+    there = home(tmp_path, small.family_spec("flava", "lora").model_copy(update=changes))
+    export(there.wish(tmp_path / "model"), there.source)
+    model, wanted = load(tmp_path / "model"), whole(there.data["vqa"].test)
+    with torch.no_grad():
+        assert torch.equal(model.network("vqa", wanted), there.loaded()("vqa", wanted))
 
 
 def samples(there: Home, task: str, split: str = "test") -> list[Sample]:

@@ -25,6 +25,7 @@ from shared.components import (
     Projection,
 )
 from shared.job_spec import JobSpec
+from shared.low_rank import pairs
 from worker.models.base import Base
 from worker.models.blocks import NO_DOMAINS, Domains, all_tokens, masked_mean
 from worker.models.heads import Features, TextHead, TextTokens, join
@@ -110,6 +111,15 @@ class Network(nn.Module):
             name: {t: p.detach().to("cpu", copy=True) for t, p in self.tensors(name).items()}
             for name in self.components
         }
+
+    def whole_state(self) -> State:
+        """The state with the factors that stay as the seed made them: what needs no job's seed."""
+        parts = {name: dict(self.part(name).named_parameters()) for name in self.components}
+        made = {
+            name: {a: tensors[a].detach().cpu() for a, _ in pairs(tensors)}
+            for name, tensors in parts.items()
+        }
+        return {name: {**made[name], **tensors} for name, tensors in self.state().items()}
 
     def load(self, state: State) -> None:
         """Take over a state. Raises ValueError, naming them, if tensors lack or are too many."""

@@ -62,7 +62,9 @@ def export(
         drop(directory / "downloads")
         network.load(found.state)
         card = _readiness(source.file, view, network.base)
-        save_file(joined(found.state), directory / WEIGHTS, metadata={"format": "pt"})
+        whole_state = joined(network.whole_state())
+        save_file(whole_state, directory / WEIGHTS, metadata={"format": "pt"})
+        (directory / WEIGHTS).chmod(0o644)  # as the other files
         config = _config(view, network.base, found, source.file.client, directory)
         (directory / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
         if wish.with_base:
