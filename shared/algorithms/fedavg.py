@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from shared.algorithms.spec import AlgorithmSpec
 
 
@@ -10,6 +12,11 @@ class FedAvgAlgorithm(AlgorithmSpec):
 
     name: Literal["fedavg"]
     post_training: bool = True
+    equal_compute: bool = Field(
+        default=False,
+        description="Twice the steps, in rounds and at the end: as many as TAP, which trains two "
+        "models.",
+    )
 
     @property
     def personalizes(self) -> bool:

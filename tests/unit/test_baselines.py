@@ -34,6 +34,22 @@ def trainer(name: str, tasks: tuple[str, ...] = TASKS, **options: Any) -> Traine
     return Trainer("c01", job, small.network(job, tasks), small.data(job, tasks))
 
 
+def test_equal_compute_is_as_many_steps_as_tap_makes() -> None:
+    def steps(name: str, **options: Any) -> tuple[int, int]:
+        done: list[int] = []
+        at = replace(trainer(name, **options), on_step=done.append)
+        method, server = method_of(at), at.network.state()
+        kept = method.round(server, NOBODY, 1).personal
+        in_round = len(done)
+        method.personalize(server, kept)
+        return in_round, len(done) - in_round
+
+    budget = small.spec()
+    once = (budget.training.local_steps, budget.post.steps)
+    assert steps("fedavg") == once
+    assert steps("fedavg", equal_compute=True) == steps("tap") == (2 * once[0], 2 * once[1])
+
+
 def same(a: State | None, b: State | None) -> bool:
     assert a is not None
     assert b is not None

@@ -53,18 +53,22 @@ class Trainer:
         return {task: self.network.spec.tasks[task].modalities for task in self.data}
 
     def local_steps(
-        self, start: State, number: int, purpose: str, rule: Rule | None = None
+        self, start: State, number: int, purpose: str, rule: Rule | None = None, times: int = 1
     ) -> Trained:
-        """Train from `start` for one round's budget; without a rule by the plain loss."""
+        """Train from `start` for one round's budget, or so many; without a rule by plain loss."""
         training = self.spec.training
         rate = training.learning_rate.at(number, self.spec.rounds.count)
         naming = (number, purpose)
-        return self._train(start, naming, training.local_steps, rate, rule or Rule(self.plain))
+        steps = times * training.local_steps
+        return self._train(start, naming, steps, rate, rule or Rule(self.plain))
 
-    def post_steps(self, start: State, purpose: str = "post", rule: Rule | None = None) -> Trained:
-        """Train from `start` for the budget of stage two; without a rule by the plain loss."""
+    def post_steps(
+        self, start: State, purpose: str = "post", rule: Rule | None = None, times: int = 1
+    ) -> Trained:
+        """Train from `start` for stage two's budget, or so many; without a rule by plain loss."""
         post, naming = self.spec.post, (self.spec.rounds.count + 1, purpose)
-        return self._train(start, naming, post.steps, post.learning_rate, rule or Rule(self.plain))
+        steps = times * post.steps
+        return self._train(start, naming, steps, post.learning_rate, rule or Rule(self.plain))
 
     def task_loss(self, task: str, batch: Batch, output: Tensor) -> Tensor:
         """The plain loss of each sample. (B,)"""
