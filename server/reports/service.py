@@ -72,8 +72,8 @@ def _offer_changes(session: Session, job_id: UUID) -> tuple[OfferChangeRow, ...]
 
 def optimizer_steps(spec: JobSpec) -> dict[str, int]:
     """The budget of a client that takes part in every round, for each of its models."""
-    rounds = spec.training.local_steps * spec.rounds.count
-    post = spec.post.steps if spec.algorithm.personalizes else 0
+    rounds = spec.algorithm.times * spec.training.local_steps * spec.rounds.count
+    post = spec.algorithm.times * spec.post.steps if spec.algorithm.personalizes else 0
     return {"rounds": rounds, "post_training": post, "total": rounds + post}
 
 

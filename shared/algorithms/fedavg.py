@@ -22,3 +22,8 @@ class FedAvgAlgorithm(AlgorithmSpec):
     def personalizes(self) -> bool:
         """Where it trains on after the last round."""
         return self.post_training
+
+    @property
+    def times(self) -> int:
+        """With equal compute the one model has the steps of TAP's two."""
+        return 2 if self.equal_compute else 1

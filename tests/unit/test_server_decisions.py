@@ -210,3 +210,7 @@ def test_budgets_count_both_stages() -> None:
     )
     assert not plain.algorithm.personalizes
     assert optimizer_steps(plain)["total"] == 40
+    twice = JobSpec.model_validate(
+        job_spec(["c1"], algorithm={"name": "fedavg", "equal_compute": True})
+    )
+    assert optimizer_steps(twice) == {"rounds": 80, "post_training": 26, "total": 106}

@@ -1,0 +1,37 @@
+"""Clients, what they offer, and their cards."""
+
+from server.examples.ids import AT, Example
+
+OFFER: Example = {
+    "tasks": {
+        "digits": {
+            "kind": "image_classification",
+            "modalities": ["image"],
+            "n_classes": 2,
+            "train": {"general": 240},
+            "validation": 60,
+            "test": 60,
+        }
+    }
+}
+_PIXELS = {"least": 28, "median": 28, "most": 28}
+_SPLIT: Example = {"samples": 60, "widths": _PIXELS, "heights": _PIXELS, "per_class": [31, 29]}
+_CARD: Example = {
+    "tasks": {
+        "digits": {
+            "kind": "image_classification",
+            "skipped": 1,
+            "train": {**_SPLIT, "samples": 240, "per_class": [130, 110]},
+            "validation": _SPLIT,
+            "test": _SPLIT,
+        }
+    },
+    "errors": 0,
+    "warnings": 1,
+}
+WHO: Example = {"scope": "client", "client": "c01"}
+CLIENT_CREATE: Example = {"id": "c01", "description": "radiology, north wing"}
+_OFFERED: Example = {**OFFER, "card": _CARD}
+CLIENT: Example = {**CLIENT_CREATE, "created_at": AT, "seen_at": AT, "offer": _OFFERED}
+CLIENT_CREATED: Example = {**CLIENT, "seen_at": None, "offer": None, "key": "tap_1a2b3c4d_EXAMPLE"}
+CLIENTS: Example = {"items": [CLIENT]}
