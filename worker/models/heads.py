@@ -1,5 +1,6 @@
 """Output heads, one for each task: classification, image generation, text generation."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 
 IMAGE_SIZE = 64  # pixels of a generated image
+_GPT2_WIDTH = 768
 _MOST_CHANNELS = 128  # of its first layer: the projection to them is most of what the head sends
 
 
@@ -119,6 +121,7 @@ class TextHead(nn.Module):
             n_embd=sizes.width,
             n_layer=sizes.layers,
             n_head=sizes.heads,
+            initializer_range=0.02 * math.sqrt(_GPT2_WIDTH / sizes.width),  # as large as there
             add_cross_attention=True,
             tie_word_embeddings=False,
             bos_token_id=None,
