@@ -35,7 +35,7 @@ from worker.models.base import Base, load_base
 from worker.models.network import Network, State
 from worker.planner import initial_version
 from worker.training.evaluation import evaluate
-from worker.training.trainer import Trainer
+from worker.training.trainer import Progress, Trainer
 
 Scores = dict[str, dict[Variant, dict[str, TaskScore]]]  # client -> variant -> task -> score
 
@@ -56,15 +56,26 @@ class Client:
 
 @dataclass
 class Run:
-    """A finished job."""
+    """A job: its clients, and what came of it."""
 
+    clients: Mapping[str, Client]
+    store: ArtifactStore
     manifests: list[Mapping[str, str]]  # one for each version, component -> sha256
+    sent: list[tuple[int, str, str]] = field(default_factory=list)  # round, client, component
     decisions: list[tuple[int, str, Decision]] = field(default_factory=list)
     scores: Scores = field(default_factory=dict)
     validation: Scores = field(default_factory=dict)
 
+    def server(self, client: Client) -> State:
+        """The newest version, as far as the client uses it."""
+        network = client.trainer.network
+        paths = {n: self.store.path(self.manifests[-1][n]) for n in network.components}
+        return load_server_state(paths, network)
 
-def make_client(spec: JobSpec, file: ClientFile, base: Base) -> Client:
+
+def make_client(
+    spec: JobSpec, file: ClientFile, base: Base, on_step: Progress = lambda _: None
+) -> Client:
     """Decode a client's data and build its network."""
     offered = offer(file)
     read = spec.read_with(offered.modalities)
@@ -72,36 +83,37 @@ def make_client(spec: JobSpec, file: ClientFile, base: Base) -> Client:
     data = {t: load_task(file, t, spec.tasks[t], decoding) for t in spec.tasks if t in file.tasks}
     check_metrics(spec, data)
     network = Network(read, base, client_components(spec, offered))
-    return Client(offered, Trainer(file.client, spec, network, data))
+    return Client(offered, Trainer(file.client, spec, network, data, on_step))
 
 
-def run(spec: JobSpec, files: Iterable[ClientFile], store: ArtifactStore) -> Run:
+def run(
+    spec: JobSpec,
+    files: Iterable[ClientFile],
+    store: ArtifactStore,
+    on_step: Progress = lambda _: None,
+) -> Run:
     """A whole job: version 0, the rounds, stage two, evaluation."""
     torch.set_num_threads(1)
     base = load_base(spec.model)
     by_name = {file.client: file for file in files}
-    clients = {name: make_client(spec, by_name[name], base) for name in spec.clients}
+    clients = {name: make_client(spec, by_name[name], base, on_step) for name in spec.clients}
     union = frozenset().union(*(client_components(spec, c.offer) for c in clients.values()))
     network = Network(spec, base, union)
     specs = catalogue(network).components
-    job = Run([initial_version(network, store)])
-
-    def server_state(client: Client) -> State:
-        names = client.trainer.network.components
-        paths = {n: store.path(job.manifests[-1][n]) for n in names}
-        return load_server_state(paths, client.trainer.network)
+    job = Run(clients, store, [initial_version(network, store)])
 
     for number in range(1, spec.rounds.count + 1):
         contributions: dict[str, list[Contribution]] = {}
         for name in sample(spec.seed, number, spec.clients, spec.clients_per_round):
             client = clients[name]
-            outcome = client.method.round(server_state(client), client.personal, number)
+            outcome = client.method.round(job.server(client), client.personal, number)
             client.personal = outcome.personal
             job.decisions += [(number, name, decision) for decision in outcome.decisions]
             for component, sha in save_state(store, outcome.engaged or {}).items():
                 if sha != job.manifests[-1][component]:
                     weight = component_weight(parse(component), spec, client.offer)
                     contributions.setdefault(component, []).append(Contribution(name, sha, weight))
+                    job.sent.append((number, name, component))
         averaged = {
             c: aggregate(given, specs[c], store, spec.aggregation.low_rank).sha256
             for c, given in contributions.items()
@@ -110,7 +122,7 @@ def run(spec: JobSpec, files: Iterable[ClientFile], store: ArtifactStore) -> Run
         print(f"round {number} of {spec.rounds.count}", file=sys.stderr)
 
     for name, client in clients.items():
-        server = server_state(client)
+        server = job.server(client)
         if spec.algorithm.personalizes:
             client.personal = client.method.personalize(server, client.personal).personal
         models = client.method.final_models(server, client.personal)

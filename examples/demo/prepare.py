@@ -31,15 +31,15 @@ def prepare(target: Path, cache: Path) -> Path:
     Made once for each cache and copied from there; any number of callers may do so at once.
     """
     recipe = _recipe()
-    if _is_prepared(target, recipe):
+    if is_prepared(target, recipe):
         return target
     try:
         made = cache.resolve() / f"federation-{recipe[:16]}"
-        if not _is_prepared(made, recipe):
+        if not is_prepared(made, recipe):
             packages = cache.resolve() / "packages"
             obtain(packages)
-            _replace(made, recipe, lambda folder: _write(build(packages), folder))
-        _replace(target, recipe, lambda folder: _copy(made, folder))
+            put(made, recipe, lambda folder: write(build(packages), folder))
+        put(target, recipe, lambda folder: _copy(made, folder))
     except OSError as error:
         raise PrepareError(
             f"{error.filename or target}: cannot be written ({error.strerror}); "
@@ -56,7 +56,8 @@ def _recipe() -> str:
     return sha.hexdigest()
 
 
-def _is_prepared(folder: Path, recipe: str) -> bool:
+def is_prepared(folder: Path, recipe: str) -> bool:
+    """Whether the folder was made by that recipe."""
     try:
         stamp = json.loads((folder / _STAMP).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -64,7 +65,7 @@ def _is_prepared(folder: Path, recipe: str) -> bool:
     return bool(stamp == {"recipe": recipe})
 
 
-def _replace(target: Path, recipe: str, fill: Callable[[Path], None]) -> None:
+def put(target: Path, recipe: str, fill: Callable[[Path], None]) -> None:
     """Fill a new folder and put it in `target`'s place in one step."""
     _check_ours(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -73,14 +74,14 @@ def _replace(target: Path, recipe: str, fill: Callable[[Path], None]) -> None:
         new.mkdir()
         fill(new)
         (new / _STAMP).write_text(json.dumps({"recipe": recipe}), encoding="utf-8")
-        if _is_prepared(target, recipe):  # somebody else was faster: that one is as good
+        if is_prepared(target, recipe):  # somebody else was faster: that one is as good
             return
         try:
             if target.exists():
                 target.rename(Path(temporary) / "old")
             new.rename(target)
         except OSError:
-            if not _is_prepared(target, recipe):
+            if not is_prepared(target, recipe):
                 raise
 
 
@@ -96,7 +97,8 @@ def _copy(source: Path, folder: Path) -> None:
     shutil.copytree(source, folder, dirs_exist_ok=True)
 
 
-def _write(parts: Sequence[TaskPart], folder: Path) -> None:
+def write(parts: Sequence[TaskPart], folder: Path) -> None:
+    """A directory for each client: its file, its splits and its images."""
     clients: dict[str, list[TaskPart]] = defaultdict(list)
     for part in parts:
         clients[part.client].append(part)

@@ -8,11 +8,11 @@ import torch
 from pydantic import create_model
 
 from shared.artifacts import ArtifactStore
-from shared.messages import Claim, ComponentSpec, Message
+from shared.messages import Claim, Message
 from shared.model_spec import ModelSpec
-from worker.artifacts import network_specs, save_state
+from worker.artifacts import save_state, travelling
 from worker.models.base import Base, load_base
-from worker.models.network import State
+from worker.models.network import Network, State
 
 Misfit = Callable[[pytest.MonkeyPatch], None]
 
@@ -33,11 +33,10 @@ def that_knows_fewer_components(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def with_other_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
-    def specs(*arguments: Any) -> dict[str, ComponentSpec]:
-        found = network_specs(*arguments)
-        return {**found, "proj": found["head.digits"]}
+    def others(network: Network, component: str) -> dict[str, torch.Tensor]:
+        return travelling(network, "head.digits" if component == "proj" else component)
 
-    monkeypatch.setattr("worker.assignments.network_specs", specs)
+    monkeypatch.setattr("worker.artifacts.travelling", others)
 
 
 def that_sends_more_tensors(monkeypatch: pytest.MonkeyPatch) -> None:

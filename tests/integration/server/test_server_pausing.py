@@ -91,7 +91,8 @@ def test_what_was_aggregated_while_paused_is_made_again(pair: World, job: str) -
     ask(pair, job, "resume")
     pair.advance(job)
     manifest = pair.viewer.ok("GET", f"/v1/jobs/{job}/versions/1")["manifest"]
-    assert {name: entry["sha256"] for name, entry in manifest.items()} == made
+    averaged = {name: average.sha256 for name, average in made.items()}
+    assert {name: entry["sha256"] for name, entry in manifest.items()} == averaged
     assert pair.job(job)["round"] == 2
 
 
