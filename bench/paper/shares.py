@@ -1,0 +1,279 @@
+"""The paper's federation on public data: thirty clients in ten patterns, three of each.
+
+Each of the paper's tasks is stood in for by one of the same kind (ALGORITHM 4 names the paper's):
+
+| the paper's | here |
+|---|---|
+| Fashion-MNIST generation, Tiny-ImageNet | Fashion-MNIST, drawn again or classified |
+| Caltech-256 generation | easy-VQA's drawings, drawn again |
+| CIFAR-100 | optical digits |
+| AG News | Reuters R8 |
+| VQAv2 | easy-VQA |
+| MMLU of three subjects | what VADER's raters say of a sentence, of three sources |
+| CommonGen | what a Reuters report's headline announces, from its table |
+
+Every public sample goes to one client, task and split at most. Training and validation samples come
+from the public training part, tests from the test part, where the data have one. A task's `whole`
+is a test set of its own, in the public proportions, for all of the task's clients.
+"""
+
+import io
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from fashion import CLASSES, read
+from federation import DIGITS, TOPICS, Sample, SplitName, TaskPart, check_disjoint
+from headlines import reports
+from packages import PrepareError
+from PIL import Image
+from sources import MAX_WORDS, Article, Drawing, Opinion, articles, digits, drawings, opinions
+from torch import Tensor
+
+Family = Literal["flava", "vilt"]
+GROUPS = 3
+Sizes = Mapping[SplitName, int]
+SIZES: Sizes = {"train": 100, "validation": 30, "test": 50}
+WHOLE = "whole"  # a client whose tests are each task's own test set
+WHOLE_SIZES: Sizes = {"train": 5, "validation": 5, "test": 100}  # the first two are not used
+_NEW = (0, 1, 4, 6, 7)  # patterns of clients that no round knows
+_FASHION: Mapping[str, int] = {"train": 6000, "t10k": 3000}  # of both tasks
+_SUBJECTS = ("films", "products", "tweets")
+
+PATTERNS: Mapping[Family, tuple[tuple[str, ...], ...]] = {
+    "flava": (
+        ("clothes",), ("topics",), ("topics",), ("drawings",), ("vqa",), ("vqa",), ("opinions",),
+        ("digits", "topics"), ("headlines", "fashion"), ("headlines", "drawings"),
+    ),
+    "vilt": (
+        ("fashion",), ("topics",), ("topics",), ("drawings",), ("vqa",), ("vqa",), ("opinions",),
+        ("fashion", "topics"), ("headlines", "fashion"), ("headlines", "drawings"),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task, as a client file describes it."""
+
+    kind: str
+    modalities: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ("general",)
+
+
+TASKS: Mapping[str, Task] = {
+    "clothes": Task("image_classification", ("image",), CLASSES),
+    "digits": Task("image_classification", ("image",), DIGITS),
+    "drawings": Task("image_generation", ("image",)),
+    "fashion": Task("image_generation", ("image",)),
+    "headlines": Task("text_generation", ("text",)),
+    "opinions": Task("text_generation", ("text",), domains=_SUBJECTS),
+    "topics": Task("text_classification", ("text",), TOPICS),
+    "vqa": Task("text_generation", ("image", "text")),
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A public sample, and what of its kind a client may have much or little of."""
+
+    sample: Sample
+    group: str
+
+
+@dataclass
+class Supply:
+    """A task's public samples that nobody has yet, in random order; the last ones go first."""
+
+    train: list[Kept]
+    test: list[Kept]  # the same list where the data have no test part
+
+    def of(self, split: SplitName) -> list[Kept]:
+        """Where a split's samples come from."""
+        return self.test if split == "test" else self.train
+
+
+def build(
+    packages: Path, fashion: Path, family: Family, alpha: float | None, seed: int
+) -> list[TaskPart]:
+    """The shares of the clients, of the newcomers, and of `whole`. Raises PrepareError.
+
+    alpha: of the Dirichlet distribution from which each client's shares of a task's groups are
+    drawn (classes, kinds of questions); without it all clients have the public ones.
+    """
+    used = sorted({task for pattern in PATTERNS[family] for task in pattern})
+    supplies = _supplies(packages, fashion, random.Random(seed))  # noqa: S311 - to share out
+    draw = np.random.default_rng(seed)
+    parts = [_part(WHOLE, task, supplies[task], None, draw, WHOLE_SIZES) for task in used]
+    parts += [
+        _part(client, task, supplies[task], alpha, draw)
+        for client, pattern in {**clients(), **newcomers()}.items()
+        for task in PATTERNS[family][pattern]
+    ]
+    check_disjoint(parts)
+    return parts
+
+
+def clients() -> dict[str, int]:
+    """Each client's pattern."""
+    return {f"c{n:02}": n % 10 for n in range(10 * GROUPS)}
+
+
+def newcomers() -> dict[str, int]:
+    """Clients that no round knows, and the pattern of each."""
+    return {f"n{n}": pattern for n, pattern in enumerate(_NEW)}
+
+
+def _part(
+    client: str,
+    name: str,
+    supply: Supply,
+    alpha: float | None,
+    draw: np.random.Generator,
+    sizes: Sizes = SIZES,
+) -> TaskPart:
+    """A client's share of a task; as much of each domain, and the same shares in all splits."""
+    task = TASKS[name]
+    groups = sorted({kept.group for kept in supply.train})
+    shares = None if alpha is None else draw.dirichlet([alpha] * len(groups))
+    splits: dict[SplitName, list[Sample]] = {}
+    for split, n in sizes.items():
+        splits[split] = []
+        for place, domain in enumerate(task.domains):
+            count = (n + place) // len(task.domains)
+            pool = supply.of(split)
+            for _ in range(count):
+                wanted = None if shares is None else dict(zip(groups, shares, strict=True))
+                splits[split].append(_drawn(pool, domain, wanted, draw).sample)
+    return TaskPart(client, name, task.kind, task.modalities, splits, task.classes, task.domains)
+
+
+def _drawn(
+    pool: list[Kept],
+    domain: str,
+    shares: Mapping[str, float] | None,
+    draw: np.random.Generator,
+) -> Kept:
+    """The next sample of the domain, of a group drawn by the shares among those that are left."""
+    fits = [k for k in pool if (k.sample.domain or "general") == domain]
+    if shares is None:
+        return _next(pool, fits)
+    left = sorted({kept.group for kept in fits})
+    weights = np.array([max(shares[group], 1e-9) for group in left])
+    if not left:
+        raise PrepareError(f"there are too few samples of domain {domain}: lower the sizes")
+    group = left[int(draw.choice(len(left), p=weights / weights.sum()))]
+    return _next(pool, [kept for kept in fits if kept.group == group])
+
+
+def _next(pool: list[Kept], fits: Sequence[Kept] | None = None) -> Kept:
+    """Take one of the pool."""
+    if not (pool if fits is None else fits):
+        raise PrepareError("there are too few public samples: lower the sizes")
+    if fits is None:
+        return pool.pop()
+    pool.remove(fits[-1])
+    return fits[-1]
+
+
+def _supplies(packages: Path, fashion: Path, rng: random.Random) -> Mapping[str, Supply]:
+    """All public samples by task."""
+    supplies = {
+        **_of_fashion(fashion),
+        **_of_drawings(packages, rng),
+        **_of_articles(packages),
+        "digits": _one(
+            Kept(Sample(d.origin, image=d.png, label=d.value), d.value) for d in digits()
+        ),
+        "opinions": _one(map(_opinion, (o for o in opinions(packages) if o.domain in _SUBJECTS))),
+    }
+    for supply in supplies.values():
+        rng.shuffle(supply.train)
+        if supply.test is not supply.train:
+            rng.shuffle(supply.test)
+    return supplies
+
+
+def _one(samples: Iterable[Kept]) -> Supply:
+    """Of data without a test part of the same kind."""
+    every = list(samples)
+    return Supply(every, every)
+
+
+def _of_fashion(files: Path) -> dict[str, Supply]:
+    """Every other image of each part for each of the two tasks, and each content once."""
+    parts = [list(_clothes(files, "train")), list(_clothes(files, "t10k"))]
+    drawn = [[replace(k, sample=replace(k.sample, label=None)) for k in part] for part in parts]
+    return {
+        "clothes": Supply(*(part[::2] for part in parts)),
+        "fashion": Supply(*(part[1::2] for part in drawn)),
+    }
+
+
+def _clothes(files: Path, part: Literal["train", "t10k"]) -> Iterable[Kept]:
+    pixels, labels = read(files, part)
+    seen: set[bytes] = set()
+    for number in range(_FASHION[part]):
+        png, name = _png(pixels[number]), CLASSES[int(labels[number])]
+        if png not in seen:
+            yield Kept(Sample(f"fashion-{part}-{number}", image=png, label=name), name)
+        seen.add(png)
+
+
+def _png(pixels: Tensor) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels.numpy()).save(file, "PNG")
+    return file.getvalue()
+
+
+def _of_drawings(packages: Path, rng: random.Random) -> dict[str, Supply]:
+    """Every other drawing is asked about, the others are drawn again."""
+    parts = [drawings(packages, "train"), drawings(packages, "test")]
+    for part in parts:
+        rng.shuffle(part)
+    return {
+        "drawings": Supply(*([_drawing(d) for d in part[::2]] for part in parts)),
+        "vqa": Supply(*([k for d in part[1::2] if (k := _asked(d, rng))] for part in parts)),
+    }
+
+
+def _drawing(drawing: Drawing) -> Kept:
+    return Kept(Sample(drawing.origin, image=drawing.png), drawing.colour or "unknown")
+
+
+def _asked(drawing: Drawing, rng: random.Random) -> Kept | None:
+    """One question about a drawing: kinds alike often, where it has questions of several."""
+    kinds = sorted({question.kind for question in drawing.questions})
+    if not kinds:
+        return None
+    kind = rng.choice(kinds)
+    asked = rng.choice([q for q in drawing.questions if q.kind == kind])
+    sample = Sample(drawing.origin, image=drawing.png, text=asked.text, target=asked.answer)
+    return Kept(sample, kind)
+
+
+def _of_articles(packages: Path) -> dict[str, Supply]:
+    """Reports of which the headline can be told from the table, and all other articles."""
+    parts = articles(packages)
+    told = reports([article for part in parts for article in part])
+    used = {report.origin for report in told}
+    return {
+        "headlines": _one(
+            Kept(Sample(r.origin, text=r.table, target=r.announces), r.about) for r in told
+        ),
+        "topics": Supply(*([_topic(a) for a in part if a.origin not in used] for part in parts)),
+    }
+
+
+def _topic(article: Article) -> Kept:
+    text = " ".join(article.words[:MAX_WORDS])
+    return Kept(Sample(article.origin, text=text, label=article.topic), article.topic)
+
+
+def _opinion(opinion: Opinion) -> Kept:
+    sample = Sample(opinion.origin, text=opinion.text, target=opinion.label, domain=opinion.domain)
+    return Kept(sample, opinion.label)
