@@ -1,6 +1,6 @@
 """The paper's experiments: `python bench/paper/paper.py --scale small`, again to go on.
 
-Each run's result is a file of its own in `OUT/runs`; the tables are made of all that are there.
+Each run's result is a file of its own in `OUT/runs`, from which `tables.py` makes tables.
 """
 
 import argparse
