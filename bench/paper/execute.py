@@ -1,7 +1,6 @@
 """One run: the job by examples/simulate.py, then each model on its tasks' whole test sets."""
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,12 +27,13 @@ Json = dict[str, Any]
 
 def execute(run: Run, scale: Scale, federation: Path, scratch: Path) -> Json:
     """The run's result: what it cost, its decisions, and all scores."""
-    spec, steps = run.spec(scale), Counter[str]()
+    spec, steps = run.spec(scale), 0
     files = {path.parent.name: ClientFile.read(path) for path in federation.glob("*/client.yaml")}
     began = time.monotonic()
 
     def on_step(_: int) -> None:
-        steps["forward and backward passes"] += spec.training.accumulation
+        nonlocal steps
+        steps += 1
 
     store = ArtifactStore(scratch, durable=False)
     job = simulate.run(spec, [files[name] for name in spec.clients], store, on_step)
@@ -49,7 +49,7 @@ def execute(run: Run, scale: Scale, federation: Path, scratch: Path) -> Json:
         "run": asdict(run),
         "spec": spec.model_dump(mode="json"),
         "seconds": seconds,
-        "passes": sum(steps.values()),
+        "optimizer_steps": steps,
         **_bytes(spec, job),
         "decisions": [
             {"round": number, "client": client, **decision.model_dump(mode="json")}
@@ -104,7 +104,7 @@ def _of_newcomers(
 
 
 def _bytes(spec: JobSpec, job: simulate.Run) -> Json:
-    """What travelled: each client keeps what it has sent or was given last."""
+    """What travelled in the rounds: a client that has a component is not given it again."""
     sizes = _sizes(job)
     up = sum(sizes[component] for _, _, component in job.sent)
     down, held = 0, dict[tuple[str, str], str]()

@@ -19,8 +19,8 @@ is a test set of its own, in the public proportions, for all of the task's clien
 
 import io
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -91,6 +91,10 @@ class Supply:
 
     train: list[Kept]
     test: list[Kept]  # the same list where the data have no test part
+    groups: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.groups = sorted({kept.group for kept in (*self.train, *self.test)})
 
     def of(self, split: SplitName) -> list[Kept]:
         """Where a split's samples come from."""
@@ -136,10 +140,12 @@ def _part(
     draw: np.random.Generator,
     sizes: Sizes = SIZES,
 ) -> TaskPart:
-    """A client's share of a task; as much of each domain, and the same shares in all splits."""
+    """A client's share of a task; as much of each domain, and the same shares in all splits.
+
+    As far as there are samples: a group that has run out goes to the others by their shares.
+    """
     task = TASKS[name]
-    groups = sorted({kept.group for kept in supply.train})
-    shares = None if alpha is None else draw.dirichlet([alpha] * len(groups))
+    shares = None if alpha is None else draw.dirichlet([alpha] * len(supply.groups))
     splits: dict[SplitName, list[Sample]] = {}
     for split, n in sizes.items():
         splits[split] = []
@@ -147,7 +153,7 @@ def _part(
             count = (n + place) // len(task.domains)
             pool = supply.of(split)
             for _ in range(count):
-                wanted = None if shares is None else dict(zip(groups, shares, strict=True))
+                wanted = None if shares is None else dict(zip(supply.groups, shares, strict=True))
                 splits[split].append(_drawn(pool, domain, wanted, draw).sample)
     return TaskPart(client, name, task.kind, task.modalities, splits, task.classes, task.domains)
 
@@ -160,22 +166,13 @@ def _drawn(
 ) -> Kept:
     """The next sample of the domain, of a group drawn by the shares among those that are left."""
     fits = [k for k in pool if (k.sample.domain or "general") == domain]
-    if shares is None:
-        return _next(pool, fits)
-    left = sorted({kept.group for kept in fits})
-    weights = np.array([max(shares[group], 1e-9) for group in left])
-    if not left:
+    if not fits:
         raise PrepareError(f"there are too few samples of domain {domain}: lower the sizes")
-    group = left[int(draw.choice(len(left), p=weights / weights.sum()))]
-    return _next(pool, [kept for kept in fits if kept.group == group])
-
-
-def _next(pool: list[Kept], fits: Sequence[Kept] | None = None) -> Kept:
-    """Take one of the pool."""
-    if not (pool if fits is None else fits):
-        raise PrepareError("there are too few public samples: lower the sizes")
-    if fits is None:
-        return pool.pop()
+    if shares is not None:
+        left = sorted({kept.group for kept in fits})
+        weights = np.array([max(shares[group], 1e-9) for group in left])
+        group = left[int(draw.choice(len(left), p=weights / weights.sum()))]
+        fits = [kept for kept in fits if kept.group == group]
     pool.remove(fits[-1])
     return fits[-1]
 

@@ -113,11 +113,11 @@ def _of(cells: Cells, task: str) -> Cells:
 
 
 def budgets(results: Iterable[Json]) -> dict[str, dict[str, float]]:
-    """What a run of each method took, on average: passes, bytes each way, seconds."""
+    """What a run of each method took, on average: steps, bytes each way, seconds."""
     taken: dict[str, list[Json]] = {}
     for result in results:
         taken.setdefault(result["run"]["method"], []).append(result)
-    names = ("passes", "bytes_up", "bytes_down", "seconds")
+    names = ("optimizer_steps", "bytes_up", "bytes_down", "seconds")
     return {
         method: {name: sum(float(r[name]) for r in each) / len(each) for name in names}
         for method, each in taken.items()
