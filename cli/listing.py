@@ -97,5 +97,5 @@ def report_table(report: ReportView) -> Table:
     for row in report.scores:
         score = row.score
         numbers = (f"{score.value:.3f}", f"{score.skill:.3f}", str(score.n))
-        shown.add_row(row.client, row.task, str(row.variant), score.metric, *numbers)
+        shown.add_row(row.client, row.task, row.label, score.metric, *numbers)
     return shown

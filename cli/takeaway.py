@@ -60,7 +60,8 @@ def export(  # noqa: PLR0913, PLR0917 - a command's options
         typer.Option(help="What the client's worker keeps.", envvar="TAPESTRY_WORK_DIR"),
     ] = None,
     variant: Annotated[
-        Variant | None, typer.Option(help="Which model; by default the newest personal one.")
+        Variant | None,
+        typer.Option(help="Which model; by default the guarded, or the newest personal one."),
     ] = None,
     without_base: Annotated[
         bool, typer.Option("--without-base", help="Leave the frozen base out.")

@@ -34,7 +34,7 @@ from worker.metrics.ready import check_metrics
 from worker.models.base import Base, load_base
 from worker.models.network import Network, State
 from worker.planner import initial_version
-from worker.training.evaluation import evaluate
+from worker.training.evaluation import evaluate_all
 from worker.training.trainer import Progress, Trainer
 
 Scores = dict[str, dict[Variant, dict[str, TaskScore]]]  # client -> variant -> task -> score
@@ -128,9 +128,8 @@ def run(
         models = client.method.final_models(server, client.personal)
         splits: Mapping[SplitName, Scores] = {"test": job.scores, "validation": job.validation}
         for split, scores in splits.items():
-            scores[name] = {
-                variant: evaluate(client.trainer, model, split) for variant, model in models.items()
-            }
+            chosen = client.personal.chosen
+            scores[name] = evaluate_all(client.trainer, models, chosen, split)
     return job
 
 

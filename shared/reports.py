@@ -22,6 +22,12 @@ class ReportRow(Message):
     score: TaskScore
     validation: TaskScore | None = None
 
+    @property
+    def label(self) -> str:
+        """The variant, and which one a guarded model is for the task."""
+        of = self.score.of
+        return str(self.variant) if of is None else f"{self.variant}: {of}"
+
 
 class ReplacementRow(Message):
     """One decision of stage one."""

@@ -46,6 +46,16 @@ class Traffic(Message):
     seconds: Annotated[float, Field(ge=0)] = 0.0
 
 
+class Variant(StrEnum):
+    """Which of a client's models was measured; `guarded` is for each task one of the others."""
+
+    ENGAGED = "engaged"
+    POST_TRAINED = "post_trained"
+    PERSONAL = "personal"
+    DISTILLED = "distilled"
+    GUARDED = "guarded"
+
+
 class TaskScore(Message):
     """How good one model is at one task on one client's test split.
 
@@ -69,15 +79,9 @@ class TaskScore(Message):
     encoder: str | None = Field(
         default=None, description="Whose bert_score_f1 it is: the encoder's name, and its layer."
     )
-
-
-class Variant(StrEnum):
-    """Which of a client's models was measured."""
-
-    ENGAGED = "engaged"
-    POST_TRAINED = "post_trained"
-    PERSONAL = "personal"
-    DISTILLED = "distilled"
+    of: Variant | None = Field(
+        default=None, description="Of a guarded model: which variant was chosen for the task."
+    )
 
 
 class PlanResult(HeldLease):

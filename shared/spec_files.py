@@ -14,6 +14,7 @@ M = TypeVar("M", bound=BaseModel)
 
 _WHOLE_NUMBER = "must be a whole number; correct it"
 _NUMBER = "must be a number; correct it"
+_YES_OR_NO = "must be true or false; correct it"
 _DURATION = "must be a duration such as PT5M; correct it"
 _SENTENCES = {  # by pydantic's types of errors
     "greater_than_equal": "must be at least {ge}; raise it",
@@ -27,6 +28,8 @@ _SENTENCES = {  # by pydantic's types of errors
     "int_from_float": _WHOLE_NUMBER,
     "float_parsing": _NUMBER,
     "float_type": _NUMBER,
+    "bool_parsing": _YES_OR_NO,
+    "bool_type": _YES_OR_NO,
     "time_delta_parsing": _DURATION,
     "time_delta_type": _DURATION,
 }
@@ -97,6 +100,8 @@ def _wrong(detail: ErrorDetails) -> str:
 
 def _nearest(kind: type[BaseModel], name: str) -> str:
     known = sorted(_field_names(kind, set()))
+    if name in known:
+        return "it belongs elsewhere: move it there or remove it"
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else "remove it"
 

@@ -17,14 +17,11 @@ from shared.results import (
     AssignmentResult,
     EvaluateResult,
     PersonalizeResult,
-    TaskScore,
     TrainResult,
-    Variant,
 )
 from worker.algorithm.method import Personal
 from worker.algorithm.methods import method_of
 from worker.artifacts import known, load_server_state, network_specs, save_state
-from worker.data.client_file import SplitName
 from worker.data.sources import DataError
 from worker.failures import FailedError, of_disk
 from worker.metrics.errors import MetricError
@@ -35,7 +32,7 @@ from worker.personal_files import StateError
 from worker.planner import plan
 from worker.state import PersonalStore
 from worker.supervision import Report
-from worker.training.evaluation import evaluate
+from worker.training.evaluation import evaluate_all
 from worker.training.loop import DivergedError
 from worker.training.trainer import Trainer
 from worker.work import Computed, Equipment, Request
@@ -199,18 +196,13 @@ def _personalize(work: Work) -> PersonalizeResult:
 
 
 def _evaluate(work: Work) -> EvaluateResult:
-    models = method_of(work.trainer).final_models(work.server, work.personal)
+    trainer, chosen = work.trainer, work.personal.chosen
+    models = method_of(trainer).final_models(work.server, work.personal)
     return EvaluateResult(
         **work.held,
-        scores=_scores(work.trainer, models, "test"),
-        validation=_scores(work.trainer, models, "validation"),
+        scores=evaluate_all(trainer, models, chosen, "test"),
+        validation=evaluate_all(trainer, models, chosen, "validation"),
     )
-
-
-def _scores(
-    trainer: Trainer, models: Mapping[Variant, State], split: SplitName
-) -> dict[Variant, dict[str, TaskScore]]:
-    return {variant: evaluate(trainer, model, split) for variant, model in models.items()}
 
 
 def _trainer(request: Request, bench: Workbench, report: Report) -> Trainer:

@@ -32,11 +32,13 @@ class PersonalManifest(Message):
     """A personal state: component artifacts of each variant, and h_Z of each task.
 
     reads: what each task read when its h_Z was measured; the whole of it in older states.
+    chosen: which model the guard keeps for each task; nothing in states without one.
     """
 
     models: dict[Variant, dict[str, Sha256]]
     losses: dict[str, float]
     reads: dict[str, tuple[Modality, ...]] = Field(default_factory=dict)
+    chosen: dict[str, Variant] = Field(default_factory=dict)
 
 
 class PersonalFiles:

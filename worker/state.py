@@ -26,7 +26,7 @@ class PersonalStore(PersonalFiles):
             for variant, parts in manifest.models.items()
         }
         self.promote(expected)  # which drops others: not before this one is known to be whole
-        return Personal(models, manifest.losses, manifest.reads)
+        return Personal(models, manifest.losses, manifest.reads, manifest.chosen)
 
     def _paths(self, parts: Mapping[str, str], wanted: Container[str]) -> dict[str, Path]:
         """The files of the wanted components: a fork's first state may have others, too."""
@@ -36,7 +36,12 @@ class PersonalStore(PersonalFiles):
         """Write a state beside the current one; returns its digest."""
         models = {v: save_state(self.store, state) for v, state in personal.models.items()}
         manifest = PersonalManifest(
-            models=models, losses=dict(personal.losses), reads=dict(personal.reads)
+            models=models,
+            losses=dict(personal.losses),
+            reads=dict(personal.reads),
+            chosen=dict(personal.chosen),
         )
-        text = json.dumps(manifest.model_dump(mode="json"), sort_keys=True).encode()
+        # Not written where there is none: such a state has the digest that it always had.
+        absent = set() if personal.chosen else {"chosen"}
+        text = json.dumps(manifest.model_dump(mode="json", exclude=absent), sort_keys=True).encode()
         return self.store.write([text])  # over a damaged one, too

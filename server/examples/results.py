@@ -57,6 +57,7 @@ _SCORE = {
     "metrics": {"accuracy": 0.9, "macro_f1": 0.88, "loss": 0.3},
     "intervals": {"accuracy": [0.82, 0.97], "macro_f1": [0.79, 0.96], "loss": [0.21, 0.41]},
     "encoder": None,
+    "of": None,
 }
 _AVERAGE = {"task": "digits", "variant": "distilled", "n": 60, "clients": 1}
 _SCORES: list[Example] = [

@@ -39,6 +39,11 @@ class TapAlgorithm(AlgorithmSpec):
         "replaces, only when all do, or never.",
     )
     distillation: bool = Field(default=True, description="Without it stage two trains plainly.")
+    guard: bool = Field(
+        default=False,
+        description="For each task the client's best of three by validation loss is chosen after "
+        "stage two: distilled, personal or locally trained engaged model.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -10,6 +10,7 @@ import pytest
 from cli.stack.stack import Stack
 from shared.artifacts import ArtifactStore
 from shared.job_spec import JobSpec
+from shared.results import Variant
 from shared.states import JOB_TERMINAL, JobState
 from shared.views import JobView
 from tests.support import federation, small
@@ -34,6 +35,7 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
             "margin": "auto",
             "shared_components": "all",
             "distillation": False,
+            "guard": True,
         }
     },
     "sampled": {"algorithm": {"name": "tap"}, "rounds": {"count": 3, "clients_per_round": 2}},
@@ -100,12 +102,15 @@ def test_every_score_and_decision_is_the_same(
     with stack.client() as api:
         report = api.report(jobs[name].id)
     expected = {
-        (client, task, variant): score
+        (client, task, variant): (score, simulated[name].validation[client][variant][task])
         for client, variants in simulated[name].scores.items()
         for variant, tasks in variants.items()
         for task, score in tasks.items()
     }
-    assert {(r.client, r.task, r.variant): r.score for r in report.scores} == expected
+    found = {(r.client, r.task, r.variant): (r.score, r.validation) for r in report.scores}
+    assert found == expected
+    guarded = {r.score.of for r in report.scores if r.variant is Variant.GUARDED}
+    assert bool(guarded) == (name == "options")
     decisions = {(r.round, r.client, r.decision) for r in report.replacements}
     assert decisions == set(simulated[name].decisions)
 

@@ -88,7 +88,7 @@ def check_scores(place: Path, client_file: Path, exact_match: float) -> None:
     rows = file.splits("vqa")["test"]
     samples = [Sample(file.directory / str(r.image and r.image.path), r.text) for r in rows]
     model = load(place / "mine")
-    words = model.network.base.tokenizer
+    words = model.network("vqa").base.tokenizer
     length = model.config.tasks["vqa"].task.max_target_tokens + 1
     ids = words.encode_target([row.target for row in rows], length)
     truth = [words.decode(line[1:].tolist()) for line in ids]

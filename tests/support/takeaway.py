@@ -81,8 +81,12 @@ class Home:
         self.api.view = self.api.view.model_copy(update=changes)
 
 
-def home(root: Path, spec: JobSpec) -> Home:
-    """Train a client of all the spec's tasks a little, and lay its states down as a worker does."""
+def home(root: Path, spec: JobSpec, chosen: Mapping[str, Variant] | None = None) -> Home:
+    """Train a client of all the spec's tasks a little, and lay its states down as a worker does.
+
+    chosen: what a guard has kept for each task.
+    """
+    chosen = chosen or {}
     [path] = federation.write(root / "clients", {"c01": tuple(spec.tasks)})
     file = ClientFile.read(path)
     base = load_base(spec.model)
@@ -100,7 +104,7 @@ def home(root: Path, spec: JobSpec) -> Home:
         Rule(taught_by(trainer, models[Variant.POST_TRAINED], 1.0)),
     )[0]
     store = PersonalStore(root / "work" / "personal" / "c01" / str(JOB))
-    digest = store.save(Personal(models, {}))
+    digest = store.save(Personal(models, {}, chosen=chosen))
     server = ArtifactStore(root / "server")
     manifest = save_state(server, start)
     view = TakeawayView(
@@ -118,7 +122,10 @@ def home(root: Path, spec: JobSpec) -> Home:
             name: TakenComponent(sha256=sha, n_bytes=server.path(sha).stat().st_size, made_in=1)
             for name, sha in manifest.items()
         },
-        scores=tuple(_row(task, variant) for task in spec.tasks for variant in models),
+        scores=(
+            *(_row(task, variant) for task in spec.tasks for variant in models),
+            *(_row(task, Variant.GUARDED, chosen[task]) for task in chosen),
+        ),
         replacements=(ReplacementRow(client="c01", round=2, decision=_DECISION),),
     )
     return Home(
@@ -138,6 +145,6 @@ _DECISION = Decision(
 )
 
 
-def _row(task: str, variant: Variant) -> ReportRow:
-    score = TaskScore(metric="accuracy", value=0.8125, reference=0.5, skill=0.625, n=6)
+def _row(task: str, variant: Variant, of: Variant | None = None) -> ReportRow:
+    score = TaskScore(metric="accuracy", value=0.8125, reference=0.5, skill=0.625, n=6, of=of)
     return ReportRow(client="c01", task=task, variant=variant, score=score, validation=score)

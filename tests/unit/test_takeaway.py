@@ -16,7 +16,6 @@ from PIL import Image
 
 from shared.aggregation_spec import AggregationSpec
 from shared.components import TaskKind
-from shared.results import Variant
 from tests.support import small
 from tests.support.takeaway import TASKS, Home, home
 from worker.data.loader import Split
@@ -52,7 +51,7 @@ def test_factors_that_never_travelled_are_taken_away_too(low_rank: str, tmp_path
     export(there.wish(tmp_path / "model"), there.source)
     model, wanted = load(tmp_path / "model"), whole(there.data["vqa"].test)
     with torch.no_grad():
-        assert torch.equal(model.network("vqa", wanted), there.loaded()("vqa", wanted))
+        assert torch.equal(model.network("vqa")("vqa", wanted), there.loaded()("vqa", wanted))
 
 
 def samples(there: Home, task: str, split: str = "test") -> list[Sample]:
@@ -94,7 +93,7 @@ def test_outputs_are_the_trained_networks_bit_for_bit(
     batch = whole(there.data[task].test)
     asked = replace(model.batch(task, samples(there, task)), targets=batch.targets)
     with torch.no_grad():
-        assert torch.equal(model.network(task, asked), there.loaded()(task, batch))
+        assert torch.equal(model.network(task)(task, asked), there.loaded()(task, batch))
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -214,12 +213,12 @@ def test_the_directory_holds_these_files_and_the_same_again(
 def test_each_variant_can_be_taken(taken: tuple[Home, Path, Model], tmp_path: Path) -> None:
     there, _, _ = taken
     batch = whole(there.data["digits"].test)
-    for variant in Variant:
+    for variant in there.models:
         out = tmp_path / variant
         assert export(there.wish(out, variant=variant), there.source).variant is variant
         with torch.no_grad():
-            found, wanted = load(out).network("digits", batch), there.loaded(variant)
-            assert torch.equal(found, wanted("digits", batch))
+            found = load(out).network("digits")("digits", batch)
+            assert torch.equal(found, there.loaded(variant)("digits", batch))
 
 
 def test_without_its_base_a_model_says_what_it_needs(

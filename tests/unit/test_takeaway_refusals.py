@@ -93,7 +93,7 @@ def test_no_samples_are_no_answers(model: Model) -> None:
 
 def test_the_words_of_the_tokenizer_are_plain_text_in_a_question(model: Model) -> None:
     [ids] = model.batch("titles", [Sample(text="a [SEP] b")]).tokens  # type: ignore[misc]
-    words = model.network.base.tokenizer
+    words = model.network("titles").base.tokenizer
     assert ids.tolist().count(words.end_id) == 1
 
 
@@ -118,9 +118,14 @@ def change_weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Calla
         tensors = load_file(copy / WEIGHTS)
         change(tensors)
         save_file(tensors, copy / WEIGHTS)
-        change_config(weights_sha256=file_digest(copy / WEIGHTS))(copy)
+        change_digest(copy)
 
     return changed
+
+
+def change_digest(copy: Path) -> None:
+    weights = {"file": WEIGHTS, "sha256": file_digest(copy / WEIGHTS)}
+    change_config(weights={"distilled": weights})(copy)
 
 
 def flip(copy: Path) -> None:
@@ -145,6 +150,8 @@ NAME = "head.digits/layers.0.bias"
         (lambda copy: (copy / CONFIG).unlink(), "is no exported model, for it has no config.json"),
         (change_config(format_version=9), "format_version: .*or install the version that exported"),
         (change_config(later=1), "later: is not a known field"),
+        (change_config(weights={}), "answered by distilled, without weights: export the model"),
+        (change_config(weights={"distilled": {"file": "../x", "sha256": "0" * 64}}), "file"),
         (lambda copy: (copy / WEIGHTS).unlink(), "model.safetensors cannot be read"),
         (flip, "is damaged or of another export: export the model again"),
         (lambda copy: shutil.rmtree(copy / BASE), None),
@@ -171,7 +178,7 @@ def test_a_directory_that_is_not_whole_is_refused(
 
 def test_a_file_that_is_no_safetensors_is_refused(copy: Path) -> None:
     (copy / WEIGHTS).write_bytes(struct.pack("<Q", 3) + b"{}x")
-    change_config(weights_sha256=file_digest(copy / WEIGHTS))(copy)
+    change_digest(copy)
     with pytest.raises(TakeawayError, match=r"cannot be read .*: export the model again"):
         load(copy)
 
@@ -260,7 +267,7 @@ def test_what_the_personal_model_never_had_comes_from_the_server(
         export(there.wish(tmp_path / "model"), changed)
     finally:
         there.api.view = before
-    found = load(tmp_path / "model").network
+    found = load(tmp_path / "model").network("digits")
     server, mine = there.models[Variant.ENGAGED], there.models[Variant.DISTILLED]
     assert torch.equal(found.tensors("head.digits")["layers.0.bias"],
                        server["head.digits"]["layers.0.bias"])  # fmt: skip

@@ -18,11 +18,13 @@ class Personal:
     """What stays with a client: its models by variant, and h_Z of its personal one.
 
     reads: what each task read when its h_Z was measured.
+    chosen: which model the guard keeps for each task, after a stage two that had one.
     """
 
     models: Mapping[Variant, State]
     losses: Mapping[str, float] = field(default_factory=dict)
     reads: Mapping[str, tuple[Modality, ...]] = field(default_factory=dict)
+    chosen: Mapping[str, Variant] = field(default_factory=dict)
 
     @property
     def model(self) -> State | None:

@@ -17,10 +17,13 @@ from shared.readiness import Card
 from shared.results import Variant
 from shared.states import JOB_TERMINAL
 from shared.takeaway import TakeawayView
-from worker.takeaway.form import BASE, WEIGHTS, Config, TakenTask
+from worker.takeaway.form import BASE, Config, TakenTask
+from worker.takeaway.gather import Whole
 from worker.takeaway.tables import code, plain, readiness, table
 
 _WHAT = {
+    Variant.GUARDED: "for each task the best of the client's models by its validation loss, as the "
+    "table of tasks says: one of them answers",
     Variant.DISTILLED: "the personal model after distillation, the last step of the method",
     Variant.PERSONAL: "the personal model, which stayed with the client",
     Variant.POST_TRAINED: "the model after local post-training at the client",
@@ -50,7 +53,7 @@ class Story:
     config: Config
     view: TakeawayView
     readiness: Card
-    artifacts: Mapping[str, str]  # component -> sha256
+    models: Mapping[Variant, Whole]
     with_base: bool
 
 
@@ -175,10 +178,11 @@ def _tasks(config: Config) -> str:
             " and ".join(taken.task.modalities),
             ", ".join(taken.task.classes),
             ", ".join(taken.known_domains),
+            taken.variant,
         )
         for name, taken in config.tasks.items()
     ]
-    return table(("task", "kind", "reads", "classes", "domains"), rows)
+    return table(("task", "kind", "reads", "classes", "domains", "model"), rows)
 
 
 def _metrics(story: Story) -> Iterator[str]:
@@ -193,7 +197,7 @@ def _metrics(story: Story) -> Iterator[str]:
         rows.append(
             (
                 row.task,
-                f"{row.variant} (this one)" if exported else row.variant,
+                f"{row.label} (this one)" if exported else row.label,
                 score.metric,
                 f"{score.value:.4f}",
                 f"{score.reference:.4f}",
@@ -224,16 +228,24 @@ def _lineage(story: Story) -> Iterator[str]:
         ("personal state, sha256", view.state_digest or "none"),
         ("server's version", view.version),
         ("base, digest", config.base_digest),
-        (f"{WEIGHTS}, sha256", config.weights_sha256),
+        *((f"{weights.file}, sha256", weights.sha256) for weights in config.weights.values()),
     ])  # fmt: skip
-    yield "Components: the artifact that is exported, and the server's in that version."
+    for variant, weights in config.weights.items():
+        yield (
+            f"Components of `{weights.file}`: the artifact that is exported, and the server's in "
+            "that version."
+        )
+        yield _components(view, story.models[variant])
+    yield from _replacements(view)
+
+
+def _components(view: TakeawayView, model: Whole) -> str:
     parts = [
         (name, sha, view.manifest[name].sha256, view.manifest[name].made_in)
-        for name, sha in sorted(story.artifacts.items())
+        for name, sha in sorted(model.artifacts.items())
         if name in view.manifest
     ]
-    yield table(("component", "exported, sha256", "server's, sha256", "made in"), parts)
-    yield from _replacements(view)
+    return table(("component", "exported, sha256", "server's, sha256", "made in"), parts)
 
 
 def _origin(view: TakeawayView) -> str:

@@ -1,6 +1,6 @@
 """Exporting: a client's model out of a job into a directory that needs neither job nor network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -22,7 +22,7 @@ from worker.models.network import Network
 from worker.models.saving import save_base
 from worker.personal_files import StateError
 from worker.takeaway.card import Story, written
-from worker.takeaway.form import BASE, CARD, CONFIG, WEIGHTS, Config, TakeawayError, taken_tasks
+from worker.takeaway.form import BASE, CARD, CONFIG, Config, TakeawayError, Weights, weights_file
 from worker.takeaway.gather import Disk, Gathered, Gathering, check_begun
 from worker.takeaway.model import joined
 from worker.takeaway.writing import beside, check_target, drop, whole
@@ -34,7 +34,7 @@ class Wish:
 
     job: UUID
     out: Path
-    variant: Variant | None = None  # the newest personal one
+    variant: Variant | None = None  # the guarded, or else the newest personal one
     with_base: bool = True
 
 
@@ -60,16 +60,13 @@ def export(
     with whole(part, wish.out) as directory:
         view, network, found = _gathered(wish, source, directory / "downloads")
         drop(directory / "downloads")
-        network.load(found.state)
         card = _readiness(source.file, view, network.base)
-        whole_state = joined(network.whole_state())
-        save_file(whole_state, directory / WEIGHTS, metadata={"format": "pt"})
-        (directory / WEIGHTS).chmod(0o644)  # as the other files
-        config = _config(view, network.base, found, source.file.client, directory)
+        weights = _written(network, found, directory)
+        config = _config(view, network, found, source.file.client, weights)
         (directory / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
         if wish.with_base:
             save_base(network.base, directory / BASE)
-        story = Story(config, view, card, found.artifacts, with_base=wish.with_base)
+        story = Story(config, view, card, found.models, with_base=wish.with_base)
         (directory / CARD).write_text(written(story), encoding="utf-8")
         directory.chmod(0o755)
     return config
@@ -117,8 +114,24 @@ def _readiness(file: ClientFile, view: TakeawayView, base: Base) -> Card:
     return examine(file, view.spec, reading)
 
 
+def _written(network: Network, found: Gathered, directory: Path) -> dict[Variant, Weights]:
+    """A file for each model that answers a task."""
+    weights = {}
+    for variant, model in found.models.items():
+        path = directory / weights_file(variant, found.models)
+        network.load(model.state)
+        save_file(joined(network.whole_state()), path, metadata={"format": "pt"})
+        path.chmod(0o644)  # as the other files
+        weights[variant] = Weights(file=path.name, sha256=file_digest(path))
+    return weights
+
+
 def _config(
-    view: TakeawayView, base: Base, found: Gathered, client: str, directory: Path
+    view: TakeawayView,
+    network: Network,
+    found: Gathered,
+    client: str,
+    weights: Mapping[Variant, Weights],
 ) -> Config:
     model = view.spec.model
     local = model.weights != "random" and (
@@ -130,8 +143,8 @@ def _config(
         variant=found.variant,
         model=model.model_copy(update={"weights": BASE, "digest": None}),
         base=None if local else model.weights,
-        base_digest=base.digest,
-        weights_sha256=file_digest(directory / WEIGHTS),
-        components=tuple(sorted(found.artifacts)),
-        tasks=taken_tasks(view.spec.read_with(view.tasks), found.artifacts),
+        base_digest=network.base.digest,
+        weights=dict(weights),
+        components=network.components,
+        tasks=dict(found.tasks),
     )

@@ -1,9 +1,11 @@
 """What an exported directory consists of, and what it says of itself in `config.json`."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
+
+from pydantic import StringConstraints, model_validator
 
 from shared.components import parse
 from shared.job_spec import JobSpec, TaskSpec
@@ -15,7 +17,12 @@ from shared.spec_files import SpecError, load
 
 CONFIG, WEIGHTS, CARD, BASE = "config.json", "model.safetensors", "README.md", "base"
 # Whichever the algorithm: what it makes last comes first.
-NEWEST: tuple[Variant, ...] = (Variant.DISTILLED, Variant.POST_TRAINED, Variant.PERSONAL)
+NEWEST: tuple[Variant, ...] = (
+    Variant.GUARDED,
+    Variant.DISTILLED,
+    Variant.POST_TRAINED,
+    Variant.PERSONAL,
+)
 
 
 class TakeawayError(Exception):
@@ -27,22 +34,37 @@ class TakenTask(Spec):
 
     task: TaskSpec
     known_domains: tuple[Name, ...]  # those that the client had data of, and so has experts of
+    variant: Variant  # which model answers it
+
+
+class Weights(Spec):
+    """A file of one model's tensors, beside the config."""
+
+    file: Annotated[str, StringConstraints(pattern=r"^model(-[a-z_]+)?\.safetensors$")]
+    sha256: Sha256
 
 
 class Config(Spec):
     """An exported model."""
 
     format: Literal["tapestry-takeaway"] = "tapestry-takeaway"
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     job: UUID
     client: Name
     variant: Variant
     model: ModelSpec  # its weights are named in `base`
     base: str | None  # `random`, a hub name, or nothing: a directory of the machine that exported
     base_digest: Sha256
-    weights_sha256: Sha256
+    weights: dict[Variant, Weights]  # of the one model, or of each that answers a task
     components: tuple[ComponentName, ...]
     tasks: dict[Name, TakenTask]
+
+    @model_validator(mode="after")
+    def _each_task_has_weights(self) -> Self:
+        for name, taken in self.tasks.items():
+            if taken.variant not in self.weights:
+                raise ValueError(f"task {name!r} is answered by {taken.variant}, without weights")
+        return self
 
     @classmethod
     def read(cls, directory: Path) -> "Config":
@@ -74,7 +96,14 @@ class Config(Spec):
         )
 
 
-def taken_tasks(spec: JobSpec, components: Collection[str]) -> dict[str, TakenTask]:
+def weights_file(variant: Variant, variants: Collection[Variant]) -> str:
+    """The name of a model's file, alone or among several."""
+    return WEIGHTS if len(variants) == 1 else f"model-{variant}.safetensors"
+
+
+def taken_tasks(
+    spec: JobSpec, components: Collection[str], variant_of: Callable[[str], Variant]
+) -> dict[str, TakenTask]:
     """The job's tasks that these components suffice for, each with the domains it knows."""
     have = frozenset(map(parse, components))
     found = {}
@@ -89,7 +118,7 @@ def taken_tasks(spec: JobSpec, components: Collection[str]) -> dict[str, TakenTa
                 domains=task.domains,
                 max_target_tokens=task.max_target_tokens,
             )
-            found[name] = TakenTask(task=plain, known_domains=known)
+            found[name] = TakenTask(task=plain, known_domains=known, variant=variant_of(name))
     return found
 
 

@@ -1,10 +1,11 @@
 """What of a client's model lies where: on its own disk, in the worker's cache, at the server."""
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
+from shared.algorithms.tap import TapAlgorithm
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore, file_digest
 from shared.messages import ComponentSpec
@@ -13,16 +14,45 @@ from shared.takeaway import TakeawayView
 from worker.artifacts import keeps_factors, load_server_state, load_state, network_specs
 from worker.models.network import Network, State
 from worker.personal_files import PersonalFiles, StateError
-from worker.takeaway.form import NEWEST, TakeawayError, one_of
+from worker.takeaway.form import NEWEST, TakeawayError, TakenTask, one_of, taken_tasks
+
+
+@dataclass(frozen=True)
+class Whole:
+    """One model of the client with all its components."""
+
+    artifacts: Mapping[str, str]  # component -> sha256
+    state: State
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """A model of the client, whole."""
+    """What is taken away: the tasks, and the models that answer them."""
 
     variant: Variant
-    artifacts: Mapping[str, str]  # component -> sha256
-    state: State
+    tasks: Mapping[str, TakenTask]
+    models: Mapping[Variant, Whole]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The client's personal state on its disk, and where its artifacts are by their digest."""
+
+    models: Mapping[Variant, Mapping[str, str]]  # component -> sha256
+    chosen: Mapping[str, Variant] = field(default_factory=dict)
+    paths: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def variants(self) -> list[Variant]:
+        """What can be taken of it, the newest first."""
+        there = {*self.models, *([Variant.GUARDED] if self.chosen else [])}
+        return [each for each in (*NEWEST, Variant.ENGAGED) if each in there]
+
+    def answering(self, task: str, variant: Variant) -> Variant:
+        """The model of a task: a guarded one's choice, or the newest where it had none to make."""
+        if variant is not Variant.GUARDED:
+            return variant
+        return self.chosen.get(task) or next(each for each in NEWEST if each in self.models)
 
 
 @dataclass(frozen=True)
@@ -70,43 +100,50 @@ class Gathering:
         return network_specs(self.network, self.network.components)
 
     def model(self, wanted: Variant | None) -> Gathered:
-        """The variant, by default the newest personal one.
+        """The variant, by default the guarded or else the newest personal one.
 
         Raises TakeawayError, StateError, ArtifactError, ApiError.
         """
-        if wanted is Variant.ENGAGED and not keeps_factors(self.network.spec):
-            return self._completed(Variant.ENGAGED, {}, {})
-        files, models = self._states()
-        variant: Variant | None = wanted
-        if variant is None:
-            variant = next((each for each in NEWEST if each in models), None)
-        if variant is None or variant not in models:
-            raise TakeawayError(self._lacks(variant, models))
-        parts = {name: sha for name, sha in models[variant].items() if name in self.specs}
-        return self._completed(variant, parts, {sha: files[sha] for sha in parts.values()})
+        kept = self._kept(wanted)
+        own = [each for each in kept.variants if each in NEWEST]
+        variant = wanted or next(iter(own), None)
+        if variant is None or variant not in kept.variants:
+            raise TakeawayError(self._lacks(variant, kept.variants))
+        spec, components = self.network.spec, self.network.components
+        tasks = taken_tasks(spec, components, lambda task: kept.answering(task, variant))
+        wanted_models = sorted({taken.variant for taken in tasks.values()})
+        return Gathered(variant, tasks, {each: self._whole(each, kept) for each in wanted_models})
 
-    def _states(self) -> tuple[dict[str, Path], Mapping[Variant, Mapping[str, str]]]:
+    def _kept(self, wanted: Variant | None) -> Kept:
         digest = self.view.state_digest
+        if wanted is Variant.ENGAGED and not keeps_factors(self.network.spec):
+            return Kept({Variant.ENGAGED: {}})
         if digest is None:
-            return {}, {}
+            return Kept({})
         files = self.disk.personal(digest, self.view.job_id, self.specs)
-        models = files.manifest(digest).models
-        named = {sha for parts in models.values() for sha in parts.values()}
-        return {sha: files.store.path(sha) for sha in named}, models
+        manifest = files.manifest(digest)
+        named = {sha for parts in manifest.models.values() for sha in parts.values()}
+        paths = {sha: files.store.path(sha) for sha in named}
+        return Kept(manifest.models, manifest.chosen, paths)
 
-    def _lacks(self, variant: Variant | None, models: Mapping[Variant, object]) -> str:
+    def _lacks(self, variant: Variant | None, there: list[Variant]) -> str:
         what = "personal model" if variant is None else f"{variant} model"
-        there = one_of([*models, Variant.ENGAGED])
+        algorithm = self.view.spec.algorithm
+        guarded = isinstance(algorithm, TapAlgorithm) and algorithm.guard
+        others = one_of({*there, Variant.ENGAGED})
+        remedy = f"wait for it, or pass --variant {others}"
+        if variant is Variant.GUARDED and not guarded:
+            remedy = f"pass --variant {others}, or run a job of algorithm tap with guard: true"
         return (
             f"client {self.disk.client} has no {what} in this job, which is {self.view.state}: "
-            f"wait for it, or pass --variant {there}"
+            f"{remedy}"
         )
 
-    def _completed(
-        self, variant: Variant, parts: Mapping[str, str], paths: Mapping[str, Path]
-    ) -> Gathered:
+    def _whole(self, variant: Variant, kept: Kept) -> Whole:
         """With the server's components for those that the personal model never had."""
         specs = self.specs
+        parts = {name: sha for name, sha in kept.models[variant].items() if name in specs}
+        paths = {sha: kept.paths[sha] for sha in parts.values()}
         lacking = sorted(set(specs) - set(parts))
         artifacts = {**parts, **{name: self.view.manifest[name].sha256 for name in lacking}}
         places = {**paths, **self._fetched(lacking)}
@@ -117,7 +154,7 @@ class Gathering:
             for sha256, path in paths.items():
                 _check(path, sha256)
             state = {**load_state(own, specs), **load_server_state(servers, self.network)}
-            return Gathered(variant, artifacts, state)
+            return Whole(artifacts, state)
         except FileNotFoundError as error:  # a worker that runs drops what is old
             raise StateError(f"{error.filename} is missing: restore it from a backup") from error
 

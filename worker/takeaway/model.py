@@ -11,11 +11,12 @@ from torch import Tensor
 
 from shared.artifacts import file_digest
 from shared.components import TaskKind
+from shared.results import Variant
 from worker.artifacts import known
 from worker.models.base import Base, BaseError, load_base
 from worker.models.network import Batch, Network
 from worker.takeaway.answers import Answer, Written, classified, drawn
-from worker.takeaway.form import BASE, WEIGHTS, Config, TakeawayError, one_of
+from worker.takeaway.form import BASE, Config, TakeawayError, TakenTask, Weights, one_of
 from worker.takeaway.samples import ImageLike, Reader, Sample
 
 _BATCH = 64  # samples at once, as many as in an evaluation: the same samples give the same bits
@@ -23,10 +24,13 @@ _BATCH = 64  # samples at once, as many as in an evaluation: the same samples gi
 
 @dataclass(frozen=True)
 class Model:
-    """A client's model. Its network is the one of training, in evaluation mode."""
+    """A client's model. Its networks are those of training, in evaluation mode.
+
+    There is one for each variant that answers a task; they share the frozen base.
+    """
 
     config: Config
-    network: Network
+    networks: Mapping[Variant, Network]
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -58,8 +62,12 @@ class Model:
             )
         answers: list[Answer] = []
         for part in self._batches(reader, samples):
-            answers += self._answers(task, part.to(self.network.device), beams)
+            answers += self._answers(task, part, beams)
         return answers
+
+    def network(self, task: str) -> Network:
+        """The network that answers a task. Raises TakeawayError."""
+        return self.networks[self._taken(task).variant]
 
     def batch(self, task: str, samples: Sequence[Sample]) -> Batch:
         """All samples as the network reads them. Raises TakeawayError."""
@@ -67,12 +75,16 @@ class Model:
 
     def reader(self, task: str) -> Reader:
         """What reads a task's samples. Raises TakeawayError."""
+        base, length = self.network(task).base, self.config.model.max_text_tokens
+        return Reader(task, self._taken(task), base, length)
+
+    def _taken(self, task: str) -> TakenTask:
         taken = self.config.tasks.get(task)
         if taken is None:
             raise TakeawayError(
                 f"there is no task {task!r} in this model: choose {one_of(self.tasks)}"
             )
-        return Reader(task, taken, self.network.base, self.config.model.max_text_tokens)
+        return taken
 
     def _batches(self, reader: Reader, samples: Sequence[Sample]) -> list[Batch]:
         if not samples:
@@ -81,17 +93,18 @@ class Model:
         return [whole.part(slice(n, n + _BATCH)) for n in range(0, len(samples), _BATCH)]
 
     def _answers(self, task: str, batch: Batch, beams: int) -> list[Answer]:
-        spec = self.config.tasks[task].task
+        spec, network = self._taken(task).task, self.network(task)
+        batch = batch.to(network.device)
         with torch.no_grad():
             match spec.kind:
                 case TaskKind.IMAGE_CLASSIFICATION | TaskKind.TEXT_CLASSIFICATION:
-                    logits = self.network(task, batch).cpu()
+                    logits = network(task, batch).cpu()
                     return [classified(each, spec.classes) for each in logits]
                 case TaskKind.IMAGE_GENERATION:
-                    return [drawn(each) for each in self.network(task, batch).cpu()]
+                    return [drawn(each) for each in network(task, batch).cpu()]
                 case TaskKind.TEXT_GENERATION:
-                    words = self.network.base.tokenizer
-                    found = self.network.generate(task, batch, beams)
+                    words = network.base.tokenizer
+                    found = network.generate(task, batch, beams)
                     return [Written(words.decode(ids[1:].tolist())) for ids in found]
 
 
@@ -116,12 +129,22 @@ def load(directory: str | Path, base: str | Path | None = None, device: str = "c
     place = Path(directory)
     config = Config.read(place)
     spec = config.job_spec(_base_of(place, config, base))
-    network = Network(spec, _checked_base(config, spec.model.weights), known(config.components))
+    found = _checked_base(config, spec.model.weights)
+    networks = {
+        variant: _network(Network(spec, found, known(config.components)), place, weights)
+        for variant, weights in config.weights.items()
+    }
+    return Model(config, {v: network.to(device).eval() for v, network in networks.items()})
+
+
+def _network(network: Network, place: Path, weights: Weights) -> Network:
+    """The network with a file's tensors. Raises TakeawayError."""
+    path = place / weights.file
     try:
-        network.load(_state(place / WEIGHTS, config))
+        network.load(_state(path, weights.sha256))
     except ValueError as error:
-        raise TakeawayError(f"{place / WEIGHTS}: {error}; export the model again") from error
-    return Model(config, network.to(device).eval())
+        raise TakeawayError(f"{path}: {error}; export the model again") from error
+    return network
 
 
 def _base_of(place: Path, config: Config, base: str | Path | None) -> str:
@@ -151,10 +174,10 @@ def _checked_base(config: Config, weights: str) -> Base:
     return found
 
 
-def _state(path: Path, config: Config) -> Mapping[str, Mapping[str, Tensor]]:
+def _state(path: Path, sha256: str) -> Mapping[str, Mapping[str, Tensor]]:
     """The components' tensors. Raises TakeawayError, ValueError."""
     try:
-        if file_digest(path) != config.weights_sha256:
+        if file_digest(path) != sha256:
             raise TakeawayError(f"{path} is damaged or of another export: export the model again")
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:

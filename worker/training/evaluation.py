@@ -5,7 +5,7 @@ one primary metric and a reference: the score of the best constant answer learnt
 own training split. The skill score puts tasks on one scale (shared.metrics.skill).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from shared.components import Modality, TaskKind
 from shared.job_spec import TaskSpec
-from shared.results import TaskScore
+from shared.results import TaskScore, Variant
 from worker.algorithm.losses import task_loss
 from worker.data.client_file import SplitName
 from worker.data.loader import Split, TaskData
@@ -72,6 +72,25 @@ def evaluate(trainer: Trainer, state: State, split: SplitName) -> dict[str, Task
     trainer.network.eval()
     with torch.no_grad():
         return {task: _score(trainer, task, sets, split) for task, sets in trainer.data.items()}
+
+
+def evaluate_all(
+    trainer: Trainer,
+    models: Mapping[Variant, State],
+    chosen: Mapping[str, Variant],
+    split: SplitName,
+) -> dict[Variant, dict[str, TaskScore]]:
+    """Scores of all models of a client; of those chosen for its tasks, too, if some are.
+
+    The guarded scores are those of the chosen models and not measured again. Raises MetricError.
+    """
+    scores = {variant: evaluate(trainer, model, split) for variant, model in models.items()}
+    guarded = {
+        task: scores[chosen[task]][task].model_copy(update={"of": chosen[task]})
+        for task in trainer.data
+        if task in chosen
+    }
+    return {**scores, Variant.GUARDED: guarded} if guarded else scores
 
 
 def _score(trainer: Trainer, task: str, sets: TaskData, split: SplitName) -> TaskScore:

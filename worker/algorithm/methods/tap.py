@@ -12,6 +12,7 @@ from typing_extensions import override
 from shared.algorithms.tap import TapAlgorithm
 from shared.results import Decision, Variant
 from worker.algorithm.distillation import taught_by
+from worker.algorithm.guard import choose
 from worker.algorithm.method import Method, Outcome, Personal, task_losses
 from worker.algorithm.replacement import decide, replace
 from worker.models.network import State
@@ -117,7 +118,8 @@ class Tap(Method[TapAlgorithm]):
             Variant.PERSONAL: student,
             Variant.DISTILLED: distilled,
         }
-        kept = replace_fields(personal, models=models)
+        chosen = choose(self.trainer, models) if self.options.guard else {}
+        kept = replace_fields(personal, models=models, chosen=chosen)
         return Outcome(None, kept, task_losses(engaged_losses, losses))
 
 

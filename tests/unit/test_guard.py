@@ -1,0 +1,211 @@
+"""The guard: for each task the best of three models by validation, kept and measured as one."""
+
+import hashlib
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from cli.listing import report_table
+from server.examples import REPORT
+from shared.job_spec import JobSpec
+from shared.reports import ReportRow, ReportView
+from shared.results import TaskScore, Variant
+from shared.spec_files import SpecError, parse
+from tests.support import small
+from worker.algorithm import guard
+from worker.algorithm.method import NOBODY, Personal
+from worker.algorithm.methods import method_of
+from worker.artifacts import network_specs
+from worker.models.network import State
+from worker.state import PersonalStore
+from worker.training import evaluation
+from worker.training.evaluation import evaluate, evaluate_all
+from worker.training.held_out import held_out_losses
+from worker.training.trainer import Trainer
+
+pytestmark = pytest.mark.unit
+
+D, P, T = Variant.DISTILLED, Variant.PERSONAL, Variant.POST_TRAINED
+TASKS = ("digits", "reviews")
+
+
+def trainer(**changes: Any) -> Trainer:
+    tasks = {name: small.SPEC["tasks"][name] for name in TASKS}
+    job = small.spec(**{"algorithm": {"name": "tap", "guard": True}, "tasks": tasks, **changes})
+    return Trainer("c01", job, small.network(job), small.data(job, TASKS))
+
+
+@pytest.mark.parametrize(
+    ("distilled", "personal", "post_trained", "best"),
+    [
+        (0.5, 0.7, 0.6, D),
+        (0.7, 0.5, 0.6, P),
+        (0.7, 0.6, 0.5, T),
+        (0.5, 0.5, 0.5, D),
+        (0.5, 0.5, 0.6, D),
+        (0.5, 0.6, 0.5, D),
+        (0.6, 0.5, 0.5, P),
+        (math.nan, 0.6, 0.5, T),
+        (math.nan, 0.6, math.nan, P),
+        (math.inf, math.nan, math.inf, D),
+    ],
+)
+def test_the_least_loss_is_chosen_and_of_equal_ones_the_methods_last(
+    distilled: float, personal: float, post_trained: float, best: Variant
+) -> None:
+    assert guard.least({T: post_trained, P: personal, D: distilled}) is best
+
+
+def test_each_task_has_a_choice_of_its_own_by_the_mean_over_its_samples(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Means for digits 2, 1.5, 3 and for reviews 1, 1, 0.5: no task outweighs the other."""
+    told = {
+        D: {"digits": [1.0, 3.0], "reviews": [1.0]},
+        P: {"digits": [0.0, 3.0], "reviews": [1.0]},
+        T: {"digits": [0.0, 6.0], "reviews": [0.5]},
+    }
+    states: dict[Variant, State] = {variant: {str(variant): {}} for variant in told}
+
+    def losses(_: Trainer, state: State) -> dict[str, torch.Tensor]:
+        (variant,) = state
+        return {task: torch.tensor(each) for task, each in told[Variant(variant)].items()}
+
+    monkeypatch.setattr(guard, "held_out_losses", losses)
+    assert guard.choose(trainer(), states) == {"digits": P, "reviews": T}
+
+
+def test_stage_two_keeps_what_validation_says_and_a_later_round_begins_anew() -> None:
+    at = trainer()
+    server = at.network.state()
+    kept = method_of(at).personalize(server, NOBODY).personal
+    losses = {v: held_out_losses(at, kept.models[v]) for v in guard.CANDIDATES}
+    for task, chosen in kept.chosen.items():
+        least = min(float(each[task].mean()) for each in losses.values())
+        assert float(losses[chosen][task].mean()) == least
+    assert set(kept.chosen) == set(TASKS)
+    assert kept.completed(server).chosen == kept.chosen
+    again = method_of(at).round(server, kept, 1).personal
+    assert again.chosen == {}
+
+
+def test_without_a_guard_nothing_is_chosen_and_an_older_choice_is_dropped() -> None:
+    at = trainer(algorithm={"name": "tap"})
+    server = at.network.state()
+    before = Personal({P: server}, chosen={"digits": T})
+    assert method_of(at).personalize(server, before).personal.chosen == {}
+
+
+def test_models_and_their_bits_are_those_of_a_job_without_a_guard() -> None:
+    server = trainer().network.state()
+    algorithms: tuple[dict[str, Any], ...] = ({"name": "tap"}, {"name": "tap", "guard": True})
+    plain, guarded = (
+        method_of(trainer(algorithm=each)).personalize(server, NOBODY).personal.models
+        for each in algorithms
+    )
+    assert plain.keys() == guarded.keys()
+    for variant, state in plain.items():
+        for name, part in state.items():
+            assert all(torch.equal(part[t], guarded[variant][name][t]) for t in part)
+
+
+def test_a_clients_own_factors_and_the_choice_are_kept_together() -> None:
+    lora = {**small.SPEC["model"], "trainable": "lora"}
+    at = trainer(model=lora, aggregation={"low_rank": "fedsa"})
+    server = at.network.state()
+    kept = method_of(at).personalize(server, NOBODY).personal
+    assert set(kept.chosen) == set(TASKS)
+    models = method_of(at).final_models(server, kept)
+    scores = evaluate_all(at, models, kept.chosen, "test")
+    assert list(scores[Variant.GUARDED]) == list(TASKS)
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_the_guarded_scores_are_the_chosen_models_and_not_measured_again(
+    split: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = trainer()
+    first = at.network.state()
+    models = {D: first, P: at.post_steps(first)[0]}
+    measured = []
+
+    def measure(*given: Any) -> dict[str, TaskScore]:
+        measured.append(given)
+        return evaluate(*given)
+
+    monkeypatch.setattr(evaluation, "evaluate", measure)
+    scores = evaluate_all(at, models, {"digits": P, "reviews": D}, split)
+    assert list(scores) == [D, P, Variant.GUARDED]
+    assert len(measured) == 2
+    guarded = scores[Variant.GUARDED]
+    assert {task: score.of for task, score in guarded.items()} == {"digits": P, "reviews": D}
+    for task, score in guarded.items():
+        assert score.of is not None
+        assert score.model_copy(update={"of": None}) == scores[score.of][task]
+    assert all(score.of is None for v in models for score in scores[v].values())
+
+
+def test_without_a_choice_there_is_no_guarded_row_and_a_lost_task_has_none() -> None:
+    at = trainer()
+    models = {D: at.network.state()}
+    assert list(evaluate_all(at, models, {}, "test")) == [D]
+    lost = evaluate_all(at, models, {"digits": D, "vqa": P}, "test")
+    assert list(lost[Variant.GUARDED]) == ["digits"]
+    assert list(evaluate_all(at, models, {"vqa": P}, "test")) == [D]
+
+
+def test_a_choice_survives_on_disk(tmp_path: Path) -> None:
+    network = trainer().network
+    store = PersonalStore(tmp_path)
+    chosen = {"digits": P, "reviews": D}
+    digest = store.save(Personal({P: network.state()}, {"digits": 1.5}, chosen=chosen))
+    assert store.load(digest, network_specs(network, network.components)).chosen == chosen
+    assert store.manifest(digest).chosen == chosen
+
+
+def test_a_state_without_a_choice_has_the_bytes_that_it_always_had(tmp_path: Path) -> None:
+    text = b'{"losses": {"digits": 1.5}, "models": {}, "reads": {}}'
+    digest = PersonalStore(tmp_path).save(Personal({}, {"digits": 1.5}))
+    assert digest == hashlib.sha256(text).hexdigest()
+    assert PersonalStore(tmp_path).manifest(digest).chosen == {}
+    assert json.loads(text).keys() == {"losses", "models", "reads"}
+
+
+def test_a_row_says_which_variant_it_is_of() -> None:
+    score = TaskScore(metric="accuracy", value=0.5, reference=0.5, skill=0.0, n=6)
+    rows = [
+        ReportRow(client="c01", task="digits", variant=variant, score=score.model_copy(update=of))
+        for variant, of in ((P, {}), (Variant.GUARDED, {"of": P}))
+    ]
+    report = ReportView.model_validate(REPORT).model_copy(update={"scores": tuple(rows)})
+    shown = Console(width=200, file=io.StringIO(), record=True)
+    shown.print(report_table(report))
+    lines = [line.split("│") for line in shown.export_text().splitlines() if "c01" in line]
+    assert [line[3].strip() for line in lines] == ["personal", "guarded: personal"]
+
+
+JOB = """
+name: first
+algorithm: {name: fedavg, guard: true}
+rounds: {count: 1}
+tasks: {digits: {kind: image_classification, modalities: [image], classes: [zero, one]}}
+clients: [c01]
+"""
+
+
+def test_a_guard_is_taps_alone() -> None:
+    assert parse(JobSpec, JOB.replace("fedavg", "tap")).algorithm.name == "tap"
+    sentence = "algorithm.fedavg.guard: is not a known field; it belongs elsewhere: move it there"
+    with pytest.raises(SpecError, match=sentence):
+        parse(JobSpec, JOB)
+    unclear = JOB.replace("fedavg, guard: true", "tap, guard: perhaps")
+    with pytest.raises(
+        SpecError, match=r"algorithm\.tap\.guard: must be true or false; correct it"
+    ):
+        parse(JobSpec, unclear)
