@@ -1,28 +1,20 @@
 """The tables of bench/paper, against numbers worked out by hand."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.support.bench_paper import script
+
 pytestmark = pytest.mark.unit
-PAPER = str(Path(__file__).parents[2] / "bench" / "paper")
 
 
 @pytest.fixture(scope="module")
 def tables() -> Iterator[ModuleType]:
-    """The module, as its own command imports it."""
-    sys.path.insert(0, PAPER)
-    try:
-        import tables as found  # noqa: PLC0415 - scripts are no package
-
+    with script("tables") as found:
         yield found
-    finally:
-        sys.path.remove(PAPER)
-        sys.modules.pop("tables", None)
 
 
 def result(method: str, skills: dict[str, dict[str, float]], seed: int = 41) -> dict[str, Any]:
@@ -68,27 +60,132 @@ def test_differences_pair_the_same_client_task_and_seed(tables: ModuleType) -> N
     assert found["all"].n == 2, "the other seed has no partner"
 
 
+def test_a_mean_over_tasks_counts_each_task_alike(tables: ModuleType) -> None:
+    cells = {
+        ("a", "c01", 41): 0.9,
+        ("a", "c02", 41): 0.7,
+        ("a", "c03", 42): 0.8,
+        ("b", "c01", 41): 0.2,
+    }
+    found = tables.over_tasks(cells)
+    assert found.mean == pytest.approx((0.8 + 0.2) / 2)
+    assert 0.449 < found.low < found.mean < found.high < 0.551, "b has nothing to draw from"
+    assert found.n == 4
+    assert tables.by_seed(cells) == pytest.approx({41: (0.8 + 0.2) / 2, 42: 0.8})
+
+
+def test_tasks_draw_their_resamples_apart(tables: ModuleType) -> None:
+    cells = {(task, f"c{n}", 41): float(n % 2) for task in ("a", "b") for n in range(40)}
+    one, both = tables.by_task(cells)["a"], tables.over_tasks(cells)
+    assert both.high - both.low < 0.85 * (one.high - one.low)
+
+
+def test_an_interval_that_excludes_nothing_has_no_sign(tables: ModuleType) -> None:
+    signs = [
+        tables.Estimate(0.0, low, high, 2).sign for low, high in ((-1, 1), (0.1, 1), (-1, -0.1))
+    ]
+    assert signs == [0, 1, -1]
+    assert tables.Estimate(0.0, 0.0, 0.0, 1).sign == 0
+
+
 def test_equal_rows_share_their_ranks(tables: ModuleType) -> None:
     def row(a: float, b: float) -> Any:
-        return {"a": tables.Estimate(a, a, a, 1), "b": tables.Estimate(b, b, b, 1)}
+        return {("a", "c01", 41): a, ("b", "c01", 41): b}
 
-    table = {"x": row(0.5, 0.1), "y": row(0.5, 0.3), "z": row(0.1, 0.2)}
-    assert tables.ranks(table) == {"x": 2.25, "y": 1.25, "z": 2.5}
+    rows = {"x": row(0.5, 0.1), "y": row(0.5, 0.3), "z": row(0.1, 0.2)}
+    assert tables.ranks(rows) == {"x": 2.25, "y": 1.25, "z": 2.5}
+    more = {**rows, "z": {**rows["z"], ("a", "c01", 42): 0.9}}
+    assert tables.ranks(more) == tables.ranks(rows), "the others have no such seed"
+    assert tables.ranks({**rows, "w": {("a", "c01", 42): 0.9}}) == {}
 
 
-def test_forced_replacements_are_no_chances(tables: ModuleType) -> None:
-    def decision(number: int, personal: float | None, *, replaced: bool) -> dict[str, Any]:
-        return {"round": number, "personal_loss": personal, "replaced": replaced}
+def test_the_guarded_model_is_a_row_and_the_local_engaged_is_none(tables: ModuleType) -> None:
+    guarded = result("tap", {"distilled": {"a": 0.1}, "guarded": {"a": 0.2}})
+    alone = result("local", {"engaged": {"a": 0.3}, "post_trained": {"a": 0.4}})
+    plain = result("tap-plain", {"engaged": {"a": 0.3}, "personal": {"a": 0.5}})
+    rows = tables.rows_of([guarded, alone, plain], "own", "c")
+    cell = ("a", "c01", 41)
+    assert list(rows) == ["local", "tap", "tap+guard", "tap-plain"], "the paper's first"
+    assert [rows[name][cell] for name in rows] == [0.4, 0.1, 0.2, 0.5]
 
-    run = {
-        **result("tap", {}),
-        "decisions": [
-            decision(1, None, replaced=True),
-            decision(2, 0.5, replaced=True),
-            decision(2, 0.5, replaced=False),
-        ],
+
+def test_runs_that_depart_from_the_papers_federation_are_chosen_by_name(tables: ModuleType) -> None:
+    plain: dict[str, Any] = {
+        "method": "tap",
+        "family": "vilt",
+        "alpha": None,
+        "margin": None,
+        "k": None,
+        "alone": None,
     }
-    assert tables.replacements([run, {**run, "run": {"method": "other"}}]) == {2: (1, 2)}
+    departures: list[dict[str, Any]] = [
+        {},
+        {"margin": 0.5},
+        {"margin": 0.0},
+        {"k": 3},
+        {"alone": 3},
+        {"alpha": 0.1},
+    ]
+    results = [{"run": {**plain, **each}} for each in departures]
+    assert tables.chosen(results, family="vilt") == results[:1]
+    assert tables.chosen(results, method="tap", margin=0.5) == results[1:2]
+    assert tables.chosen(results, alone=3) == results[4:5]
+    assert tables.chosen(results, family="flava") == []
+    assert tables.values_of(results, "vilt", "margin") == [0.0, 0.5]
+    assert tables.values_of(results, "flava", "margin") == []
+
+
+def test_the_servers_model_is_what_participants_have_of_it_on_whole_test_sets(
+    tables: ModuleType,
+) -> None:
+    run = result("fedavg", {"engaged": {"a": 0.4}, "post_trained": {"a": 0.6}})
+    (engaged, post) = run["scores"]
+    whole = [{**score, "on": "whole"} for score in (engaged, post)]
+    newcomer = {**whole[0], "client": "n0"}
+    scores = [engaged, post, *whole, newcomer]
+    assert tables.server_cells([{**run, "scores": scores}]) == {("a", "c01", 41): 0.4}
+
+
+def test_gains_go_from_the_greatest_to_the_least(tables: ModuleType) -> None:
+    local = {
+        ("a", "c01", 41): 0.2,
+        ("a", "c01", 42): 0.2,
+        ("a", "c02", 41): 0.5,
+        ("b", "c02", 41): 0.5,
+    }
+    tap = {
+        ("a", "c01", 41): 0.1,
+        ("a", "c01", 42): 0.25,
+        ("a", "c02", 41): 0.4,
+        ("b", "c02", 41): 0.52,
+    }
+    found = tables.gains(tap, local)
+    assert list(found) == [("c02", "b"), ("c01", "a"), ("c02", "a")]
+    of_c01 = found["c01", "a"]
+    assert (of_c01.mean, of_c01.low, of_c01.high, of_c01.n) == pytest.approx(
+        (-0.025, -0.1, 0.05, 2)
+    )
+    assert tables.verdicts(found.values()) == {"helped": 0, "hurt": 2, "neither": 1}, "0.02 is none"
+
+
+def run_of(method: str, seed: int, steps: int, up: int) -> dict[str, Any]:
+    taken = {"optimizer_steps": steps, "samples": 8 * steps, "bytes_up": up, "bytes_down": 10}
+    return {"run": {"method": method, "seed": seed}, "seconds": 2.0, **taken}
+
+
+def test_budgets_are_means_and_their_ratios_are_of_the_same_seeds(tables: ModuleType) -> None:
+    runs = [run_of("tap", 41, 100, 8), run_of("fedavg", 41, 50, 4), run_of("fedavg", 42, 70, 4),
+            run_of("local", 41, 100, 0)]  # fmt: skip
+    assert tables.budgets(runs)["fedavg"] == {
+        "optimizer_steps": 60, "samples": 480, "bytes_up": 4, "bytes_down": 10, "seconds": 2,
+    }  # fmt: skip
+    to_tap = tables.relative(runs, "tap")
+    assert list(to_tap) == ["local", "fedavg", "tap"]
+    assert to_tap["fedavg"] == {
+        "optimizer_steps": 0.5, "samples": 0.5, "bytes_up": 0.5, "bytes_down": 1, "seconds": 1,
+    }  # fmt: skip
+    assert "bytes_up" not in tables.relative(runs, "local")["tap"], "nothing is no measure"
+    assert tables.relative(runs, "ditto") == {}
 
 
 def test_an_average_of_nothing_is_refused(tables: ModuleType) -> None:
