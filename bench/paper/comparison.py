@@ -65,7 +65,9 @@ def methods(results: Sequence[Json], family: str) -> Section:
         f"{family}-methods",
         "Methods on tasks",
         "Claim 1: TAP has the best average over tasks, and gains most where modalities meet. "
-        "A row is a model that a run ends with; before and after stage two where it says so.",
+        "A row is a model that a run ends with, before and after stage two where it says so. A "
+        "model that all clients share has one score for all of them on a whole test set: there its "
+        "interval tells seeds apart alone, and is too narrow.",
         parts,
         source(plain),
     )

@@ -127,7 +127,7 @@ def numbers_of_tasks(results: Sequence[Json], family: str) -> Section:
         "Claim 5: the server's model serves each task worse as the number K of tasks grows, all "
         "data together held as many. A task's own share of the data falls with K, so beside it "
         "stands the same share of it by itself, with no other task: only what lies between the two "
-        "comes from the other tasks."
+        "comes from the other tasks. A cell is a task and a seed: intervals are of seeds alone."
     )
     return Section(key, "Number of tasks", text, parts, source(used))
 

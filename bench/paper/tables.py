@@ -99,13 +99,17 @@ def _place(row: str) -> tuple[int, str]:
 
 
 def server_cells(results: Iterable[Json]) -> Cells:
-    """Skill of the server's model on the tasks' whole test sets, as each participant has it."""
-    return {
-        (score["task"], score["client"], int(result["run"]["seed"])): float(score["skill"])
-        for result in results
-        for score in result["scores"]
-        if (score["on"], score["variant"], score["client"][0]) == ("whole", "engaged", "c")
-    }
+    """Skill of the server's model on the tasks' whole test sets: a cell for each task and seed.
+
+    Participants have the same model and the same samples, so they are one cell and not many.
+    """
+    found: dict[tuple[str, str, int], list[float]] = {}
+    for result in results:
+        for score in result["scores"]:
+            if (score["on"], score["variant"], score["client"][0]) == ("whole", "engaged", "c"):
+                cell = (score["task"], "server", int(result["run"]["seed"]))
+                found.setdefault(cell, []).append(float(score["skill"]))
+    return {cell: sum(found[cell]) / len(found[cell]) for cell in sorted(found)}
 
 
 def estimate(values: Sequence[float]) -> Estimate:

@@ -141,9 +141,10 @@ def test_the_servers_model_is_what_participants_have_of_it_on_whole_test_sets(
     run = result("fedavg", {"engaged": {"a": 0.4}, "post_trained": {"a": 0.6}})
     (engaged, post) = run["scores"]
     whole = [{**score, "on": "whole"} for score in (engaged, post)]
-    newcomer = {**whole[0], "client": "n0"}
-    scores = [engaged, post, *whole, newcomer]
-    assert tables.server_cells([{**run, "scores": scores}]) == {("a", "c01", 41): 0.4}
+    others = [{**whole[0], "client": "n0"}, {**whole[0], "client": "c02", "skill": 0.5}]
+    scores = [engaged, post, *whole, *others]
+    found = tables.server_cells([{**run, "scores": scores}])
+    assert found == pytest.approx({("a", "server", 41): 0.45}), "one model, one cell"
 
 
 def test_gains_go_from_the_greatest_to_the_least(tables: ModuleType) -> None:
