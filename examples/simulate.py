@@ -74,7 +74,11 @@ class Run:
 
 
 def make_client(
-    spec: JobSpec, file: ClientFile, base: Base, on_step: Progress = lambda _: None
+    spec: JobSpec,
+    file: ClientFile,
+    base: Base,
+    on_step: Progress = lambda _: None,
+    device: str = "cpu",
 ) -> Client:
     """Decode a client's data and build its network."""
     offered = offer(file)
@@ -82,55 +86,60 @@ def make_client(
     decoding = Decoding(base.tokenizer, base.image_size, spec.model.max_text_tokens)
     data = {t: load_task(file, t, spec.tasks[t], decoding) for t in spec.tasks if t in file.tasks}
     check_metrics(spec, data)
-    network = Network(read, base, client_components(spec, offered))
+    network = Network(read, base, client_components(spec, offered)).to(device)
     return Client(offered, Trainer(file.client, spec, network, data, on_step))
 
 
-def run(
-    spec: JobSpec,
-    files: Iterable[ClientFile],
-    store: ArtifactStore,
-    on_step: Progress = lambda _: None,
-) -> Run:
+def run(spec: JobSpec, files: Iterable[ClientFile], store: ArtifactStore) -> Run:
     """A whole job: version 0, the rounds, stage two, evaluation."""
-    torch.set_num_threads(1)
     base = load_base(spec.model)
     by_name = {file.client: file for file in files}
-    clients = {name: make_client(spec, by_name[name], base, on_step) for name in spec.clients}
-    union = frozenset().union(*(client_components(spec, c.offer) for c in clients.values()))
-    network = Network(spec, base, union)
-    specs = catalogue(network).components
-    job = Run(clients, store, [initial_version(network, store)])
-
-    for number in range(1, spec.rounds.count + 1):
-        contributions: dict[str, list[Contribution]] = {}
-        for name in sample(spec.seed, number, spec.clients, spec.clients_per_round):
-            client = clients[name]
-            outcome = client.method.round(job.server(client), client.personal, number)
-            client.personal = outcome.personal
-            job.decisions += [(number, name, decision) for decision in outcome.decisions]
-            for component, sha in save_state(store, outcome.engaged or {}).items():
-                if sha != job.manifests[-1][component]:
-                    weight = component_weight(parse(component), spec, client.offer)
-                    contributions.setdefault(component, []).append(Contribution(name, sha, weight))
-                    job.sent.append((number, name, component))
-        averaged = {
-            c: aggregate(given, specs[c], store, spec.aggregation.low_rank).sha256
-            for c, given in contributions.items()
-        }
-        job.manifests.append({**job.manifests[-1], **averaged})
-        print(f"round {number} of {spec.rounds.count}", file=sys.stderr)
-
-    for name, client in clients.items():
-        server = job.server(client)
-        if spec.algorithm.personalizes:
-            client.personal = client.method.personalize(server, client.personal).personal
-        models = client.method.final_models(server, client.personal)
+    job = federate(spec, {n: make_client(spec, by_name[n], base) for n in spec.clients}, store)
+    for name, client in job.clients.items():
+        models = client.method.final_models(job.server(client), client.personal)
         splits: Mapping[SplitName, Scores] = {"test": job.scores, "validation": job.validation}
         for split, scores in splits.items():
             chosen = client.personal.chosen
             scores[name] = evaluate_all(client.trainer, models, chosen, split)
     return job
+
+
+def federate(spec: JobSpec, clients: Mapping[str, Client], store: ArtifactStore) -> Run:
+    """A job but for its evaluation."""
+    torch.set_num_threads(1)
+    union = frozenset().union(*(client_components(spec, c.offer) for c in clients.values()))
+    network = Network(spec, load_base(spec.model), union)
+    specs = catalogue(network).components
+    job = Run(clients, store, [initial_version(network, store)])
+    for number in range(1, spec.rounds.count + 1):
+        averaged = {
+            c: aggregate(given, specs[c], store, spec.aggregation.low_rank).sha256
+            for c, given in _trained(spec, job, number).items()
+        }
+        job.manifests.append({**job.manifests[-1], **averaged})
+        print(f"round {number} of {spec.rounds.count}", file=sys.stderr)
+    if spec.algorithm.personalizes:
+        for client in clients.values():
+            client.personal = client.method.personalize(
+                job.server(client), client.personal
+            ).personal
+    return job
+
+
+def _trained(spec: JobSpec, job: Run, number: int) -> dict[str, list[Contribution]]:
+    """A round at its clients: what each of them sends of each component."""
+    contributions: dict[str, list[Contribution]] = {}
+    for name in sample(spec.seed, number, spec.clients, spec.clients_per_round):
+        client = job.clients[name]
+        outcome = client.method.round(job.server(client), client.personal, number)
+        client.personal = outcome.personal
+        job.decisions += [(number, name, decision) for decision in outcome.decisions]
+        for component, sha in save_state(job.store, outcome.engaged or {}).items():
+            if sha != job.manifests[-1][component]:
+                weight = component_weight(parse(component), spec, client.offer)
+                contributions.setdefault(component, []).append(Contribution(name, sha, weight))
+                job.sent.append((number, name, component))
+    return contributions
 
 
 def main() -> None:

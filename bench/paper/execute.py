@@ -1,127 +1,162 @@
-"""One run: the job by examples/simulate.py, then each model on its tasks' whole test sets."""
+"""One run: the job as examples/simulate.py does it, then each model on own and whole test sets."""
 
+import hashlib
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import simulate
-from grid import Run, Scale
-from shares import WHOLE, newcomers
+import torch
+from division import WHOLE
+from safetensors.torch import save
+from torch import nn
 
 from server.rounds.sampling import sample
 from shared.artifacts import ArtifactStore
 from shared.job_spec import JobSpec
-from shared.results import TaskScore, Variant
+from shared.results import TaskScore
 from worker.algorithm.method import NOBODY
 from worker.artifacts import catalogue
 from worker.data.client_file import ClientFile
-from worker.data.loader import Decoding, Split, load_task
+from worker.data.loader import Decoding, TaskData, load_task
 from worker.models.base import load_base
-from worker.models.network import State
-from worker.training.evaluation import evaluate
+from worker.models.network import Batch, State
+from worker.training.evaluation import evaluate, evaluate_all, with_guarded
 
 Json = dict[str, Any]
+DIGITS = 6  # of numbers in results
 
 
-def execute(run: Run, scale: Scale, federation: Path, scratch: Path) -> Json:
-    """The run's result: what it cost, its decisions, and all scores."""
-    spec, steps = run.spec(scale), 0
+def execute(spec: JobSpec, federation: Path, scratch: Path, device: str) -> Json:
+    """What the run cost, its decisions, and all scores."""
     files = {path.parent.name: ClientFile.read(path) for path in federation.glob("*/client.yaml")}
+    base, count = load_base(spec.model), Count()
+
+    def client(name: str) -> simulate.Client:
+        made = simulate.make_client(spec, files[name], base, count.step, device)
+        made.trainer.network.register_forward_pre_hook(count.forward)
+        return made
+
     began = time.monotonic()
-
-    def on_step(_: int) -> None:
-        nonlocal steps
-        steps += 1
-
-    store = ArtifactStore(scratch, durable=False)
-    job = simulate.run(spec, [files[name] for name in spec.clients], store, on_step)
-    seconds = time.monotonic() - began
-    whole = _whole(spec, files[WHOLE])
-    scores = [
-        row
-        for name, client in job.clients.items()
-        for row in _rows(name, client, _models(job, client), whole)
+    clients = {name: client(name) for name in spec.clients}
+    job = simulate.federate(spec, clients, ArtifactStore(scratch, durable=False))
+    cost = {"seconds": round(time.monotonic() - began, 1), **count.found(), **_bytes(spec, job)}
+    measuring = Measuring(job, _whole(spec, files[WHOLE]))
+    scores = [row for name, each in clients.items() for row in measuring.rows(name, each)]
+    for name in sorted(set(files) - set(spec.clients) - {WHOLE}):
+        scores += measuring.rows(name, _onboarded(spec, job, client(name)))
+    decisions = [
+        {"round": number, "client": name, **_rounded(decision.model_dump(mode="json"))}
+        for number, name, decision in job.decisions
     ]
-    scores += _of_newcomers(spec, job, [files[name] for name in newcomers()], whole)
-    return {
-        "run": asdict(run),
-        "spec": spec.model_dump(mode="json"),
-        "seconds": seconds,
-        "optimizer_steps": steps,
-        **_bytes(spec, job),
-        "decisions": [
-            {"round": number, "client": client, **decision.model_dump(mode="json")}
-            for number, client, decision in job.decisions
-        ],
-        "scores": scores,
-        "final": dict(job.manifests[-1]),
-    }
+    final = dict(job.manifests[-1])
+    return {**cost, "decisions": decisions, "scores": scores, "final": final}
 
 
-def _models(job: simulate.Run, client: simulate.Client) -> Mapping[Variant, State]:
-    return client.method.final_models(job.server(client), client.personal)
+@dataclass
+class Count:
+    """Optimizer steps, and samples that a gradient was taken on."""
+
+    steps: int = 0
+    samples: int = 0
+
+    def step(self, _: int) -> None:
+        """A trainer has made one."""
+        self.steps += 1
+
+    def forward(self, network: nn.Module, given: tuple[str, Batch]) -> None:
+        """A network is about to compute."""
+        if network.training and torch.is_grad_enabled():
+            self.samples += len(given[1])
+
+    def found(self) -> Json:
+        """By now."""
+        return {"optimizer_steps": self.steps, "samples": self.samples}
 
 
-def _whole(spec: JobSpec, file: ClientFile) -> dict[str, Split]:
-    """Each task's own test set."""
+@dataclass(frozen=True)
+class Measuring:
+    """Models on their client's own test samples, and on the whole test set of each task."""
+
+    job: simulate.Run
+    whole: Mapping[str, TaskData]
+    _known: dict[str, TaskScore] = field(default_factory=dict)
+
+    def rows(self, name: str, client: simulate.Client) -> Iterator[Json]:
+        """All scores of a client's models."""
+        trainer = client.trainer
+        models = client.method.final_models(self.job.server(client), client.personal)
+        chosen = client.personal.chosen
+        own = evaluate_all(trainer, models, chosen, "test")
+        whole = {
+            variant: {task: self._on_whole(client, model, task) for task in trainer.data}
+            for variant, model in models.items()
+        }
+        for where, scores in (("own", own), ("whole", with_guarded(whole, chosen))):
+            for variant, tasks in scores.items():
+                for task, score in tasks.items():
+                    place = {"client": name, "on": where, "variant": variant, "task": task}
+                    yield {**place, **_of(score)}
+
+    def _on_whole(self, client: simulate.Client, model: State, task: str) -> TaskScore:
+        """Measured once for clients whose models agree in all that the task uses."""
+        used = {c: model[c] for c in sorted(client.trainer.component_sets[task])}
+        key = hashlib.sha256(task.encode())
+        for component, tensors in used.items():
+            key.update(component.encode() + save(dict(tensors)))
+        known = self._known.get(key.hexdigest())
+        if known is None:
+            at = replace(client.trainer, data={task: self.whole[task]})
+            known = self._known[key.hexdigest()] = evaluate(at, model, "test")[task]
+        return known
+
+
+def _whole(spec: JobSpec, file: ClientFile) -> dict[str, TaskData]:
     base = load_base(spec.model)
     decoding = Decoding(base.tokenizer, base.image_size, spec.model.max_text_tokens)
-    return {task: load_task(file, task, spec.tasks[task], decoding).test for task in spec.tasks}
+    return {task: load_task(file, task, spec.tasks[task], decoding) for task in spec.tasks}
 
 
-def _rows(
-    name: str,
-    client: simulate.Client,
-    models: Mapping[Variant, State],
-    whole: Mapping[str, Split],
-) -> Iterable[Json]:
-    """Scores of a client's models on its own test samples, and on the tasks' whole test sets."""
-    trainer = client.trainer
-    data = {task: replace(sets, test=whole[task]) for task, sets in trainer.data.items()}
-    for where, at in (("own", trainer), ("whole", replace(trainer, data=data))):
-        for variant, model in models.items():
-            for task, score in evaluate(at, model, "test").items():
-                yield {"client": name, "on": where, "variant": variant, "task": task, **_of(score)}
+def _onboarded(spec: JobSpec, job: simulate.Run, client: simulate.Client) -> simulate.Client:
+    """A client that no round knew: stage two from the last version."""
+    if spec.algorithm.personalizes:
+        client.personal = client.method.personalize(job.server(client), NOBODY).personal
+    return client
 
 
 def _of(score: TaskScore) -> Json:
-    return score.model_dump(mode="json", include={"metric", "value", "skill", "n", "metrics"})
+    return _rounded(score.model_dump(mode="json", include={"metric", "value", "skill", "n"}))
 
 
-def _of_newcomers(
-    spec: JobSpec, job: simulate.Run, files: Iterable[ClientFile], whole: Mapping[str, Split]
-) -> list[Json]:
-    """Clients that no round knew: stage two from the last version."""
-    base, rows = load_base(spec.model), list[Json]()
-    for file in files:
-        client = simulate.make_client(spec, file, base)
-        if spec.algorithm.personalizes:
-            client.personal = client.method.personalize(job.server(client), NOBODY).personal
-        rows += _rows(file.client, client, _models(job, client), whole)
-    return rows
+def _rounded(values: Mapping[str, Any]) -> Json:
+    return {
+        name: float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+        for name, value in values.items()
+    }
 
 
 def _bytes(spec: JobSpec, job: simulate.Run) -> Json:
-    """What travelled in the rounds: a client that has a component is not given it again."""
-    sizes = _sizes(job)
+    """What travelled: nobody is given a component that it has; at the end all have the last."""
+    sizes = dict(_sizes(job))
     up = sum(sizes[component] for _, _, component in job.sent)
     down, held = 0, dict[tuple[str, str], str]()
-    federated = bool(job.sent)
-    for number in range(1, spec.rounds.count + 1) if federated else ():
-        for client in sample(spec.seed, number, spec.clients, spec.clients_per_round):
-            for component in job.clients[client].trainer.network.components:
-                sha256 = job.manifests[number - 1][component]
-                if held.get((client, component)) != sha256:
-                    down += sizes[component]
-                    held[client, component] = sha256
+    given = [
+        (number - 1, client)
+        for number in range(1, spec.rounds.count + 1)
+        for client in sample(spec.seed, number, spec.clients, spec.clients_per_round)
+    ]
+    for version, client in [*given, *((spec.rounds.count, name) for name in spec.clients)]:
+        for component in job.clients[client].trainer.network.components:
+            sha256 = job.manifests[version][component]
+            if held.get((client, component)) != sha256:
+                down += sizes[component]
+                held[client, component] = sha256
     return {"bytes_up": up, "bytes_down": down}
 
 
-def _sizes(job: simulate.Run) -> dict[str, int]:
-    sizes: dict[str, int] = {}
+def _sizes(job: simulate.Run) -> Iterable[tuple[str, int]]:
     for client in job.clients.values():
         for name, spec in catalogue(client.trainer.network).components.items():
-            sizes[name] = sum(tensor.n_bytes for tensor in spec.tensors.values())
-    return sizes
+            yield name, sum(tensor.n_bytes for tensor in spec.tensors.values())

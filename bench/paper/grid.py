@@ -1,97 +1,59 @@
-"""What is run: methods, families, seeds and divisions of the data, each with its job spec."""
+"""What is run: methods, families, seeds, divisions of the data and sweeps, each with its spec."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from shares import PATTERNS, TASKS, Family, clients
+from division import TASKS, Division, Family
 
 from shared.job_spec import JobSpec
 
 Json = Mapping[str, Any]
 
-# The paper's, and what its reviewers asked for. A run of an algorithm gives several rows of the
-# table: its models before and after stage two.
+
+def _tap(**options: object) -> Json:
+    return {"algorithm": {"name": "tap", **options}}
+
+
+# The paper's, and what its reviewers asked for, as sections of a job spec. A run gives several rows
+# of the table: its models before and after stage two, and TAP's guard.
 PAPER: Mapping[str, Json] = {
-    "local": {"name": "local"},
-    "fedavg": {"name": "fedavg"},
-    "disentafl": {"name": "disentafl"},
-    "tap": {"name": "tap"},
+    "local": {"algorithm": {"name": "local"}},
+    "fedavg": {"algorithm": {"name": "fedavg"}},
+    "disentafl": {"algorithm": {"name": "disentafl"}},
+    "tap": _tap(guard=True),
 }
 ASKED_FOR: Mapping[str, Json] = {
-    "fedavg-equal": {"name": "fedavg", "equal_compute": True},
-    "fedper": {"name": "fedper"},
-    "ditto": {"name": "ditto"},
-    "pfedme": {"name": "pfedme"},
-    "perfedavg": {"name": "perfedavg"},
+    "fedavg-equal": {"algorithm": {"name": "fedavg", "equal_compute": True}},
+    "fedper": {"algorithm": {"name": "fedper"}},
+    "ditto": {"algorithm": {"name": "ditto"}},
+    "pfedme": {"algorithm": {"name": "pfedme"}},
+    "perfedavg": {"algorithm": {"name": "perfedavg"}},
 }
+PLAIN, AUTO, RANDOM = "tap-plain", "tap-auto", "tap-random"
 CONTROLS: Mapping[str, Json] = {
-    "tap-always": {"name": "tap", "replacement": "always"},
-    "tap-never": {"name": "tap", "replacement": "never"},
-    "tap-plain": {"name": "tap", "distillation": False},
+    PLAIN: _tap(distillation=False),
+    "tap-always": _tap(replacement="always"),
+    "tap-never": _tap(replacement="never"),
+    RANDOM: _tap(replacement="random"),  # at the rate of the same seed's TAP
 }
 OPTIONS: Mapping[str, Json] = {
-    "tap-validation": {"name": "tap", "signal": "validation"},
-    "tap-auto": {"name": "tap", "signal": "validation", "margin": "auto"},
-    "tap-all": {"name": "tap", "shared_components": "all"},
+    AUTO: _tap(signal="validation", margin="auto"),
+    "tap-validation": _tap(signal="validation"),
+    "tap-relative": _tap(margin="relative"),
+    "tap-all": _tap(shared_components="all"),
+    "tap-unshared": _tap(shared_components="never"),
+    **{
+        f"tap-{low_rank.replace('_', '-')}": {
+            **_tap(),
+            "aggregation": {"low_rank": low_rank},
+        }
+        for low_rank in ("svd", "flora_na", "ffa", "fedsa")
+    },
 }
+METHODS: Mapping[str, Json] = {**PAPER, **ASKED_FOR, **CONTROLS, **OPTIONS}
 # ALGORITHM 4: of image classification and text generation; of text classification and images.
 _MARGINS: Mapping[Family, tuple[float, float]] = {"flava": (0.01, 0.005), "vilt": (0.02, 0.01)}
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How large everything is."""
-
-    training: Json
-    rounds: Json
-    post: Json
-    model: Mapping[Family, Json]
-    families: Sequence[Family]
-    seeds: Sequence[int]
-    methods: Mapping[str, Json]
-
-
-_TWO_CORES = Scale(
-    training={
-        "local_steps": 10,
-        "batch_size": 16,
-        "learning_rate": {"peak": 3e-3, "warmup_from": 1e-3, "warmup_rounds": 2},
-    },
-    rounds={"count": 30, "clients_per_round": 6},
-    post={"steps": 13, "learning_rate": 1e-3},
-    model={family: {"preset": f"{family}-small"} for family in ("flava", "vilt")},
-    families=("vilt",),
-    seeds=(41, 42),
-    methods=PAPER,
-)
-_PAPERS = Scale(
-    training={
-        "local_steps": 30,
-        "batch_size": 32,
-        "accumulation": 4,
-        "learning_rate": {"peak": 4e-4, "warmup_from": 1e-4, "warmup_rounds": 20},
-    },
-    rounds={"count": 200, "clients_per_round": 2},
-    post={"steps": 13, "learning_rate": 1e-4},
-    model={family: {"preset": f"{family}-paper"} for family in ("flava", "vilt")},
-    families=("flava", "vilt"),
-    seeds=(41, 42, 43, 44),
-    methods=PAPER,
-)
-_ALL = {**PAPER, **ASKED_FOR, **CONTROLS, **OPTIONS}
-SCALES: Mapping[str, Scale] = {
-    "small": _TWO_CORES,
-    "grid": replace(_TWO_CORES, families=("vilt", "flava"), seeds=(41, 42, 43, 44), methods=_ALL),
-    "full": _PAPERS,
-    "trial": replace(  # whether all of it works: minutes, and scores that mean nothing
-        _TWO_CORES,
-        training={**_TWO_CORES.training, "local_steps": 1},
-        rounds={"count": 2, "clients_per_round": 6},
-        post={"steps": 1},
-        seeds=(41,),
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -101,30 +63,50 @@ class Run:
     method: str
     family: Family
     seed: int
-    alpha: float | None  # of the division; None: alike within a pattern
+    alpha: float | None = None  # of the division; None: alike within a pattern
     margin: float | None = None  # instead of the paper's, for all tasks
+    k: int | None = None  # tasks that share the data, in place of the ten patterns
+    alone: int | None = None  # the first of those tasks with its k-th part of the data, by itself
 
     @property
     def name(self) -> str:
         """Names its result, too."""
         skew = "iid" if self.alpha is None else f"dirichlet-{self.alpha}"
-        margin = "" if self.margin is None else f"-margin-{self.margin}"
-        return f"{self.family}-{skew}-{self.method}{margin}-{self.seed}"
+        of = {"margin": self.margin, "k": self.k, "alone": self.alone}
+        parts = [f"-{name}-{value}" for name, value in of.items() if value is not None]
+        return f"{self.family}-{skew}-{self.method}{''.join(parts)}-{self.seed}"
 
-    def spec(self, scale: Scale) -> JobSpec:
-        """The job."""
+    @property
+    def needs(self) -> "Run | None":
+        """Whose result decides about this one's spec."""
+        return replace(self, method="tap") if self.method == RANDOM else None
+
+    @property
+    def division(self) -> Division:
+        """Who has what of the data."""
+        return Division(self.family, self.seed, self.alpha, self.k, self.alone)
+
+    def spec(self, scale: "Scale", replacement_rate: float | None = None) -> JobSpec:
+        """The job; `replacement_rate` is for random replacement."""
+        clients = [name for name in self.division.clients if name.startswith("c")]
+        chosen = METHODS[self.method]
+        algorithm = dict(chosen["algorithm"])
+        if self.method == RANDOM:
+            algorithm["replacement_rate"] = replacement_rate
+        each = scale.clients_per_round * len(clients) / len(Division(self.family, 0).participants)
         return JobSpec.model_validate(
             {
                 "name": self.name,
                 "seed": self.seed,
-                "algorithm": scale.methods[self.method],
-                "model": scale.model[self.family],
-                "training": scale.training,
-                "rounds": scale.rounds,
+                **chosen,
+                "algorithm": algorithm,
+                "model": {"preset": f"{self.family}-{scale.model}"},
+                "training": scale.training[self.family],
+                "rounds": {"count": scale.rounds, "clients_per_round": max(round(each), 1)},
                 "post": scale.post,
                 "evaluation": {"intervals": {"resamples": 0}},
-                "tasks": {task: self._task(task) for task in tasks(self.family)},
-                "clients": list(clients()),
+                "tasks": {task: self._task(task) for task in self.division.tasks},
+                "clients": clients,
             }
         )
 
@@ -144,14 +126,106 @@ class Run:
         return described
 
 
-def tasks(family: Family) -> list[str]:
-    """The tasks of a family's patterns."""
-    return sorted({task for pattern in PATTERNS[family] for task in pattern})
+@dataclass(frozen=True)
+class Wave:
+    """Runs of some methods with some seeds, and sweeps beside them."""
+
+    methods: Sequence[str]
+    seeds: Sequence[int]
+    families: Sequence[Family] = ("vilt",)
+    alphas: Sequence[float | None] = (None,)
+    margins: Sequence[float | None] = (None,)
+    ks: Sequence[int] = ()
+
+    def runs(self) -> Iterator[Run]:
+        """A whole seed after the other."""
+        for seed in self.seeds:
+            for family in self.families:
+                for k in self.ks:
+                    yield from (Run(m, family, seed, k=k) for m in self.methods)
+                    if k > 1:
+                        yield from (Run(m, family, seed, alone=k) for m in self.methods)
+                for alpha in () if self.ks else self.alphas:
+                    for margin in self.margins:
+                        yield from (Run(m, family, seed, alpha, margin) for m in self.methods)
 
 
-def runs(scale: Scale) -> Iterator[Run]:
-    """All runs of a scale, a whole seed after the other."""
-    for seed in scale.seeds:
-        for family in scale.families:
-            for method in scale.methods:
-                yield Run(method, family, seed, None)
+@dataclass(frozen=True)
+class Scale:
+    """How large everything is, and what is run, in its order."""
+
+    model: str  # of the presets
+    training: Mapping[Family, Json]
+    rounds: int
+    clients_per_round: int  # of thirty
+    post: Json
+    waves: Sequence[Wave]
+
+    def runs(self) -> list[Run]:
+        """Each run once, where it comes first or is needed first."""
+        wanted = [run for wave in self.waves for run in wave.runs()]
+        return list(dict.fromkeys(each for run in wanted for each in (run.needs, run) if each))
+
+
+def _papers(local_steps: int, peak: float) -> Json:
+    """ALGORITHM 4."""
+    return {
+        "local_steps": local_steps,
+        "batch_size": 32,
+        "accumulation": 4,
+        "learning_rate": {"peak": peak, "warmup_from": 1e-4, "warmup_rounds": 20},
+    }
+
+
+_BOTH: Sequence[Family] = ("vilt", "flava")
+_SWEEPS = (
+    Wave([PLAIN], (41, 42)),
+    Wave(["fedavg"], (41,), ks=(1, 2, 3, 6)),
+    Wave(["tap"], (41,), margins=(0.0, 0.1, 0.5)),
+    Wave([AUTO], (41,)),
+)
+_TWO_CORES: Json = {
+    "local_steps": 10,
+    "batch_size": 8,
+    "learning_rate": {"peak": 3e-3, "warmup_from": 1e-3, "warmup_rounds": 2},
+}
+_SMALL = Scale(
+    model="small",
+    training={"flava": _TWO_CORES, "vilt": _TWO_CORES},
+    rounds=30,
+    clients_per_round=6,
+    post={"steps": 13, "learning_rate": 1e-3},
+    waves=(Wave(list(PAPER), (41, 42)), *_SWEEPS),
+)
+_GRID = (
+    *_SMALL.waves,
+    Wave(list(METHODS), (41, 42), families=_BOTH),
+    Wave(list(PAPER), (43, 44), families=_BOTH),
+    Wave(["fedavg"], (41, 42), families=_BOTH, ks=(1, 2, 3, 6)),
+    Wave(["tap"], (41, 42), families=_BOTH, margins=(0.0, 0.001, 0.005, 0.02, 0.1, 0.5)),
+    Wave(list(PAPER), (41, 42), families=_BOTH, alphas=(0.5, 0.1)),
+    Wave(list(METHODS), (43, 44), families=_BOTH),
+)
+SCALES: Mapping[str, Scale] = {
+    "small": _SMALL,
+    "grid": replace(_SMALL, waves=_GRID),
+    "full": Scale(
+        model="paper",
+        training={"flava": _papers(20, 3e-4), "vilt": _papers(30, 4e-4)},
+        rounds=200,
+        clients_per_round=2,
+        post={"steps": 13, "learning_rate": 1e-4},
+        waves=_GRID,
+    ),
+    "trial": replace(  # whether all of it works: minutes, and scores that mean nothing
+        _SMALL,
+        training={"vilt": {**_TWO_CORES, "local_steps": 1}},
+        rounds=2,
+        post={"steps": 1},
+        waves=(
+            Wave(["local", "fedavg", "tap", RANDOM], (41,)),
+            Wave(["fedavg"], (41,), ks=(3,)),
+            Wave(["tap"], (41,), margins=(0.5,)),
+        ),
+    ),
+}

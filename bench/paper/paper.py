@@ -1,18 +1,15 @@
 """The paper's experiments: `python bench/paper/paper.py --scale small`, again to go on.
 
-Each run's result is a file of its own in `OUT/runs`, from which `tables.py` makes tables.
+Each run's result is a file of its own in `OUT/runs`; `OUT/index.html` shows what they come to.
 """
 
 import argparse
-import hashlib
-import json
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
+from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -20,86 +17,53 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ("bench/paper", ".", "examples", "examples/demo", "examples/pretraining")
 sys.path[:0] = [str(ROOT / scripts) for scripts in SCRIPTS]
 
-from grid import SCALES, Run, Scale, runs  # noqa: E402  # it lies beside this file
+from grid import SCALES, Run  # noqa: E402  # it lies beside this file, as the next ones do
+from processes import Order, processes  # noqa: E402
+from provenance import OtherCommitError, claim, commit  # noqa: E402
+from results import Results, read_all  # noqa: E402
+
+from cli.signals import Stopped, ending_on_signals  # noqa: E402
+
+Found = dict[str, Any]
 
 
-class OtherCommitError(Exception):
-    """The directory holds another commit's results."""
-
-
-def commit() -> str:
-    """The commit that is checked out; `-dirty-DIGEST` behind it where files differ from it."""
-
-    def git(*arguments: str) -> bytes:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=True).stdout
-
-    head, changes = git("rev-parse", "HEAD").decode().strip(), git("diff", "HEAD")
-    return f"{head}-dirty-{hashlib.sha256(changes).hexdigest()[:8]}" if changes else head
-
-
-def claim(out: Path, now: str) -> None:
-    """Let the directory hold this commit's results. Raises OtherCommitError."""
-    out.mkdir(parents=True, exist_ok=True)
-    stamp = out / "commit.txt"
-    if stamp.is_file() and stamp.read_text(encoding="utf-8").strip() != now:
-        raise OtherCommitError(
-            f"{out} holds results of commit {stamp.read_text(encoding='utf-8').strip()}, and this "
-            f"is {now}: check that one out, or name another directory by --out"
-        )
-    stamp.write_text(now + "\n", encoding="utf-8")
-
-
-def result_of(out: Path, run: Run) -> Path:
-    """Where a run's result lies once it is there."""
-    return out / "runs" / f"{run.name}.json"
-
-
-def federation(run: Run, cache: Path) -> Path:
-    """The clients of a run's division of the data, made once. Raises PrepareError."""
-    from fashion import obtain as obtain_fashion
-    from packages import obtain
-    from prepare import is_prepared, put, write
-    from shares import build
-
-    code = (ROOT / "bench/paper/shares.py").read_bytes()
-    recipe = hashlib.sha256(code + f"{run.family} {run.alpha} {run.seed}".encode()).hexdigest()
-    target = cache.resolve() / f"paper-{recipe[:16]}"
-    if not is_prepared(target, recipe):
-        packages = cache.resolve() / "packages"
-        obtain(packages)
-        parts = build(packages, obtain_fashion(packages), run.family, run.alpha, run.seed)
-        put(target, recipe, lambda folder: write(parts, folder))
-    return target
-
-
-def one(run: Run, scale: Scale, out: Path, clients: Path) -> None:
-    """Do a run, and keep its result in one step."""
-    from execute import execute
-
-    with tempfile.TemporaryDirectory(prefix="tapestry-paper-") as scratch:
-        result = execute(run, scale, clients, Path(scratch))
-    path = result_of(out, run)
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
-
-
-def do(todo: Sequence[Run], scale: Scale, out: Path, cache: Path, workers: int) -> None:
-    """All runs that have no result yet."""
+def do(results: Results, order: Order, workers: int) -> list[str]:
+    """All runs that have no result yet; returns what became of those that failed."""
+    todo = [run for run in results.scale.runs() if not results.has(run)]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with (
-        Progress(*columns, TimeElapsedColumn()) as progress,
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
-    ):
+    failed = []
+    with Progress(*columns, TimeElapsedColumn()) as progress:
         bar = progress.add_task("runs", total=len(todo))
-        begun: dict[Future[None], Run] = {}
-        for run in todo:
-            begun[pool.submit(one, run, scale, out, federation(run, cache))] = run
-        for done in as_completed(begun):
-            done.result()
-            progress.console.print(f"{begun[done].name}: done")
+        for run, done in _each(todo, results, order, workers):
+            error = done.exception()
+            if error is None:
+                results.keep(run, done.result())
+                progress.console.print(f"{run.name}: {done.result()['seconds']:.0f} s")
+            else:
+                failed.append(f"{run.name}: {error}")
+                progress.console.print(f"{run.name}: failed: {error}")
             progress.advance(bar)
+    return failed
+
+
+def _each(
+    todo: list[Run], results: Results, order: Order, workers: int
+) -> Iterator[tuple[Run, Future[Found]]]:
+    """The runs as they end, in order but for those that need another's result.
+
+    A run is not begun when the one that it needs has failed.
+    """
+    begun: dict[Future[Found], Run] = {}
+    with processes(workers) as pool:
+        while True:
+            ready = [run for run in todo if run.needs is None or results.has(run.needs)]
+            for run in ready[: workers - len(begun)]:
+                todo.remove(run)
+                begun[pool.submit(order.do, results.spec(run), run.division)] = run
+            if not begun:
+                return
+            for done in wait(begun, return_when=FIRST_COMPLETED).done:
+                yield begun.pop(done), done
 
 
 def main() -> int:
@@ -108,20 +72,35 @@ def main() -> int:
     parser.add_argument("--scale", choices=sorted(SCALES), default="small")
     parser.add_argument("--out", type=Path, help="default: .tapestry/paper/SCALE")
     parser.add_argument("--cache", type=Path, default=ROOT / ".tapestry/cache")
-    parser.add_argument("--workers", type=int, default=2, help="runs at once")
+    parser.add_argument("--workers", type=int, help="runs at once; 2, but 1 on a GPU")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     options = parser.parse_args()
-    scale, out = SCALES[options.scale], options.out or ROOT / ".tapestry/paper" / options.scale
-    from packages import PrepareError
+    out = options.out or ROOT / ".tapestry/paper" / options.scale
+    command = f"python bench/paper/paper.py --scale {options.scale} --device {options.device}"
+    from packages import PrepareError, obtain
+    from page import publish
 
     try:
-        claim(out, commit())
-        todo = [run for run in runs(scale) if not result_of(out, run).is_file()]
-        do(todo, scale, out, options.cache, options.workers)
+        now = commit()
+        claim(out, now)
+        obtain(options.cache.resolve() / "packages")
+        results = Results(out, SCALES[options.scale], now, command)
+        with tempfile.TemporaryDirectory(prefix="tapestry-paper-") as scratch:
+            order = Order(options.cache.resolve(), Path(scratch), options.device)
+            failed = do(results, order, options.workers or (2 if options.device == "cpu" else 1))
     except (OtherCommitError, PrepareError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 0
+    publish(out, read_all(out), command)
+    print(f"see {out / 'index.html'}")
+    for each in failed:
+        print(f"error: {each}; its row lacks it: run the command again", file=sys.stderr)
+    return min(len(failed), 1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        with ending_on_signals():
+            sys.exit(main())
+    except Stopped as stopped:
+        sys.exit(stopped.exit_code)

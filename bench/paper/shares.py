@@ -1,16 +1,4 @@
-"""The paper's federation on public data: thirty clients in ten patterns, three of each.
-
-Each of the paper's tasks is stood in for by one of the same kind (ALGORITHM 4 names the paper's):
-
-| the paper's | here |
-|---|---|
-| Fashion-MNIST generation, Tiny-ImageNet | Fashion-MNIST, drawn again or classified |
-| Caltech-256 generation | easy-VQA's drawings, drawn again |
-| CIFAR-100 | optical digits |
-| AG News | Reuters R8 |
-| VQAv2 | easy-VQA |
-| MMLU of three subjects | what VADER's raters say of a sentence, of three sources |
-| CommonGen | what a Reuters report's headline announces, from its table |
+"""The public data shared out by a division.
 
 Every public sample goes to one client, task and split at most. Training and validation samples come
 from the public training part, tests from the test part, where the data have one. A task's `whole`
@@ -25,56 +13,16 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from division import SUBJECTS, TASKS, WHOLE, WHOLE_SIZES, Division, Sizes
 from fashion import CLASSES, read
-from federation import DIGITS, TOPICS, Sample, SplitName, TaskPart, check_disjoint
+from federation import Sample, SplitName, TaskPart, check_disjoint
 from headlines import reports
 from packages import PrepareError
 from PIL import Image
 from sources import MAX_WORDS, Article, Drawing, Opinion, articles, digits, drawings, opinions
 from torch import Tensor
 
-Family = Literal["flava", "vilt"]
-GROUPS = 3
-Sizes = Mapping[SplitName, int]
-SIZES: Sizes = {"train": 100, "validation": 30, "test": 50}
-WHOLE = "whole"  # a client whose tests are each task's own test set
-WHOLE_SIZES: Sizes = {"train": 5, "validation": 5, "test": 100}  # the first two are not used
-_NEW = (0, 1, 4, 6, 7)  # patterns of clients that no round knows
 _FASHION: Mapping[str, int] = {"train": 6000, "t10k": 3000}  # of both tasks
-_SUBJECTS = ("films", "products", "tweets")
-
-PATTERNS: Mapping[Family, tuple[tuple[str, ...], ...]] = {
-    "flava": (
-        ("clothes",), ("topics",), ("topics",), ("drawings",), ("vqa",), ("vqa",), ("opinions",),
-        ("digits", "topics"), ("headlines", "fashion"), ("headlines", "drawings"),
-    ),
-    "vilt": (
-        ("fashion",), ("topics",), ("topics",), ("drawings",), ("vqa",), ("vqa",), ("opinions",),
-        ("fashion", "topics"), ("headlines", "fashion"), ("headlines", "drawings"),
-    ),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Task:
-    """One task, as a client file describes it."""
-
-    kind: str
-    modalities: tuple[str, ...]
-    classes: tuple[str, ...] = ()
-    domains: tuple[str, ...] = ("general",)
-
-
-TASKS: Mapping[str, Task] = {
-    "clothes": Task("image_classification", ("image",), CLASSES),
-    "digits": Task("image_classification", ("image",), DIGITS),
-    "drawings": Task("image_generation", ("image",)),
-    "fashion": Task("image_generation", ("image",)),
-    "headlines": Task("text_generation", ("text",)),
-    "opinions": Task("text_generation", ("text",), domains=_SUBJECTS),
-    "topics": Task("text_classification", ("text",), TOPICS),
-    "vqa": Task("text_generation", ("image", "text")),
-}
 
 
 @dataclass(frozen=True)
@@ -101,35 +49,18 @@ class Supply:
         return self.test if split == "test" else self.train
 
 
-def build(
-    packages: Path, fashion: Path, family: Family, alpha: float | None, seed: int
-) -> list[TaskPart]:
-    """The shares of the clients, of the newcomers, and of `whole`. Raises PrepareError.
-
-    alpha: of the Dirichlet distribution from which each client's shares of a task's groups are
-    drawn (classes, kinds of questions); without it all clients have the public ones.
-    """
-    used = sorted({task for pattern in PATTERNS[family] for task in pattern})
-    supplies = _supplies(packages, fashion, random.Random(seed))  # noqa: S311 - to share out
-    draw = np.random.default_rng(seed)
-    parts = [_part(WHOLE, task, supplies[task], None, draw, WHOLE_SIZES) for task in used]
-    parts += [
-        _part(client, task, supplies[task], alpha, draw)
-        for client, pattern in {**clients(), **newcomers()}.items()
-        for task in PATTERNS[family][pattern]
-    ]
+def build(packages: Path, fashion: Path, division: Division) -> list[TaskPart]:
+    """Everyone's shares. Raises PrepareError."""
+    supplies = _supplies(packages, fashion, random.Random(division.seed))  # noqa: S311 - to share out
+    draw = np.random.default_rng(division.seed)
+    parts = []
+    for client, tasks in division.clients.items():
+        sizes, alpha = division.sizes, division.alpha
+        if client == WHOLE:
+            sizes, alpha = WHOLE_SIZES, None
+        parts += [_part(client, task, supplies[task], alpha, draw, sizes) for task in tasks]
     check_disjoint(parts)
     return parts
-
-
-def clients() -> dict[str, int]:
-    """Each client's pattern."""
-    return {f"c{n:02}": n % 10 for n in range(10 * GROUPS)}
-
-
-def newcomers() -> dict[str, int]:
-    """Clients that no round knows, and the pattern of each."""
-    return {f"n{n}": pattern for n, pattern in enumerate(_NEW)}
 
 
 def _part(
@@ -138,7 +69,7 @@ def _part(
     supply: Supply,
     alpha: float | None,
     draw: np.random.Generator,
-    sizes: Sizes = SIZES,
+    sizes: Sizes,
 ) -> TaskPart:
     """A client's share of a task; as much of each domain, and the same shares in all splits.
 
@@ -186,7 +117,7 @@ def _supplies(packages: Path, fashion: Path, rng: random.Random) -> Mapping[str,
         "digits": _one(
             Kept(Sample(d.origin, image=d.png, label=d.value), d.value) for d in digits()
         ),
-        "opinions": _one(map(_opinion, (o for o in opinions(packages) if o.domain in _SUBJECTS))),
+        "opinions": _one(map(_opinion, (o for o in opinions(packages) if o.domain in SUBJECTS))),
     }
     for supply in supplies.values():
         rng.shuffle(supply.train)

@@ -85,12 +85,19 @@ def evaluate_all(
     The guarded scores are those of the chosen models and not measured again. Raises MetricError.
     """
     scores = {variant: evaluate(trainer, model, split) for variant, model in models.items()}
+    return with_guarded(scores, chosen)
+
+
+def with_guarded(
+    scores: Mapping[Variant, dict[str, TaskScore]], chosen: Mapping[str, Variant]
+) -> dict[Variant, dict[str, TaskScore]]:
+    """Scores of a client's models, and those of the ones chosen for its tasks, if some are."""
     guarded = {
-        task: scores[chosen[task]][task].model_copy(update={"of": chosen[task]})
-        for task in trainer.data
-        if task in chosen
+        task: scores[variant][task].model_copy(update={"of": variant})
+        for task, variant in chosen.items()
+        if task in scores.get(variant, {})
     }
-    return {**scores, Variant.GUARDED: guarded} if guarded else scores
+    return {**scores, **({Variant.GUARDED: guarded} if guarded else {})}
 
 
 def _score(trainer: Trainer, task: str, sets: TaskData, split: SplitName) -> TaskScore:

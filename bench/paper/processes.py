@@ -1,0 +1,73 @@
+"""Processes that do runs, and end with the command that began them."""
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from division import Division
+
+from cli.stack.guard import die_with_launcher
+from shared.job_spec import JobSpec
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Order:
+    """How a run is done, wherever it is: everything lies below `cache` and `scratch`."""
+
+    cache: Path
+    scratch: Path
+    device: str
+
+    def do(self, spec: JobSpec, division: Division) -> dict[str, Any]:
+        """A run's result. Raises what goes wrong in it."""
+        from execute import execute
+
+        clients = self._clients(division)
+        with tempfile.TemporaryDirectory(dir=self.scratch) as scratch:
+            return execute(spec, clients, Path(scratch), self.device)
+
+    def _clients(self, division: Division) -> Path:
+        """The clients of a division of the data, made once. Raises PrepareError."""
+        from fashion import obtain as obtain_fashion
+        from prepare import is_prepared, put, write
+        from shares import build
+
+        recipe = hashlib.sha256(repr(division).encode())
+        for name in ("division.py", "shares.py"):
+            recipe.update((HERE / name).read_bytes())
+        target = self.cache / f"paper-{recipe.hexdigest()[:16]}"
+        if not is_prepared(target, recipe.hexdigest()):
+            packages = self.cache / "packages"
+            parts = build(packages, obtain_fashion(packages), division)
+            put(target, recipe.hexdigest(), lambda folder: write(parts, folder))
+        return target
+
+
+@contextmanager
+def processes(n: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool whose processes end when the block does, also where it ends by an exception."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(n, context, _begin, (os.getpid(),))
+    try:
+        yield pool
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin(launcher: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher hears it, too, and ends this one
+    die_with_launcher(launcher, signal.SIGKILL)
