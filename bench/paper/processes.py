@@ -4,13 +4,15 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from division import Division
 
@@ -55,19 +57,27 @@ class Order:
 
 @contextmanager
 def processes(n: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool whose processes end when the block does, also where it ends by an exception."""
+    """A pool whose processes end when the block does, also where it ends by an exception.
+
+    What they were writing is removed then; they do not outlive a launcher that is killed, either.
+    """
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(n, context, _begin, (os.getpid(),))
     try:
         yield pool
     except BaseException:
         for child in multiprocessing.active_children():
-            child.kill()
+            child.terminate()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _begin(launcher: int) -> None:
+    signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher hears it, too, and ends this one
     die_with_launcher(launcher, signal.SIGKILL)
+
+
+def _stop(number: int, _: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)

@@ -7,16 +7,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-FOLDER = Path(__file__).parents[2] / "bench" / "paper"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "bench" / "paper"
+_NEIGHBOURS = ("examples", "examples/demo", "examples/pretraining")  # as paper.py has them
 
 
 @contextmanager
 def script(name: str) -> Iterator[ModuleType]:
-    """A script as a module; afterwards nothing of its folder is imported."""
-    sys.path.insert(0, str(FOLDER))
+    """A script as a module; afterwards nothing of its folder is imported, nor of its neighbours."""
+    folders = [FOLDER, *(ROOT / folder for folder in _NEIGHBOURS)]
+    before = list(sys.path)
+    sys.path[:0] = map(str, folders)
     try:
         yield importlib.import_module(name)
     finally:
-        sys.path.remove(str(FOLDER))
-        for path in FOLDER.glob("*.py"):
-            sys.modules.pop(path.stem, None)
+        sys.path[:] = before
+        for folder in folders:
+            for path in folder.glob("*.py"):
+                sys.modules.pop(path.stem, None)

@@ -41,3 +41,14 @@ def test_scores_of_earlier_releases_have_their_primary_metric_apart() -> None:
 
 def test_without_scores_there_are_none() -> None:
     assert averages([]) == ()
+
+
+def test_guarded_models_are_averaged_whichever_was_chosen() -> None:
+    rows = [row("c01", 10, Variant.GUARDED, accuracy=1.0), row("c02", 30, Variant.GUARDED)]
+    of = (Variant.PERSONAL, Variant.DISTILLED)
+    guarded = [
+        each.model_copy(update={"score": each.score.model_copy(update={"of": chosen})})
+        for each, chosen in zip(rows, of, strict=True)
+    ]
+    (found,) = averages(guarded)
+    assert (found.variant, found.value, found.clients) == (Variant.GUARDED, 0.625, 2)

@@ -61,7 +61,7 @@ def export(
         view, network, found = _gathered(wish, source, directory / "downloads")
         drop(directory / "downloads")
         card = _readiness(source.file, view, network.base)
-        weights = _written(network, found, directory)
+        weights = _write_weights(network, found, directory)
         config = _config(view, network, found, source.file.client, weights)
         (directory / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
         if wish.with_base:
@@ -114,7 +114,7 @@ def _readiness(file: ClientFile, view: TakeawayView, base: Base) -> Card:
     return examine(file, view.spec, reading)
 
 
-def _written(network: Network, found: Gathered, directory: Path) -> dict[Variant, Weights]:
+def _write_weights(network: Network, found: Gathered, directory: Path) -> dict[Variant, Weights]:
     """A file for each model that answers a task."""
     weights = {}
     for variant, model in found.models.items():

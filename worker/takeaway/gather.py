@@ -1,6 +1,6 @@
 """What of a client's model lies where: on its own disk, in the worker's cache, at the server."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -43,10 +43,9 @@ class Kept:
     paths: Mapping[str, Path] = field(default_factory=dict)
 
     @property
-    def variants(self) -> list[Variant]:
-        """What can be taken of it, the newest first."""
-        there = {*self.models, *([Variant.GUARDED] if self.chosen else [])}
-        return [each for each in (*NEWEST, Variant.ENGAGED) if each in there]
+    def variants(self) -> tuple[Variant, ...]:
+        """What can be taken of it."""
+        return (*self.models, Variant.GUARDED) if self.chosen else tuple(self.models)
 
     def answering(self, task: str, variant: Variant) -> Variant:
         """The model of a task: a guarded one's choice, or the newest where it had none to make."""
@@ -105,14 +104,13 @@ class Gathering:
         Raises TakeawayError, StateError, ArtifactError, ApiError.
         """
         kept = self._kept(wanted)
-        own = [each for each in kept.variants if each in NEWEST]
-        variant = wanted or next(iter(own), None)
+        variant = wanted or next((each for each in NEWEST if each in kept.variants), None)
         if variant is None or variant not in kept.variants:
             raise TakeawayError(self._lacks(variant, kept.variants))
         spec, components = self.network.spec, self.network.components
         tasks = taken_tasks(spec, components, lambda task: kept.answering(task, variant))
-        wanted_models = sorted({taken.variant for taken in tasks.values()})
-        return Gathered(variant, tasks, {each: self._whole(each, kept) for each in wanted_models})
+        answering = sorted({taken.variant for taken in tasks.values()})
+        return Gathered(variant, tasks, {each: self._whole(each, kept) for each in answering})
 
     def _kept(self, wanted: Variant | None) -> Kept:
         digest = self.view.state_digest
@@ -126,7 +124,7 @@ class Gathering:
         paths = {sha: files.store.path(sha) for sha in named}
         return Kept(manifest.models, manifest.chosen, paths)
 
-    def _lacks(self, variant: Variant | None, there: list[Variant]) -> str:
+    def _lacks(self, variant: Variant | None, there: Collection[Variant]) -> str:
         what = "personal model" if variant is None else f"{variant} model"
         algorithm = self.view.spec.algorithm
         guarded = isinstance(algorithm, TapAlgorithm) and algorithm.guard

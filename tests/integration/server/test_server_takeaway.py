@@ -15,7 +15,7 @@ VALUES = {"c1": 0.75, "c2": 0.125}
 def score(client: str) -> Json:
     return {
         "metric": "accuracy", "value": VALUES[client], "reference": 0.5, "skill": 0.5,
-        "n": 5, "metrics": {}, "intervals": {}, "encoder": None,
+        "n": 5, "metrics": {}, "intervals": {}, "encoder": None, "of": None,
     }  # fmt: skip
 
 

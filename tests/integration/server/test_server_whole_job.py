@@ -29,6 +29,7 @@ SCORE = {
     "metrics": {"accuracy": 0.8, "loss": 0.5},
     "intervals": {"accuracy": [0.4, 1.0], "loss": [0.3, 0.7]},
     "encoder": None,
+    "of": None,
 }
 RESULTS: dict[str, Any] = {
     "personalize": {"kind": "personalize", "losses": {}, "state_digest": "b" * 64},

@@ -1,0 +1,149 @@
+"""A run of bench/paper on a small federation: what it costs, what it scores, and how it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import psutil
+import pytest
+
+from shared.artifacts import ArtifactStore
+from shared.results import Variant
+from tests.support import federation, small
+from tests.support.bench_paper import ROOT, script
+from tests.support.patience import wait_for
+from worker.data.client_file import ClientFile
+
+pytestmark = pytest.mark.integration
+MEMBERS = {
+    "c01": ("digits", "vqa"),
+    "c02": ("digits",),
+    "n1": ("digits", "vqa"),
+    "whole": ("digits", "vqa"),
+}
+N_TEST = federation.SIZES["test"]
+
+
+@pytest.fixture(scope="module")
+def execute() -> Iterator[ModuleType]:
+    with script("execute") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def clients(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("federation")
+    federation.write(folder, MEMBERS)
+    return folder
+
+
+def job(algorithm: str, **options: Any) -> Any:
+    tasks = {task: small.SPEC["tasks"][task] for task in ("digits", "vqa")}
+    names = {"algorithm": {"name": algorithm, **options}, "rounds": {"count": 1}}
+    return small.spec(**names, tasks=tasks, clients=["c01", "c02"])
+
+
+@pytest.fixture(scope="module")
+def tap(execute: ModuleType, clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return execute.execute(job("tap", guard=True), clients, tmp_path_factory.mktemp("a"), "cpu")
+
+
+def chosen(result: Any, **where: str) -> list[dict[str, Any]]:
+    return [row for row in result["scores"] if {**row, **where} == row]
+
+
+def test_own_scores_and_components_are_the_simulation_s(
+    execute: ModuleType, tap: Any, clients: Path, tmp_path: Path
+) -> None:
+    files = [ClientFile.read(clients / name / "client.yaml") for name in ("c01", "c02")]
+    store = ArtifactStore(tmp_path, durable=False)
+    expected = execute.simulate.run(job("tap", guard=True), files, store)
+    assert tap["final"] == dict(expected.manifests[-1])
+    for client, variants in expected.scores.items():
+        for variant, tasks in variants.items():
+            for task, score in tasks.items():
+                place = {"client": client, "on": "own", "variant": variant, "task": task}
+                [row] = chosen(tap, **place)
+                assert row["value"] == pytest.approx(score.value, rel=1e-5)
+                assert row["n"] == N_TEST
+    assert {row["variant"] for row in tap["scores"]} == set(Variant)
+
+
+def test_the_server_s_model_is_worth_the_same_to_all_on_whole_test_sets(tap: Any) -> None:
+    rows = chosen(tap, on="whole", variant="engaged", task="digits")
+    assert [row["client"] for row in rows] == ["c01", "c02", "n1"]
+    assert len({(row["value"], row["skill"]) for row in rows}) == 1
+    personal = chosen(tap, on="whole", variant="personal", task="digits")
+    assert len({row["value"] for row in personal}) > 1
+
+
+def test_costs_are_counted_by_hand(execute: ModuleType, tap: Any) -> None:
+    steps, batch = 2, 8
+    both_models, clients = 2 * (steps + steps), 2  # a round and stage two
+    assert tap["optimizer_steps"] == both_models * clients
+    assert tap["samples"] == both_models * clients * batch
+    n_bytes = sum(_bytes_of(execute, client) for client in ("c01", "c02"))
+    # everything was trained by its users: all goes up once, and down as version 0 and version 1
+    assert tap["bytes_up"] == n_bytes
+    assert tap["bytes_down"] == 2 * n_bytes
+
+
+def _bytes_of(execute: ModuleType, client: str) -> int:
+    spec = job("local")
+    layers = spec.model.layers
+    used = {c for task in MEMBERS[client] for c in spec.tasks[task].components(task, layers)}
+    network = execute.simulate.Network(spec, execute.load_base(spec.model), used)
+    return sum(
+        values.numel() * 4
+        for name in network.components
+        for values in network.tensors(name).values()
+    )
+
+
+def test_training_alone_sends_nothing_and_has_no_server_s_model(
+    execute: ModuleType, clients: Path, tmp_path: Path
+) -> None:
+    local = execute.execute(job("local"), clients, tmp_path, "cpu")
+    assert local["bytes_up"] == 0
+    assert not chosen(local, variant="engaged")
+    assert chosen(local, client="n1", variant="post_trained", on="own")
+
+
+def test_told_to_stop_it_ends_its_processes_and_leaves_nothing(tmp_path: Path) -> None:
+    temporary, cache = tmp_path / "temporary", ROOT / ".tapestry" / "cache"
+    temporary.mkdir()
+    command: list[str | Path] = [
+        *(sys.executable, "bench/paper/paper.py", "--scale", "trial", "--workers", "2"),
+        *("--out", tmp_path / "out", "--cache", cache),
+    ]
+
+    def is_busy() -> bool:
+        return any(temporary.glob("*/*")) or any(cache.glob(".prepare-*"))
+
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    begun = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE)
+    try:
+        wait_for(lambda: begun.poll() is not None or is_busy(), 200)
+        children = psutil.Process(begun.pid).children(recursive=True)
+        begun.send_signal(signal.SIGTERM)
+        assert begun.wait(60) == 128 + signal.SIGTERM
+    finally:
+        begun.kill()
+        begun.communicate()
+    assert children
+    assert all(map(has_ended, children))
+    assert not is_busy()
+    assert not list(temporary.iterdir())
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Also where nobody has asked yet how: its parent has ended, too."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
