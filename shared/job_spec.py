@@ -12,6 +12,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
@@ -55,7 +56,7 @@ class TaskSpec(Spec):
         description="TAP replaces when engaged loss + margin < personal loss (nats per label or "
         "token, or squared error per pixel value).",
     )
-    distillation_weight: NonNegativeFloat = Field(
+    distillation_weight: Annotated[FiniteFloat, Field(ge=0)] = Field(
         default=1.0, description="lambda of this task's distillation loss in stage two."
     )
     max_target_tokens: Annotated[int, Field(ge=2, le=512)] = Field(
@@ -141,7 +142,7 @@ class PostSpec(Spec):
     """Stage two: local training of the last server model, then distillation."""
 
     steps: PositiveInt = 13
-    learning_rate: PositiveFloat = 1e-4
+    learning_rate: Annotated[FiniteFloat, Field(gt=0)] = 1e-4
 
 
 class JobSpec(Spec):
@@ -163,6 +164,20 @@ class JobSpec(Spec):
         description="Of several jobs, workers and coordinator serve the highest first, and equal "
         "ones in turn.",
     )
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _described(cls, tasks: object) -> object:
+        """Options of a task that is described nowhere are most likely of another's."""
+        given = tasks if isinstance(tasks, dict) else {}
+        for name, task in given.items():
+            if isinstance(task, dict) and task and not task.keys() & {"kind", "modalities"}:
+                others = ", ".join(str(each) for each in given if each != name) or "none yet"
+                raise ValueError(
+                    f"{name} has {', '.join(map(str, task))} but neither kind nor modalities: "
+                    f"choose a task that is described ({others}), or describe it"
+                )
+        return tasks
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,9 +1,10 @@
 """Values from YAML or JSON text, with errors that name the field and the remedy."""
 
 import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -83,7 +84,7 @@ def _sentence(kind: type[BaseModel], detail: ErrorDetails) -> str:
         case "missing":
             return f"{place}: is missing; add it"
         case "extra_forbidden":
-            return f"{place}: is not a known field; {_nearest(kind, str(detail['loc'][-1]))}"
+            return f"{place}: {_unknown(kind, [str(part) for part in detail['loc']])}"
         case _:
             given = detail["input"]
             shown = "" if isinstance(given, dict) else f" (given: {_short(given)})"
@@ -98,27 +99,74 @@ def _wrong(detail: ErrorDetails) -> str:
     return sentence.format(**detail.get("ctx", {}))
 
 
-def _nearest(kind: type[BaseModel], name: str) -> str:
-    known = sorted(_field_names(kind, set()))
-    if name in known:
-        return "it belongs elsewhere: move it there or remove it"
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else "remove it"
+def _unknown(kind: Any, loc: Sequence[str]) -> str:
+    """What to do about a field that is not known: it may be meant for another place or choice."""
+    *path, name = loc
+    models = _reached(kind, path[:-1])
+    options = _options(models)
+    if path and len(models) > 1 and path[-1] in options:
+        return _no_option(path[-1], name, options)
+    beside = {(field, field) for model in _reached(kind, path) for field in model.model_fields}
+    for known in (beside, set(_places(kind))):
+        if near := difflib.get_close_matches(name, sorted({field for field, _ in known}), n=1):
+            places = sorted(place for field, place in known if field == near[0])
+            return f"is not a known field; did you mean {' or '.join(places)}?"
+    return "is not a known field; remove it"
 
 
-def _field_names(kind: Any, seen: set[Any]) -> set[str]:
-    """All field names of a model and of the models inside it."""
-    if kind in seen:
-        return set()
-    seen.add(kind)
-    names: set[str] = set()
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        names |= set(kind.model_fields)
-        for field in kind.model_fields.values():
-            names |= _field_names(field.annotation, seen)
-    for argument in getattr(kind, "__args__", ()):
-        names |= _field_names(argument, seen)
-    return names
+def _no_option(chosen: str, name: str, options: Mapping[str, Sequence[str]]) -> str:
+    """The same for an option of a union's model, which its tag names."""
+    owners = ", ".join(tag for tag, names in sorted(options.items()) if name in names)
+    if owners:
+        return f"is not an option of {chosen} but of {owners}; choose that or remove it"
+    if near := difflib.get_close_matches(name, options[chosen], n=1):
+        return f"is not an option of {chosen}; did you mean {near[0]}?"
+    known = ", ".join(options[chosen]) or "none"
+    return f"is not an option of {chosen}, which has {known}; remove it"
+
+
+def _options(models: Sequence[type[BaseModel]]) -> dict[str, list[str]]:
+    """The fields of each model, without that of its tag, by the tag."""
+    return {
+        tag: sorted({*model.model_fields} - {field})
+        for model in models
+        for tag, field in _tags(model)
+    }
+
+
+def _reached(kind: Any, path: Sequence[str]) -> list[type[BaseModel]]:
+    """The models at the end of a path of fields, of keys between them, and of tags of unions."""
+    models = _models(kind)
+    for part in path:
+        fields = [model.model_fields[part] for model in models if part in model.model_fields]
+        models = [inner for field in fields for inner in _models(field.annotation)] or models
+    return models
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a value of this type may be, or consist of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models(inner)]
+
+
+def _tags(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """What tells a model of a union from the others: the one value of a field, and its name."""
+    for name, field in model.model_fields.items():
+        values = get_args(field.annotation)
+        if get_origin(field.annotation) is Literal and len(values) == 1:
+            yield str(values[0]), name
+
+
+def _places(
+    kind: Any, prefix: str = "", above: tuple[type[BaseModel], ...] = ()
+) -> Iterator[tuple[str, str]]:
+    """All fields of a type's models and of the models inside them, each with where it stands."""
+    for model in _models(kind):
+        for name, field in model.model_fields.items() if model not in above else ():
+            yield name, prefix + name
+            key = ".NAME" if get_origin(field.annotation) is dict else ""
+            yield from _places(field.annotation, f"{prefix}{name}{key}.", (*above, model))
 
 
 def _short(value: object) -> str:

@@ -1,6 +1,6 @@
 """Whether a job can work at all with the registered clients: pure, before anything is stored."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from shared.job_spec import JobSpec, TaskSpec
@@ -17,16 +17,18 @@ class Reason:
     sentence: str
 
 
-def refusals(spec: JobSpec, offers: Offers) -> tuple[Reason, ...]:
+def refusals(spec: JobSpec, offers: Offers, there: Collection[str] = ()) -> tuple[Reason, ...]:
     """All reasons against the job; none means that it is admitted.
 
-    `offers` holds the registered clients; None is a client that has made no offer yet.
+    `offers` holds the registered clients; None is a client that has made no offer yet. The
+    components of the tasks that are `there` need nobody who reads all of their modalities.
     """
     return (
         *_clients(spec, offers),
         *_mismatches(spec, offers),
         *_uncovered_tasks(spec, offers),
-        *_uncovered_modalities(spec, offers),
+        *_uncovered_modalities(spec, offers, there),
+        *_unheard(spec),
         *_quorum(spec, offers),
     )
 
@@ -89,11 +91,14 @@ def _uncovered_tasks(spec: JobSpec, offers: Offers) -> Iterator[Reason]:
             )
 
 
-def _uncovered_modalities(spec: JobSpec, offers: Offers) -> Iterator[Reason]:
+def _uncovered_modalities(
+    spec: JobSpec, offers: Offers, there: Collection[str]
+) -> Iterator[Reason]:
     """A modality that nobody reads for a task would have no components."""
     known = [offer for client in spec.clients if (offer := offers.get(client))]
     for name, task in spec.tasks.items():
-        having = [offer.tasks[name] for offer in known if name in offer.tasks]
+        asked = [] if name in there else known
+        having = [offer.tasks[name] for offer in asked if name in offer.tasks]
         read = {modality for offer in having for modality in offer.modalities}
         for modality in task.modalities if having else ():
             if modality not in read:
@@ -102,6 +107,21 @@ def _uncovered_modalities(spec: JobSpec, offers: Offers) -> Iterator[Reason]:
                     f"tasks.{name}: no client of the job reads {modality} for it; add one that "
                     "does or remove it from modalities",
                 )
+
+
+def _unheard(spec: JobSpec) -> Iterator[Reason]:
+    """What is said to a teacher that the algorithm is told to do without.
+
+    Algorithms that have none are compared with others over the same tasks, whatever these say.
+    """
+    silent = {0.0, TaskSpec.model_fields["distillation_weight"].default}
+    told = [name for name, task in spec.tasks.items() if task.distillation_weight not in silent]
+    for option in spec.algorithm.unheard(told):
+        yield Reason(
+            "no_teacher",
+            f"{option}: is of distillation, which algorithm.distillation: false switches off; "
+            "leave one of both out",
+        )
 
 
 def _quorum(spec: JobSpec, offers: Offers) -> Iterator[Reason]:

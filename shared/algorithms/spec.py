@@ -1,5 +1,7 @@
 """What every algorithm says of itself."""
 
+from collections.abc import Sequence
+
 from shared.spec import Spec
 
 
@@ -17,6 +19,18 @@ class AlgorithmSpec(Spec):
     def times(self) -> int:
         """How many times the budget of optimizer steps each of a client's models is trained for."""
         return 1
+
+    @property
+    def distils(self) -> bool:
+        """Whether stage two has a teacher, whose part in a task's loss is the task's to weigh."""
+        return False
+
+    def unheard(self, weighted: Sequence[str]) -> tuple[str, ...]:  # noqa: ARG002 - by some
+        """Options of distillation that stand beside its being switched off.
+
+        `weighted` are the tasks that have a weight of it.
+        """
+        return ()
 
     def shares(self, component: str) -> bool:  # noqa: ARG002 - others look at it
         """Whether clients upload the component of that name, for the server to average."""

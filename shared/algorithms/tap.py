@@ -1,8 +1,9 @@
 """Two-Stage Adaptive Personalization, with its controls and the options beyond the paper."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import Field, FiniteFloat, NonNegativeFloat, model_validator
 
 from shared.algorithms.spec import AlgorithmSpec
 
@@ -11,7 +12,7 @@ class TapAlgorithm(AlgorithmSpec):
     """Two-Stage Adaptive Personalization (arXiv 2509.26524); every default is the paper's."""
 
     name: Literal["tap"]
-    temperature: PositiveFloat = 1.0
+    temperature: Annotated[FiniteFloat, Field(gt=0)] = 1.0
     replacement: Literal["adaptive", "always", "never", "random"] = Field(
         default="adaptive",
         description="When a task's components are taken over from the engaged model; all but "
@@ -44,6 +45,19 @@ class TapAlgorithm(AlgorithmSpec):
         description="For each task the client's best of three by validation loss is chosen after "
         "stage two: distilled, personal or locally trained engaged model.",
     )
+
+    @property
+    def distils(self) -> bool:
+        """Unless it is switched off."""
+        return self.distillation
+
+    def unheard(self, weighted: Sequence[str]) -> tuple[str, ...]:
+        """The temperature, and the weights."""
+        if self.distillation:
+            return ()
+        default = type(self).model_fields["temperature"].default
+        own = () if self.temperature == default else ("algorithm.temperature",)
+        return (*(f"tasks.{task}.distillation_weight" for task in weighted), *own)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

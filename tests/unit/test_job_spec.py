@@ -57,6 +57,47 @@ def test_a_spec_is_read_and_complete() -> None:
             "name: first\nevaluation: {wordnets: here}",
             "evaluation.wordnets: is not a known field; did you mean wordnet?",
         ),
+        (
+            "{name: tap}",
+            "{name: fedavg, temperature: 2}",
+            "algorithm.fedavg.temperature: is not an option of fedavg but of tap; choose that",
+        ),
+        (
+            "{name: tap}",
+            "{name: tap, strength: 2}",
+            "algorithm.tap.strength: is not an option of tap but of disentafl, ditto, pfedme; ",
+        ),
+        (
+            "{name: tap}",
+            "{name: tap, temprature: 2}",
+            "algorithm.tap.temprature: is not an option of tap; did you mean temperature?",
+        ),
+        (
+            "{name: tap}",
+            "{name: fedper, colour: red}",
+            "algorithm.fedper.colour: is not an option of fedper, which has keeps; remove it",
+        ),
+        (
+            "{name: tap}",
+            "{name: local, colour: red}",
+            "algorithm.local.colour: is not an option of local, which has none; remove it",
+        ),
+        (
+            "tasks:",
+            "tasks:\n  digts: {margin: 0.1}",
+            "tasks: digts has margin but neither kind nor modalities: choose a task that",
+        ),
+        (
+            "name: first",
+            "name: first\nmargins: {digits: 0.1}",
+            "margins: is not a known field; did you mean algorithm.margin or tasks.NAME.margin?",
+        ),
+        (
+            "name: first",
+            "name: first\nstrength: 2",
+            "strength: is not a known field; did you mean algorithm.strength?",
+        ),
+        ("{kind:", "{distillation_weight: .inf, kind:", "must be a finite number; correct it"),
         ("digits:", "../etc:", "tasks.../etc"),
         ("name: first", "name: first\nseed: .nan", "seed"),
         ("[c01, c02]", "[c01, c02", "is not valid YAML or JSON at line"),

@@ -155,6 +155,33 @@ def test_every_reason_is_named() -> None:
     ]
 
 
+def test_a_teacher_that_is_switched_off_is_told_nothing() -> None:
+    spec = job_spec(["c1"], algorithm={"name": "tap", "distillation": False, "temperature": 2})
+    spec["tasks"]["digits"]["distillation_weight"] = 0.5
+    known = {"c1": ClientOffer.model_validate(offer())}
+    reasons = refusals(JobSpec.model_validate(spec), known)
+    assert [reason.code for reason in reasons] == ["no_teacher"] * 2
+    assert [reason.sentence.partition(": ")[0] for reason in reasons] == [
+        "tasks.digits.distillation_weight",
+        "algorithm.temperature",
+    ]
+    assert reasons[0].sentence.endswith("switches off; leave one of both out")
+
+
+@pytest.mark.parametrize("algorithm", [{"name": "tap"}, {"name": "fedavg"}])
+def test_tasks_may_be_those_of_a_comparison(algorithm: dict[str, Any]) -> None:
+    spec = job_spec(["c1"], algorithm=algorithm)
+    spec["tasks"]["digits"] |= {"distillation_weight": 0.5, "margin": 0.1}
+    assert codes(spec, {"c1": offer()}) == []
+
+
+@pytest.mark.parametrize("weight", [0, 1])
+def test_no_weight_and_the_weight_that_nobody_chose_do_without_a_teacher(weight: float) -> None:
+    spec = job_spec(["c1"], algorithm={"name": "tap", "distillation": False})
+    spec["tasks"]["digits"]["distillation_weight"] = weight
+    assert codes(spec, {"c1": offer()}) == []
+
+
 def test_a_client_of_other_tasks_is_refused() -> None:
     spec = job_spec(["c1", "c2"], rounds={"count": 1, "quorum": 1})
     other = {"tasks": {"birds": offer()["tasks"]["digits"]}}
