@@ -79,6 +79,7 @@ class Job(Table):
     paused_at: Mapped[datetime | None]
     forked_from: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id"))
     forked_round: Mapped[int | None]
+    forked_personal_round: Mapped[int | None]  # where it is another than forked_round
 
 
 class JobClient(Table):

@@ -1,10 +1,10 @@
 """What operators read: jobs, rounds, versions, reports, clients, problems. JSON on the wire."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, ClientOffer, ComponentName, Message
@@ -37,6 +37,11 @@ class ForkOrigin(Message):
 
     job: UUID = Field(description="The job that it was forked from: its parent.")
     round: int = Field(description="The parent's version that it began with.")
+    personal_round: int | None = Field(
+        default=None,
+        description="The round of the parent whose personal states its clients began with; absent "
+        "where it is that of the version.",
+    )
 
 
 class ForkView(ForkOrigin):
@@ -98,6 +103,19 @@ class JobFork(Message):
         description="Whether clients go on with their personal states of that round, or begin "
         "without any.",
     )
+    personal_round: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
+        default=None,
+        description="Another round of the parent, whose personal states go with the version.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.personal_round is not None and self.personal_states == "fresh":
+            raise ValueError(
+                "personal_round names states that personal_states: fresh leaves behind: leave one "
+                "of both out"
+            )
+        return self
 
 
 class JobList(Message):

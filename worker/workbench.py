@@ -56,8 +56,8 @@ class Workbench:
         if found is None:
             raise StateError(
                 f"the fork goes on with personal state {sha256[:12]}, which is not below "
-                f"{self.place.personal} whole any more: restore it from a backup, fork a later "
-                f"round, or {FRESH}"
+                f"{self.place.personal} whole any more: restore it from a backup, choose a later "
+                f"round or personal_round, or {FRESH}"
             )
         return found
 

@@ -1,5 +1,6 @@
 """Forking: a new job that goes on from a version of another."""
 
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session
@@ -10,12 +11,12 @@ from server.errors import ProblemError
 from server.idempotency import once
 from server.jobs.admission import refusals
 from server.jobs.fork_admission import Origin, fork_refusals
-from server.jobs.lineage import hand_down_personal_states
+from server.jobs.lineage import first_states, hand_down_personal_states, states_after
 from server.jobs.repository import get_job, offers_of
 from server.jobs.service import add_job, refuse
 from server.rounds.service import frozen_offers
 from server.tables import Job
-from server.versions.repository import get_version, summaries
+from server.versions.repository import get_version, newest_version, summaries
 from shared.job_spec import JobSpec
 from shared.messages import Catalogue
 from shared.states import JobState
@@ -36,9 +37,11 @@ def fork(
 
 def _store(session: Session, parent: Job, wish: JobFork) -> UUID:
     origin = _origin(session, parent, wish.round)
+    _check_personal_round(session, parent, wish)
     spec = wish.spec
     offers = offers_of(session, spec.clients)
-    refuse((*refusals(spec, offers), *fork_refusals(spec, offers, origin)))
+    there = origin.spec.tasks
+    refuse((*refusals(spec, offers, there), *fork_refusals(spec, offers, origin)))
     job = Job(
         id=uuid4(),
         name=spec.name,
@@ -50,6 +53,7 @@ def _store(session: Session, parent: Job, wish: JobFork) -> UUID:
         base_digest=parent.base_digest,
         forked_from=parent.id,
         forked_round=wish.round,
+        forked_personal_round=None if wish.personal_round == wish.round else wish.personal_round,
     )
     add_job(session, job, spec, offers)
     if wish.personal_states == "parent":
@@ -67,6 +71,28 @@ def _origin(session: Session, parent: Job, number: int) -> Origin:
         components=Catalogue.model_validate(parent.catalogue).components,
         offers=frozen_offers(session, parent.id),
     )
+
+
+def _check_personal_round(session: Session, parent: Job, wish: JobFork) -> None:
+    """Raises ProblemError where no client of the fork has a state of the round that it names."""
+    number, clients = wish.personal_round, wish.spec.clients
+    if number is None:
+        return
+    there = get_version(session, parent.id, number) is not None
+    if not there or not states_after(session, parent.id, number).keys() & clients:
+        raise _no_personal_states(session, parent, number, clients)
+
+
+def _no_personal_states(
+    session: Session, parent: Job, number: int, clients: Sequence[str]
+) -> ProblemError:
+    first, last = first_states(session, parent, clients), newest_version(session, parent.id)
+    if first is None:
+        remedy = "they have none of any round, so leave personal_round out"
+    else:
+        remedy = f"choose one of {first} to {last}"
+    detail = f"The clients have no personal states of round {number}: {remedy}."
+    return ProblemError(409, "no_personal_states", detail)
 
 
 def _no_version(session: Session, parent: Job, number: int) -> ProblemError:

@@ -1,8 +1,9 @@
 """What a fork has from its parent: a version to begin with, and its clients' personal states."""
 
+from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import func, insert, literal, select
+from sqlalchemy import Select, func, insert, literal, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
@@ -46,13 +47,27 @@ def _copy_manifest(session: Session, job: Job) -> None:
 
 def hand_down_personal_states(session: Session, job: Job) -> None:
     """Let each client of the fork go on with the personal state that it had in the parent then."""
-    parent, number = job.forked_from, job.forked_round
+    other = job.forked_personal_round
+    parent, number = job.forked_from, job.forked_round if other is None else other
     if parent is None or number is None:
         return
-    states = {**inherited_states(session, parent), **_accepted_states(session, parent, number)}
+    states = states_after(session, parent, number)
     for client in session.scalars(select(JobClient).where(JobClient.job_id == job.id)):
         client.parent_state_digest = client.state_digest = states.get(client.client_id)
     session.flush()
+
+
+def states_after(session: Session, job_id: UUID, number: int) -> dict[str, str]:
+    """The personal state that each client of the job had after round `number`."""
+    return {**inherited_states(session, job_id), **_accepted_states(session, job_id, number)}
+
+
+def first_states(session: Session, job: Job, clients: Collection[str]) -> int | None:
+    """The first round after which one of the clients had a personal state; None if none ever."""
+    if inherited_states(session, job.id).keys() & clients:
+        return job.forked_round
+    query = _accepted(job.id).with_only_columns(func.min(Round.number))
+    return session.scalar(query.where(Assignment.client_id.in_(clients)))
 
 
 def inherited_states(session: Session, job_id: UUID) -> dict[str, str]:
@@ -65,8 +80,19 @@ def inherited_states(session: Session, job_id: UUID) -> dict[str, str]:
 
 def _accepted_states(session: Session, job_id: UUID, number: int) -> dict[str, str]:
     """The state that each client reported last, in published rounds up to `number`."""
-    state = Assignment.result["state_digest"].as_string()
     query = (
+        _accepted(job_id)
+        .where(Round.number <= number)
+        .ext(distinct_on(Assignment.client_id))
+        .order_by(Assignment.client_id, Round.number.desc())
+    )
+    return {client: found for client, found in session.execute(query) if client}
+
+
+def _accepted(job_id: UUID) -> Select[str | None, str]:
+    """The clients, and the personal states that they reported in published rounds."""
+    state = Assignment.result["state_digest"].as_string()
+    return (
         select(Assignment.client_id, state)
         .join(Round, Round.id == Assignment.round_id)
         .where(
@@ -74,10 +100,6 @@ def _accepted_states(session: Session, job_id: UUID, number: int) -> dict[str, s
             Assignment.kind == AssignmentKind.TRAIN,
             Assignment.state == AssignmentState.ACCEPTED,
             Round.state == RoundState.PUBLISHED,
-            Round.number <= number,
             state.is_not(None),
         )
-        .ext(distinct_on(Assignment.client_id))
-        .order_by(Assignment.client_id, Round.number.desc())
     )
-    return {client: found for client, found in session.execute(query) if client}

@@ -126,7 +126,9 @@ def origin_view(job: Job) -> ForkOrigin | None:
     """Which job and round it was forked from, if it was."""
     if job.forked_from is None or job.forked_round is None:
         return None
-    return ForkOrigin(job=job.forked_from, round=job.forked_round)
+    return ForkOrigin(
+        job=job.forked_from, round=job.forked_round, personal_round=job.forked_personal_round
+    )
 
 
 def failure_view(code: str | None, message: str | None) -> FailureView | None:

@@ -186,7 +186,7 @@ class World:
             self.advance(job)
         return claim
 
-    def train(self, name: str, value: float) -> Json:
+    def train(self, name: str, value: float, state: str | None = SHA) -> Json:
         """One client's round: all its components become (value, value, value)."""
         caller = self.clients[name]
         claim = caller.claim()
@@ -194,7 +194,8 @@ class World:
         files = {name: component_bytes(value, value, value) for name in claim["components"]}
         assert caller.upload(claim, files).json()["complete"]
         components = {name: sha(data) for name, data in files.items()}
-        done = caller.report(claim, "result", **train_result(components))
+        result = {**train_result(components), "state_digest": state}
+        done = caller.report(claim, "result", **result)
         assert done.is_success, done.text
         return claim
 

@@ -253,7 +253,9 @@ def _origin(view: TakeawayView) -> str:
         return "no other job"
     began = view.parent_state_digest
     state = f"with personal state {began}" if began else "without a personal state"
-    return f"{view.forked_from.job}, round {view.forked_from.round}, {state}"
+    origin = view.forked_from
+    other = f" of round {origin.personal_round}" if began and origin.personal_round else ""
+    return f"{origin.job}, round {origin.round}, {state}{other}"
 
 
 def _replacements(view: TakeawayView) -> Iterator[str]:

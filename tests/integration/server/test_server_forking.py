@@ -48,6 +48,7 @@ def test_a_fork_continues_behind_the_parents_version(pair: World, parent: str) -
     assert view["forked_from"] == {
         "job": parent,
         "round": 1,
+        "personal_round": None,
         "personal_states": {"c1": SHA, "c2": SHA},
     }
     assert manifest(pair, job, 1) == manifest(pair, parent, 1)
@@ -78,12 +79,12 @@ def test_every_view_of_a_fork_names_its_parent_and_a_parent_names_its_forks(
 ) -> None:
     first = fork(pair, parent, 2, name="first")
     second, of_first = fork(pair, parent, 1, name="second"), fork(pair, first, 2, name="third")
-    origin = {"job": parent, "round": 1}
+    origin = {"job": parent, "round": 1, "personal_round": None}
     views = [pair.operator.ok("POST", f"/v1/jobs/{second}/{act}") for act in ("pause", "resume")]
     views.append(pair.operator.ok("POST", f"/v1/jobs/{second}/cancel"))
     listed = {job["id"]: job for job in pair.viewer.ok("GET", "/v1/jobs")["items"]}
     assert [view["forked_from"] for view in (*views, listed[second])] == [origin] * 4
-    assert listed[of_first]["forked_from"] == {"job": first, "round": 2}
+    assert listed[of_first]["forked_from"] == {**origin, "job": first, "round": 2}
     assert listed[parent]["forked_from"] is pair.job(parent)["forked_from"] is None
     assert pair.job(parent)["forks"] == [
         {"id": first, "name": "first", "round": 2},
@@ -167,7 +168,7 @@ def test_a_fork_runs_to_its_report(pair: World, parent: str) -> None:
     pair.advance(job)
     report = pair.viewer.ok("GET", f"/v1/jobs/{job}/report")
     assert (report["rounds"], report["final_version"]) == (1, 2)
-    assert report["forked_from"] == {"job": parent, "round": 1}
+    assert report["forked_from"] == {"job": parent, "round": 1, "personal_round": None}
     assert pair.viewer.ok("GET", f"/v1/jobs/{parent}/report")["forked_from"] is None
     assert [(row["phase"], row["round"]) for row in report["attendance"]] == [
         ("train", 2),

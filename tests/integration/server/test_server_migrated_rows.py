@@ -76,6 +76,7 @@ def test_rounds_get_as_target_whom_they_had_asked(empty: Engine) -> None:
         assert rows(empty, fresh) == [(0, None)]
         fresh = "SELECT priority, paused_from, paused_at, forked_from, forked_round FROM jobs"
         assert rows(empty, fresh) == [(0, None, None, None, None)]
+        assert rows(empty, "SELECT forked_personal_round FROM jobs") == [(None,)]
         attempts = "SELECT attempt, released FROM assignments ORDER BY attempt"
         assert rows(empty, attempts) == [(0, 0), (0, 0), (1, 0), (1, 0), (1, 0), (2, 0)]
         downgrade(address(empty), "0004")

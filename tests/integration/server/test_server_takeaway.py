@@ -104,5 +104,5 @@ def test_a_fork_names_its_parent_and_the_state_that_it_began_with(pair: World) -
     fork = pair.operator.ok("POST", f"/v1/jobs/{job}/fork", json=wish)["id"]
     pair.advance(fork)
     found = taken(pair, "c1", fork)
-    assert found["forked_from"] == {"job": job, "round": 1}
+    assert found["forked_from"] == {"job": job, "round": 1, "personal_round": None}
     assert (found["parent_state_digest"], found["state_digest"]) == (SHA, SHA)

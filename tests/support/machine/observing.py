@@ -24,7 +24,7 @@ _ROUNDS = """
 """
 _JOBS = """
     SELECT id, state, CASE WHEN created_at = %s THEN spec END AS spec, created_at,
-        forked_from, forked_round
+        forked_from, forked_round, forked_personal_round
     FROM jobs
 """
 _EVENTS = "SELECT id, kind, job_id, data FROM events WHERE id > %s ORDER BY id"

@@ -138,8 +138,11 @@ class Operators(Observing):
         return {client: self.reference.offers.get(client) for client in spec.clients}
 
     @precondition(lambda self: 0 < len(self.reference.jobs) < MOST_JOBS)
-    @rule(pick=PICK, number=st.integers(0, 3), more=st.integers(0, 2), spec=specs(), fault=FAULTS)
-    def fork(self, pick: int, number: int, more: int, spec: Json, fault: Faults) -> None:
+    @rule(pick=PICK, number=st.integers(0, 3), more=st.integers(0, 2),
+          personal=st.none() | st.integers(0, 3), spec=specs(), fault=FAULTS)  # fmt: skip
+    def fork(
+        self, pick: int, number: int, more: int, personal: int | None, spec: Json, fault: Faults
+    ) -> None:
         """Half of the forks take the parent's spec with other rounds, half any spec."""
         self.step("fork")
         parent = chosen(pick, list(self.reference.jobs.values()))
@@ -150,17 +153,24 @@ class Operators(Observing):
         spec["rounds"]["count"] = max(spec["rounds"]["count"], number + more - 1)
         self.n_submitted += 1
         path, key = f"/v1/jobs/{parent.id}/fork", f"fork-{self.n_submitted}"
-        wish = {"round": number, "spec": spec}
-        self._once(path, wish, key, fault, lambda: self._forked(parent, number, spec))
+        wish = {"round": number, "spec": spec, "personal_round": personal}
+        self._once(path, wish, key, fault, lambda: self._forked(parent, wish))
 
-    def _forked(self, parent: Job, number: int, spec: Json) -> Expectation:
+    def _forked(self, parent: Job, wish: Json) -> Expectation:
+        number, personal = wish["round"], wish["personal_round"]
         if number not in parent.versions:
             return Expectation(409, "no_version")
-        parsed = JobSpec.model_validate(spec)
+        parsed = JobSpec.model_validate(wish["spec"])
+        if personal is not None:
+            known = self.reference.states_at(parent, personal)
+            if personal not in parent.versions or not known.keys() & parsed.clients:
+                return Expectation(409, "no_personal_states")
         components = Catalogue.model_validate(parent.catalogue).components
         origin = Origin(number, parent.spec, SHA, components, parent.offers)
         offers = self._offers(parsed)
-        return _launched((*refusals(parsed, offers), *fork_refusals(parsed, offers, origin)))
+        against = (*refusals(parsed, offers, parent.spec.tasks),
+                   *fork_refusals(parsed, offers, origin))  # fmt: skip
+        return _launched(against)
 
     # stopping
 

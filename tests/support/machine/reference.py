@@ -110,7 +110,8 @@ class Reference:
         if row["forked_from"]:
             job.parent, job.begins = self.jobs[str(row["forked_from"])], row["forked_round"]
             job.catalogue = job.parent.catalogue
-            known = self.states_at(job.parent, job.begins)
+            other = row["forked_personal_round"]
+            known = self.states_at(job.parent, job.begins if other is None else other)
             job.inherited = {client: known[client] for client in offers if client in known}
             job.personal = dict(job.inherited)
         self.jobs[job.id] = job
