@@ -1,10 +1,13 @@
 """Tables of jobs, clients, rounds and reports."""
 
+from collections.abc import Mapping
+
 from rich.table import Table
 
 from shared.attendance import AttendanceRow, OfferChangeRow
 from shared.readiness import PublishedCard
 from shared.reports import ReportView
+from shared.results import TaskScore, Variant
 from shared.views import ClientView, ForkOrigin, JobView
 
 
@@ -25,7 +28,9 @@ def jobs_table(jobs: tuple[JobView, ...]) -> Table:
 
 def origin(fork: ForkOrigin) -> str:
     """Which job and round a fork comes from."""
-    return f"forked from {fork.job}, round {fork.round}"
+    other = fork.personal_round
+    states = "" if other is None else f" with the personal states of round {other}"
+    return f"forked from {fork.job}, round {fork.round}{states}"
 
 
 def _short(fork: ForkOrigin | None) -> str:
@@ -84,6 +89,36 @@ def _offer_change(row: OfferChangeRow) -> str:
     what = f"task {row.task}" if row.modality is None else f"{row.modality} of task {row.task}"
     again = "has lost" if row.lost else "has again"
     return f"{row.client} {again} {what} from round {row.round} ({row.phase}) on"
+
+
+def verdicts(report: ReportView) -> list[str]:
+    """What stage two alone gave to each client, where the job is a fork without rounds."""
+    if report.forked_from is None or report.rounds:
+        return []
+    found: dict[tuple[str, str], dict[Variant, TaskScore]] = {}
+    for row in report.scores:
+        found.setdefault((row.client, row.task), {})[row.variant] = row.score
+    steps = report.optimizer_steps["post_training"]
+    return [
+        f"{client} {task} ({after.metric}): {_before(scores)}, after stage two's {steps} steps "
+        f"{after.value:.3f}; {_against(after)}"
+        for (client, task), scores in found.items()
+        if (after := scores.get(Variant.DISTILLED) or scores.get(Variant.POST_TRAINED))
+    ]
+
+
+def _before(scores: Mapping[Variant, TaskScore]) -> str:
+    """What there was without: the server's model, where the client keeps no part of it to itself"""
+    if server := scores.get(Variant.ENGAGED):
+        return f"the server's model {server.value:.3f}"
+    personal = scores.get(Variant.PERSONAL)
+    return f"its model before {personal.value:.3f}" if personal else "nothing measured before"
+
+
+def _against(score: TaskScore) -> str:
+    """How a model compares with what needs no model."""
+    word = "better" if score.skill > 0 else "no better"
+    return f"{word} than the best constant answer ({score.reference:.3f})"
 
 
 def report_table(report: ReportView) -> Table:

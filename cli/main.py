@@ -5,14 +5,14 @@ import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
 from cli import doctor as examining
-from cli import listing, takeaway
+from cli import forking, listing, takeaway
 from cli.connection import LOCAL_STATE, Connection, UsageError
 from cli.demo import run as demo_run
 from cli.options import Job, Key, KeyFile, Url
@@ -29,7 +29,6 @@ from shared import spec_files
 from shared.job_spec import JobSpec
 from shared.states import JobState
 from shared.transport import ApiError
-from shared.views import JobFork
 
 _WIDTH_WITHOUT_TERMINAL = 140
 
@@ -233,25 +232,9 @@ def resume(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None)
         print(api.resume(job).state)
 
 
-@app.command()
-def fork(  # noqa: PLR0913, PLR0917 - a command's options
-    job: Job,
-    number: Annotated[
-        int, typer.Option("--round", min=0, help="Version to begin with; the next round follows.")
-    ],
-    spec: Annotated[Path, typer.Option(help="The fork's job spec, YAML or JSON.")],
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Let clients begin without personal states.")
-    ] = False,
-    url: Url = None,
-    key_file: KeyFile = None,
-    key: Key = None,
-) -> None:
-    """Launch a job that goes on from a version of another, and print its id."""
-    states: Literal["parent", "fresh"] = "fresh" if fresh else "parent"
-    wish = JobFork(round=number, spec=spec_files.load(JobSpec, spec), personal_states=states)
-    with Connection(url, key, key_file).about(job) as api:
-        print(api.fork(job, wish, str(uuid.uuid4())).id)
+app.command()(forking.fork)
+app.command()(forking.distil)
+app.command()(forking.onboard)
 
 
 @app.command()
@@ -286,5 +269,5 @@ def report(
         print(found.model_dump_json(indent=1))
     else:
         console().print(listing.report_table(found))
-        for line in listing.offer_changes(found):
+        for line in (*listing.offer_changes(found), *listing.verdicts(found)):
             console().print(line, soft_wrap=True)

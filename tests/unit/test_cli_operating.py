@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -13,6 +14,7 @@ from cli.main import app
 from server import examples
 from server.errors import not_found
 from shared.api_client import ApiClient
+from tests.support.scripted import offer
 
 pytestmark = pytest.mark.unit
 
@@ -70,6 +72,55 @@ def test_a_fork_is_launched_from_a_file(asked: list[httpx.Request], tmp_path: Pa
     body = json.loads(request.content)
     assert (body["round"], body["spec"]["name"]) == (2, examples.JOB_SPEC["name"])
     assert request.headers["Idempotency-Key"]
+
+
+@pytest.fixture
+def job_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ANSWERS, f"/v1/jobs/{JOB}", (200, examples.JOB_DETAIL))
+    monkeypatch.setitem(ANSWERS, f"/v1/jobs/{JOB}/versions", (200, examples.VERSIONS))
+
+
+def sent(requests: list[httpx.Request]) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(requests[-1].content)
+    return body
+
+
+@pytest.mark.usefixtures("job_there")
+def test_distilling_again_forks_and_says_how_to_go_on(asked: list[httpx.Request]) -> None:
+    options = ["--round", "2", "--personal-round", "1", "--steps", "5", "--weight", "digits=0.5"]
+    result = CliRunner().invoke(app, ["distil", str(JOB), *options])
+    assert result.exit_code == 0, result.output
+    fork = examples.FORKED_JOB["id"]
+    assert result.stdout == f"{fork}\n"
+    assert result.stderr == f"then: tapestry watch {fork}, and tapestry report {fork}\n"
+    body = sent(asked)
+    assert (body["round"], body["personal_round"], body["personal_states"]) == (2, 1, "parent")
+    assert body["spec"]["rounds"]["count"] == 2
+    assert body["spec"]["post"]["steps"] == 5
+    assert body["spec"]["tasks"]["digits"]["distillation_weight"] == 0.5
+    assert asked[-1].headers["Idempotency-Key"]
+
+
+@pytest.mark.usefixtures("job_there")
+def test_onboarding_asks_what_the_newcomer_has(
+    asked: list[httpx.Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newcomer = {**examples.CLIENT, "id": "c9", "offer": offer()}
+    monkeypatch.setitem(ANSWERS, "/v1/clients", (200, {"items": [newcomer]}))
+    assert said("onboard", str(JOB), "c9").splitlines()[0] == examples.FORKED_JOB["id"]
+    body = sent(asked)
+    assert (body["round"], body["personal_round"]) == (2, None)
+    assert (body["spec"]["clients"], list(body["spec"]["tasks"])) == (["c9"], ["digits"])
+
+
+@pytest.mark.usefixtures("asked", "job_there")
+@pytest.mark.parametrize("arguments", [["distil", "--weight", "x=1"], ["onboard", "c01"]])
+def test_what_is_refused_ends_in_one_sentence(arguments: list[str]) -> None:
+    command, *more = arguments
+    result = CliRunner().invoke(app, [command, str(JOB), *more])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("tapestry: ")
+    assert result.stderr.count("\n") == 1
 
 
 def test_rounds_say_who_was_missing_and_what_was_not_delivered(
@@ -140,7 +191,7 @@ def test_a_name_is_printed_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert name in said("report", str(JOB))
 
 
-COMMANDS = ["watch", "why", "cancel", "pause", "resume", "rounds", "report", "fork"]
+COMMANDS = ["watch", "why", "cancel", "pause", "resume", "rounds", "report", "fork", "distil"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

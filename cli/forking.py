@@ -1,0 +1,108 @@
+"""`tapestry fork`, and the two forks without a spec file: `tapestry distil`, `tapestry onboard`."""
+
+import sys
+import uuid
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cli.connection import Connection
+from cli.forks import StageTwo, distilled_again, onboarding, version_of, weights_of
+from cli.options import Job, Key, KeyFile, Url
+from shared import spec_files
+from shared.api_client import ApiClient
+from shared.job_spec import JobSpec
+from shared.views import JobFork
+
+Personal = Annotated[
+    int | None,
+    typer.Option(
+        "--personal-round", min=0, help="Another round, after which clients had personal states."
+    ),
+]
+Steps = Annotated[int | None, typer.Option(min=1, help="Optimizer steps; else as in the job.")]
+Rate = Annotated[float | None, typer.Option(help="Of stage two; else as in the job.")]
+Title = Annotated[str | None, typer.Option("--name", help="What the new job is called.")]
+
+
+def fork(  # noqa: PLR0913, PLR0917 - a command's options
+    job: Job,
+    number: Annotated[
+        int, typer.Option("--round", min=0, help="Version to begin with; the next round follows.")
+    ],
+    spec: Annotated[Path, typer.Option(help="The fork's job spec, YAML or JSON.")],
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Let clients begin without personal states.")
+    ] = False,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+) -> None:
+    """Launch a job that goes on from a version of another, and print its id."""
+    states: Literal["parent", "fresh"] = "fresh" if fresh else "parent"
+    wish = JobFork(round=number, spec=spec_files.load(JobSpec, spec), personal_states=states)
+    with Connection(url, key, key_file).about(job) as api:
+        print(_launched(api, job, wish))
+
+
+def distil(  # noqa: PLR0913, PLR0917 - a command's options
+    job: Job,
+    number: Annotated[
+        int | None, typer.Option("--round", min=0, help="The server's version; else the newest.")
+    ] = None,
+    personal_round: Personal = None,
+    steps: Steps = None,
+    learning_rate: Rate = None,
+    temperature: Annotated[float | None, typer.Option(help="Of distillation.")] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TASK=LAMBDA", help="Weight of a task's distillation loss."),
+    ] = None,
+    name: Title = None,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+) -> None:
+    """Do a job's stage two again, from a version and personal states that it had at any time.
+
+    Nothing of stage one is trained again. Prints the id of the fork that does it.
+    """
+    wish = StageTwo(steps, learning_rate, temperature, weights_of(weight or ()), name)
+    with Connection(url, key, key_file).about(job) as api:
+        version = version_of(api.versions(job), number)
+        spec = distilled_again(api.job(job), version, wish)
+        asked = JobFork(round=version, spec=spec, personal_round=personal_round)
+        _say(_launched(api, job, asked))
+
+
+def onboard(  # noqa: PLR0913, PLR0917 - a command's options
+    job: Job,
+    clients: Annotated[list[str], typer.Argument(help="Clients that the job did not have.")],
+    steps: Steps = None,
+    learning_rate: Rate = None,
+    name: Title = None,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+) -> None:
+    """Give new clients their models in a few steps from a job's newest version, and measure them.
+
+    Nobody else has to be there. Prints the id of the fork that does it.
+    """
+    wish = StageTwo(steps, learning_rate, name=name)
+    with Connection(url, key, key_file).about(job) as api:
+        version = version_of(api.versions(job), None)
+        offers = {client.id: client.offer for client in api.clients().items}
+        spec = onboarding(api.job(job), version, clients, offers, wish)
+        _say(_launched(api, job, JobFork(round=version, spec=spec)))
+
+
+def _launched(api: ApiClient, job: uuid.UUID, wish: JobFork) -> uuid.UUID:
+    return api.fork(job, wish, str(uuid.uuid4())).id
+
+
+def _say(fork: uuid.UUID) -> None:
+    """The id alone is what a script reads; what one may do then is for people."""
+    print(fork)
+    print(f"then: tapestry watch {fork}, and tapestry report {fork}", file=sys.stderr)
