@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help environment bases bench-learning demo up test check compose-check format crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models clean
+.PHONY: help environment bases bench-learning paper demo up test check compose-check format crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bases: environment ## make the small pretrained bases anew, below .tapestry/base
 
 bench-learning: environment ## do the small presets learn? easy-VQA, Reuters R8, Fashion-MNIST (up to 30 minutes each)
 	@$(RUN) -m bench.learning
+
+paper: environment ## the paper's experiments and their page, SCALE=small|grid|full; again to go on; OUT=DIR DEVICE=cuda
+	@$(RUN) bench/paper/paper.py --scale $(or $(SCALE),small) $(if $(OUT),--out "$(OUT)") $(if $(DEVICE),--device $(DEVICE))
 
 SEED ?= 1
 MINUTES ?= 10

@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT / scripts) for scripts in SCRIPTS]
 from grid import SCALES, Run  # noqa: E402  # it lies beside this file, as the next ones do
 from processes import Order, processes  # noqa: E402
 from provenance import OtherCommitError, claim, commit  # noqa: E402
-from results import Results, read_all  # noqa: E402
+from results import Results  # noqa: E402
 
 from cli.signals import Stopped, ending_on_signals  # noqa: E402
 
@@ -78,7 +78,7 @@ def main() -> int:
     out = options.out or ROOT / ".tapestry/paper" / options.scale
     command = f"python bench/paper/paper.py --scale {options.scale} --device {options.device}"
     from packages import PrepareError, obtain
-    from page import publish
+    from page import ResultsError, publish, read
 
     try:
         now = commit()
@@ -88,10 +88,10 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="tapestry-paper-") as scratch:
             order = Order(options.cache.resolve(), Path(scratch), options.device)
             failed = do(results, order, options.workers or (2 if options.device == "cpu" else 1))
-    except (OtherCommitError, PrepareError) as error:
+        publish(out, read([out]), command)
+    except (OtherCommitError, PrepareError, ResultsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    publish(out, read_all(out), command)
     print(f"see {out / 'index.html'}")
     for each in failed:
         print(f"error: {each}; its row lacks it: run the command again", file=sys.stderr)

@@ -54,11 +54,6 @@ class Results:
         return self.out / "runs" / f"{run.name}.json"
 
 
-def read_all(out: Path) -> list[Json]:
-    """All results of a directory, by the names of their runs."""
-    return [_read(path) for path in sorted(out.glob("runs/*.json"))]
-
-
 def _read(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found

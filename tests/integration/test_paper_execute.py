@@ -74,6 +74,13 @@ def test_own_scores_and_components_are_the_simulation_s(
     assert {row["variant"] for row in tap["scores"]} == set(Variant)
 
 
+def test_the_same_spec_twice_gives_the_same_numbers(
+    execute: ModuleType, tap: Any, clients: Path, tmp_path: Path
+) -> None:
+    again = execute.execute(job("tap", guard=True), clients, tmp_path, "cpu")
+    assert {**again, "seconds": 0} == {**tap, "seconds": 0}
+
+
 def test_the_server_s_model_is_worth_the_same_to_all_on_whole_test_sets(tap: Any) -> None:
     rows = chosen(tap, on="whole", variant="engaged", task="digits")
     assert [row["client"] for row in rows] == ["c01", "c02", "n1"]
