@@ -56,6 +56,25 @@ OPTIONS: Mapping[str, Json] = {
 # means, so that 1, our default, is nearer to what it does; `tap-literal` takes the number as it is.
 _LITERAL = {"tap-literal": 2e-3}
 METHODS: Mapping[str, Json] = {**PAPER, **ASKED_FOR, **CONTROLS, **OPTIONS}
+# What the baselines' own parameters are chosen among, on a seed that is in no table.
+TUNED: Mapping[str, Json] = {
+    **{f"ditto-{x}": {"algorithm": {"name": "ditto", "strength": x}} for x in (0.01, 0.1, 1.0)},
+    **{
+        f"perfedavg-{x}": {"algorithm": {"name": "perfedavg", "rate": x}} for x in (1e-3, 1e-2, 0.1)
+    },
+    **{
+        f"pfedme-{x}-{share}": {
+            "algorithm": {"name": "pfedme", "strength": x, "rate": share / x, "inner_steps": 5}
+        }
+        for x in (0.1, 1.0, 15.0)
+        for share in (0.075, 0.5, 1.0)  # of the way that the engaged model moves to the personal
+    },
+    **{
+        f"fedper-{'-'.join(keeps)}": {"algorithm": {"name": "fedper", "keeps": keeps}}
+        for keeps in (("head",), ("mome", "head"), ("mote", "mome", "head"))
+    },
+}
+_TUNING_SEED = 40
 # ALGORITHM 4: of image classification and text generation; of text classification and images.
 _MARGINS: Mapping[Family, tuple[float, float]] = {"flava": (0.01, 0.005), "vilt": (0.02, 0.01)}
 
@@ -93,7 +112,7 @@ class Run:
     def spec(self, scale: "Scale", replacement_rate: float | None = None) -> JobSpec:
         """The job; `replacement_rate` is for random replacement."""
         clients = [name for name in self.division.clients if name.startswith("c")]
-        chosen = METHODS[self.method]
+        chosen = {**METHODS, **TUNED}[self.method]
         algorithm = dict(chosen["algorithm"])
         if self.method == RANDOM:
             algorithm["replacement_rate"] = replacement_rate
@@ -223,6 +242,7 @@ SCALES: Mapping[str, Scale] = {
         post={"steps": 13, "learning_rate": 1e-4},
         waves=_GRID,
     ),
+    "tune": replace(_SMALL, waves=(Wave(list(TUNED), (_TUNING_SEED,), families=("flava",)),)),
     "trial": replace(  # whether all of it works: minutes, and scores that mean nothing
         _SMALL,
         training={"vilt": {**_TWO_CORES, "local_steps": 1}},

@@ -11,7 +11,7 @@ import pytest
 from tests.support.bench_paper import script
 
 pytestmark = pytest.mark.unit
-SCALES = ("full", "grid", "small", "trial")
+SCALES = ("full", "grid", "small", "trial", "tune")
 
 
 @pytest.fixture(scope="module")
