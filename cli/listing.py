@@ -10,6 +10,8 @@ from shared.reports import ReportView
 from shared.results import TaskScore, Variant
 from shared.views import ClientView, ForkOrigin, JobView
 
+_AFTER = (Variant.GUARDED, Variant.DISTILLED, Variant.POST_TRAINED)  # what stage two comes to
+
 
 def jobs_table(jobs: tuple[JobView, ...]) -> Table:
     """Jobs, in the order given."""
@@ -103,7 +105,7 @@ def verdicts(report: ReportView) -> list[str]:
         f"{client} {task} ({after.metric}): {_before(scores)}, after stage two's {steps} steps "
         f"{after.value:.3f}; {_against(after)}"
         for (client, task), scores in found.items()
-        if (after := scores.get(Variant.DISTILLED) or scores.get(Variant.POST_TRAINED))
+        if (after := next((scores[each] for each in _AFTER if each in scores), None))
     ]
 
 

@@ -125,7 +125,8 @@ def test_a_newcomer_gets_its_model_in_a_few_steps(stack: Stack) -> None:
         ("evaluate", ("c02",)),
     ]
     scores = {(row.client, row.task, row.variant): row.score for row in report.scores}
-    assert set(scores) == {("c02", "digits", variant) for variant in Variant}
+    measured = set(Variant) - {Variant.GUARDED}
+    assert set(scores) == {("c02", "digits", variant) for variant in measured}
     of = {variant: score for (_, _, variant), score in scores.items()}
     assert of[Variant.PERSONAL] == of[Variant.ENGAGED], "the student begins as the server's model"
     assert of[Variant.DISTILLED].metrics["loss"] != of[Variant.ENGAGED].metrics["loss"]

@@ -198,6 +198,8 @@ def test_a_report_of_stage_two_alone_says_what_it_gave() -> None:
         "c01 digits (accuracy): the server's model 0.410, after stage two's 13 steps 0.550; "
         "better than the best constant answer (0.500)"
     )
+    [guarded] = verdicts(report(("engaged", 0.41), ("distilled", 0.55), ("guarded", 0.6)))
+    assert "13 steps 0.600" in guarded
     fedavg = report(("engaged", 0.41), ("post_trained", 0.3))
     assert verdicts(fedavg)[0].endswith("0.300; no better than the best constant answer (0.500)")
     [fedper] = verdicts(report(("personal", 0.1), ("post_trained", 0.6)))
