@@ -205,8 +205,8 @@ def _papers(local_steps: int, peak: float) -> Json:
 _BOTH: Sequence[Family] = ("vilt", "flava")
 _SWEEPS = (
     Wave([PLAIN], (41, 42)),
-    Wave(["fedavg"], (41,), ks=(1, 2, 3, 6)),
-    Wave(["tap"], (41,), margins=(0.0, 0.1, 0.5)),
+    Wave(["fedavg"], (41,), ks=(1, 2, 6)),
+    Wave(["tap"], (41,), margins=(0.0, 0.1)),
     Wave([AUTO], (41,)),
 )
 _TWO_CORES: Json = {

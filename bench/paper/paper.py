@@ -6,12 +6,20 @@ Each run's result is a file of its own in `OUT/runs`; `OUT/index.html` shows wha
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ("bench/paper", ".", "examples", "examples/demo", "examples/pretraining")
@@ -33,21 +41,23 @@ def do(results: Results, order: Order, workers: int) -> list[str]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     failed = []
     with Progress(*columns, TimeElapsedColumn()) as progress:
-        bar = progress.add_task("runs", total=len(todo))
-        for run, done in _each(todo, results, order, workers):
+        bars = Bars(progress, order, results.scale.rounds)
+        every = progress.add_task("runs", total=len(todo))
+        for run, done in _each(todo, results, order, workers, bars):
             error = done.exception()
             if error is None:
                 results.keep(run, done.result())
-                progress.console.print(f"{run.name}: {done.result()['seconds']:.0f} s")
+                said = f"{done.result()['seconds']:.0f} s"
             else:
                 failed.append(f"{run.name}: {error}")
-                progress.console.print(f"{run.name}: failed: {error}")
-            progress.advance(bar)
+                said = f"failed: {error}"
+            progress.console.print(f"{run.name}: {said}")
+            progress.advance(every)
     return failed
 
 
 def _each(
-    todo: list[Run], results: Results, order: Order, workers: int
+    todo: list[Run], results: Results, order: Order, workers: int, bars: "Bars"
 ) -> Iterator[tuple[Run, Future[Found]]]:
     """The runs as they end, in order but for those that need another's result.
 
@@ -62,8 +72,29 @@ def _each(
                 begun[pool.submit(order.do, results.spec(run), run.division)] = run
             if not begun:
                 return
-            for done in wait(begun, return_when=FIRST_COMPLETED).done:
+            ended = wait(begun, timeout=1, return_when=FIRST_COMPLETED).done
+            for done in ended:
                 yield begun.pop(done), done
+            bars.show([run.name for run in begun.values()])
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A bar for each run that is being done, of its rounds; it is measured when they are full."""
+
+    progress: Progress
+    order: Order
+    rounds: int
+    shown: dict[str, TaskID] = field(default_factory=dict)
+
+    def show(self, names: Collection[str]) -> None:
+        """Those that run now."""
+        for name in [name for name in self.shown if name not in names]:
+            self.progress.remove_task(self.shown.pop(name))
+        for name in names:
+            if name not in self.shown:
+                self.shown[name] = self.progress.add_task(name, total=self.rounds)
+            self.progress.update(self.shown[name], completed=self.order.rounds_done(name))
 
 
 def main() -> int:

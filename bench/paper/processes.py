@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -34,9 +34,21 @@ class Order:
         """A run's result. Raises what goes wrong in it."""
         from execute import execute
 
-        clients = self._clients(division)
-        with tempfile.TemporaryDirectory(dir=self.scratch) as scratch:
-            return execute(spec, clients, Path(scratch), self.device)
+        said = self._said(spec.name).open("w", encoding="utf-8", buffering=1)
+        with said, redirect_stderr(said):
+            clients = self._clients(division)
+            with tempfile.TemporaryDirectory(dir=self.scratch) as scratch:
+                return execute(spec, clients, Path(scratch), self.device)
+
+    def rounds_done(self, name: str) -> int:
+        """How far a run is, by what it says."""
+        try:
+            return self._said(name).read_text(encoding="utf-8").count("round ")
+        except FileNotFoundError:
+            return 0
+
+    def _said(self, name: str) -> Path:
+        return self.scratch / f"{name}.log"
 
     def _clients(self, division: Division) -> Path:
         """The clients of a division of the data, made once. Raises PrepareError."""
@@ -61,6 +73,7 @@ def processes(n: int) -> Iterator[ProcessPoolExecutor]:
 
     What they were writing is removed then; they do not outlive a launcher that is killed, either.
     """
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # they would spin
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(n, context, _begin, (os.getpid(),))
     try:
