@@ -6,7 +6,7 @@ Each run's result is a file of its own in `OUT/runs`; `OUT/index.html` shows wha
 import argparse
 import sys
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,7 @@ from processes import Order, processes  # noqa: E402
 from provenance import OtherCommitError, claim, commit  # noqa: E402
 from results import Results  # noqa: E402
 
-from cli.signals import Stopped, ending_on_signals  # noqa: E402
+from cli.signals import Stopped, ending_on_signals  # noqa: E402  # found by the path above
 
 Found = dict[str, Any]
 
@@ -66,8 +66,7 @@ def _each(
     begun: dict[Future[Found], Run] = {}
     with processes(workers) as pool:
         while True:
-            ready = [run for run in todo if run.needs is None or results.has(run.needs)]
-            for run in ready[: workers - len(begun)]:
+            while len(begun) < workers and (run := _next(todo, results)):
                 todo.remove(run)
                 begun[pool.submit(order.do, results.spec(run), run.division)] = run
             if not begun:
@@ -76,6 +75,11 @@ def _each(
             for done in ended:
                 yield begun.pop(done), done
             bars.show([run.name for run in begun.values()])
+
+
+def _next(todo: Iterable[Run], results: Results) -> Run | None:
+    """The first run that needs no result which is not there."""
+    return next((run for run in todo if run.needs is None or results.has(run.needs)), None)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ class Results:
     command: str
 
     def has(self, run: Run) -> bool:
-        """Whether the run is done. Raises OtherCommitError where it was of another spec."""
+        """Whether the run is done, and what it needs. Raises OtherCommitError for another spec."""
         path = self._path(run)
-        if not path.is_file():
+        if not path.is_file() or (run.needs is not None and not self.has(run.needs)):
             return False
         if _read(path)["spec"] != self.spec(run).model_dump(mode="json"):
             raise OtherCommitError(

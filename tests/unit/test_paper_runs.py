@@ -108,6 +108,10 @@ def test_random_replacement_is_as_frequent_as_that_seed_s_tap(
     assert results.spec(random).algorithm.replacement_rate == 0.25
     assert results.has(tap)
     assert not results.has(random)
+    results.keep(random, {"decisions": []})
+    assert results.has(random)
+    (results.out / "runs" / f"{tap.name}.json").unlink()
+    assert not results.has(random), "it is of a rate that nobody knows any more"
 
 
 def test_a_result_of_another_spec_is_refused(grid: ModuleType, results: Any) -> None:
