@@ -99,13 +99,16 @@ def _budgets(key: str, used: Sequence[Json]) -> Table:
         for method, taken in budgets(used).items()
     ]
     heads = ["method", *(_WORDS[name] for name in counted), "MB", "beside TAP", "runs"]
-    caption = "What a run takes, mean over seeds; seconds are of machines that did other work, too."
+    caption = (
+        "What a run takes, mean over seeds. Seconds are of a machine that did other work, too; "
+        "CPU seconds are the run's own."
+    )
     return Table(key, caption, heads, body)
 
 
 def _beside_tap(ratios: Mapping[str, float]) -> str:
     """What is more and what is less than TAP's, seconds apart."""
-    told = {name: ratio for name, ratio in ratios.items() if name != "seconds"}
+    told = {name: ratio for name, ratio in ratios.items() if "seconds" not in name}
     if not told:
         return "no seed in common with TAP"
     more = [f"{_WORDS[n]} x {r:.2f}" for n, r in told.items() if r > 1 + _ALIKE]

@@ -24,6 +24,8 @@ from worker.data.loader import Decoding, TaskData, load_task
 from worker.models.base import load_base
 from worker.models.network import Batch, State
 from worker.training.evaluation import evaluate, evaluate_all, with_guarded
+from worker.training.held_out import held_out_losses
+from worker.training.trainer import Trainer
 
 Json = dict[str, Any]
 DIGITS = 6  # of numbers in results
@@ -39,10 +41,11 @@ def execute(spec: JobSpec, federation: Path, scratch: Path, device: str) -> Json
         made.trainer.network.register_forward_pre_hook(count.forward)
         return made
 
-    began = time.monotonic()
+    began, computed = time.monotonic(), time.process_time()
     clients = {name: client(name) for name in spec.clients}
     job = simulate.federate(spec, clients, ArtifactStore(scratch, durable=False))
-    cost = {"seconds": round(time.monotonic() - began, 1), **count.found(), **_bytes(spec, job)}
+    took = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - computed}
+    cost = {**_rounded(took), **count.found(), **_bytes(spec, job)}
     measuring = Measuring(job, _whole(spec, files[WHOLE]))
     scores = [row for name, each in clients.items() for row in measuring.rows(name, each)]
     for name in sorted(set(files) - set(spec.clients) - {WHOLE}):
@@ -78,7 +81,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Measuring:
-    """Models on their client's own test samples, and on the whole test set of each task."""
+    """Models on their client's own samples, and on the whole test set of each task."""
 
     job: simulate.Run
     whole: Mapping[str, TaskData]
@@ -89,16 +92,20 @@ class Measuring:
         trainer = client.trainer
         models = client.method.final_models(self.job.server(client), client.personal)
         chosen = client.personal.chosen
+        held_out = evaluate_all(trainer, models, chosen, "validation")
         own = evaluate_all(trainer, models, chosen, "test")
         whole = {
             variant: {task: self._on_whole(client, model, task) for task in trainer.data}
             for variant, model in models.items()
         }
-        for where, scores in (("own", own), ("whole", with_guarded(whole, chosen))):
+        losses = {variant: _losses(trainer, model) for variant, model in models.items()}
+        places = {"validation": held_out, "own": own, "whole": with_guarded(whole, chosen)}
+        for where, scores in places.items():
             for variant, tasks in scores.items():
                 for task, score in tasks.items():
                     place = {"client": name, "on": where, "variant": variant, "task": task}
-                    yield {**place, **_of(score)}
+                    loss = losses[score.of or variant][task] if where == "validation" else None
+                    yield {**place, **_of(score), "loss": loss}
 
     def _on_whole(self, client: simulate.Client, model: State, task: str) -> TaskScore:
         """Measured once for clients whose models agree in all that the task uses."""
@@ -111,6 +118,11 @@ class Measuring:
             at = replace(client.trainer, data={task: self.whole[task]})
             known = self._known[key.hexdigest()] = evaluate(at, model, "test")[task]
         return known
+
+
+def _losses(trainer: Trainer, model: State) -> dict[str, float]:
+    """By which a guard chooses: each task's mean validation loss."""
+    return _rounded({t: float(each.mean()) for t, each in held_out_losses(trainer, model).items()})
 
 
 def _whole(spec: JobSpec, file: ClientFile) -> dict[str, TaskData]:
@@ -130,7 +142,7 @@ def _of(score: TaskScore) -> Json:
     return _rounded(score.model_dump(mode="json", include={"metric", "value", "skill", "n"}))
 
 
-def _rounded(values: Mapping[str, Any]) -> Json:
+def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
         for name, value in values.items()

@@ -10,7 +10,7 @@ from parts import Cell, Section, Table
 from tables import Estimate, Json, namer
 
 _RUN = ("family", "method", "seed", "margin", "k", "alone")
-_SCORE = ("variant", "client", "on", "task", "metric", "value", "skill", "n")
+_SCORE = ("variant", "client", "on", "task", "metric", "value", "skill", "n", "loss")
 HEADS = ("family", "skew", *_RUN[1:], "row", *_SCORE)
 
 

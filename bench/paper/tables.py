@@ -34,7 +34,7 @@ _KNOWN = {method for method, _ in _ROWS}
 _LAST = ("distilled", "post_trained", "personal")  # of other methods: what they end with
 # Where a run departs from the paper's federation; None: it does not.
 _DEPARTURES: Json = {"alpha": None, "margin": None, "k": None, "alone": None}
-BUDGET = ("optimizer_steps", "samples", "bytes_up", "bytes_down", "seconds")
+BUDGET = ("optimizer_steps", "samples", "bytes_up", "bytes_down", "cpu_seconds", "seconds")
 HURT = 0.02  # a smaller change of skill is called none
 
 

@@ -78,7 +78,9 @@ def test_the_same_spec_twice_gives_the_same_numbers(
     execute: ModuleType, tap: Any, clients: Path, tmp_path: Path
 ) -> None:
     again = execute.execute(job("tap", guard=True), clients, tmp_path, "cpu")
-    assert {**again, "seconds": 0} == {**tap, "seconds": 0}
+    took = {"seconds": 0, "cpu_seconds": 0}
+    assert {**again, **took} == {**tap, **took}
+    assert all(result[name] > 0 for result in (again, tap) for name in took)
 
 
 def test_the_server_s_model_is_worth_the_same_to_all_on_whole_test_sets(tap: Any) -> None:
@@ -87,6 +89,23 @@ def test_the_server_s_model_is_worth_the_same_to_all_on_whole_test_sets(tap: Any
     assert len({(row["value"], row["skill"]) for row in rows}) == 1
     personal = chosen(tap, on="whole", variant="personal", task="digits")
     assert len({row["value"] for row in personal}) > 1
+
+
+def test_the_guard_s_choice_can_be_made_again_from_validation_rows(tap: Any) -> None:
+    places = [
+        (row["client"], row["task"]) for row in chosen(tap, on="validation", variant="guarded")
+    ]
+    assert len(set(places)) == len(places) == 5  # three of c01 and c02, two of the newcomer
+    for client, task in places:
+        rows = chosen(tap, on="validation", client=client, task=task)
+        losses = {row["variant"]: row["loss"] for row in rows}
+        candidates = {
+            name: losses[name]
+            for name in ("distilled", "personal", "post_trained")
+            if name in losses
+        }
+        assert losses["guarded"] == min(candidates.values())
+    assert {row["loss"] for row in tap["scores"] if row["on"] != "validation"} == {None}
 
 
 def test_costs_are_counted_by_hand(execute: ModuleType, tap: Any) -> None:

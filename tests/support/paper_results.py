@@ -35,6 +35,7 @@ def made_up(
         "run": {**run, "k": None, "alone": None, **departs},
         "spec": {"tasks": described, "rounds": {"count": 6}},
         "seconds": 12.5,
+        "cpu_seconds": 12.5,
         "optimizer_steps": 100,
         "samples": 800 if method != "local" else 400,
         "bytes_up": 3_000_000 if method != "local" else 0,
@@ -47,7 +48,7 @@ def made_up(
 
 def score(client: str, task: str, on: str, variant: str, skill: float) -> dict[str, Any]:
     of = {"client": client, "task": task, "on": on, "variant": variant}
-    return {**of, "metric": "accuracy", "value": skill / 2, "skill": skill, "n": 50, "metrics": {}}
+    return {**of, "metric": "accuracy", "value": skill / 2, "skill": skill, "n": 50, "loss": None}
 
 
 def decision(number: int, draw: random.Random) -> dict[str, Any]:

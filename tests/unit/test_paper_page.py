@@ -92,7 +92,7 @@ def test_the_numbers_of_the_page_are_those_worked_out_by_hand(
         "0",
         "none",
     ]
-    steps = {row[0].strip(): row[5].strip() for row in read.tables["vilt-costs-budgets"][1:]}
+    steps = {row[0].strip(): row[6].strip() for row in read.tables["vilt-costs-budgets"][1:]}
     assert steps["local"] == "less: samples x 0.50, bytes up x 0.00, bytes down x 0.00"
     tables = json.loads((tmp_path / "tables.json").read_text(encoding="utf-8"))
     row = tables["vilt-methods-c-own-difference"]["rows"][0]

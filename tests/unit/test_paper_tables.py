@@ -171,19 +171,21 @@ def test_gains_go_from_the_greatest_to_the_least(tables: ModuleType) -> None:
 
 def run_of(method: str, seed: int, steps: int, up: int) -> dict[str, Any]:
     taken = {"optimizer_steps": steps, "samples": 8 * steps, "bytes_up": up, "bytes_down": 10}
-    return {"run": {"method": method, "seed": seed}, "seconds": 2.0, **taken}
+    return {"run": {"method": method, "seed": seed}, "seconds": 2.0, "cpu_seconds": 2.0, **taken}
 
 
 def test_budgets_are_means_and_their_ratios_are_of_the_same_seeds(tables: ModuleType) -> None:
     runs = [run_of("tap", 41, 100, 8), run_of("fedavg", 41, 50, 4), run_of("fedavg", 42, 70, 4),
             run_of("local", 41, 100, 0)]  # fmt: skip
     assert tables.budgets(runs)["fedavg"] == {
-        "optimizer_steps": 60, "samples": 480, "bytes_up": 4, "bytes_down": 10, "seconds": 2,
+        "optimizer_steps": 60, "samples": 480, "bytes_up": 4, "bytes_down": 10,
+        "cpu_seconds": 2, "seconds": 2,
     }  # fmt: skip
     to_tap = tables.relative(runs, "tap")
     assert list(to_tap) == ["local", "fedavg", "tap"]
     assert to_tap["fedavg"] == {
-        "optimizer_steps": 0.5, "samples": 0.5, "bytes_up": 0.5, "bytes_down": 1, "seconds": 1,
+        "optimizer_steps": 0.5, "samples": 0.5, "bytes_up": 0.5, "bytes_down": 1,
+        "cpu_seconds": 1, "seconds": 1,
     }  # fmt: skip
     assert "bytes_up" not in tables.relative(runs, "local")["tap"], "nothing is no measure"
     assert tables.relative(runs, "ditto") == {}
