@@ -112,13 +112,16 @@ def main() -> int:
     options = parser.parse_args()
     out = options.out or ROOT / ".tapestry/paper" / options.scale
     command = f"python bench/paper/paper.py --scale {options.scale} --device {options.device}"
+    from fashion import obtain as obtain_fashion
     from packages import PrepareError, obtain
     from page import ResultsError, publish, read
 
     try:
         now = commit()
         claim(out, now)
-        obtain(options.cache.resolve() / "packages")
+        packages = options.cache.resolve() / "packages"
+        obtain(packages)
+        obtain_fashion(packages)
         results = Results(out, SCALES[options.scale], now, command)
         with tempfile.TemporaryDirectory(prefix="tapestry-paper-") as scratch:
             order = Order(options.cache.resolve(), Path(scratch), options.device)

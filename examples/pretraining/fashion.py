@@ -41,7 +41,11 @@ def obtain(folder: Path) -> Path:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
             found = _file(folder, Path(temporary))
             _run(["dpkg", "-x", str(found), "out"], Path(temporary))
-            Path(temporary, "out").rename(unpacked)
+            try:
+                Path(temporary, "out").rename(unpacked)
+            except OSError:
+                if not unpacked.is_dir():  # else somebody was faster: those files are as good
+                    raise
     return unpacked / _INSIDE
 
 
