@@ -16,6 +16,7 @@ from comparison import methods
 from costs import costs, replacements
 from effects import benefits, distillation, options
 from export import scores_csv, tables_json
+from guards import guards
 from parts import Cell, Figure, Part, Section, Table, runs, source
 from sweeps import margins, numbers_of_tasks, skews
 from tables import Estimate, Json
@@ -31,6 +32,7 @@ _SECTIONS: Sequence[Callable[[Sequence[Json], str], Section]] = (
     benefits,
     skews,
     options,
+    guards,
 )
 _HOW_TO_READ = """\
 Skill is 0 for the best constant answer and 1 for a perfect model. A cell is one client's score \

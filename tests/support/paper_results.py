@@ -8,7 +8,7 @@ VARIANTS = {
     "local": ("engaged", "post_trained"),
     "fedavg": ("engaged", "post_trained"),
     "disentafl": ("engaged", "post_trained"),
-    "tap": ("engaged", "personal", "distilled", "guarded"),
+    "tap": ("engaged", "post_trained", "personal", "distilled", "guarded"),
     "tap-plain": ("engaged", "personal"),
     "tap-auto": ("engaged", "personal", "distilled"),
     "ditto": ("engaged", "personal"),
@@ -24,7 +24,7 @@ def made_up(
         score(client, task + named, on, variant, round(draw.uniform(0, 1), 3))
         for client in ("c00", "c01", "n0")
         for task in KINDS
-        for on in ("own", "whole")
+        for on in ("validation", "own", "whole")
         for variant in VARIANTS[method]
     ]
     run = {"method": method, "family": family, "seed": seed, "alpha": None, "margin": None}
@@ -48,7 +48,14 @@ def made_up(
 
 def score(client: str, task: str, on: str, variant: str, skill: float) -> dict[str, Any]:
     of = {"client": client, "task": task, "on": on, "variant": variant}
-    return {**of, "metric": "accuracy", "value": skill / 2, "skill": skill, "n": 50, "loss": None}
+    return {
+        **of,
+        "metric": "accuracy",
+        "value": skill / 2,
+        "skill": skill,
+        "n": 50,
+        "loss": 1 - skill,
+    }
 
 
 def decision(number: int, draw: random.Random) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.bench_paper import script
 from tests.support.html_page import Page
-from tests.support.paper_results import everything, made_up, with_skills
+from tests.support.paper_results import everything, made_up, score, with_skills
 
 pytestmark = pytest.mark.unit
 COMMAND = "python bench/paper/page.py <made-up>"
@@ -62,7 +62,7 @@ def test_with_all_runs_nothing_waits_and_each_figure_says_what_it_shows(whole: P
     assert all(role["aria-label"] for role in read.roles)
     for key in ("methods-c-own-skill", "distillation-difference", "replacements-periods",
                 "margins-table", "k-fedavg-apart", "costs-budgets", "benefits-counts", "skew-own",
-                "options-difference"):  # fmt: skip
+                "options-difference", "guards-c-skill", "guards-n-counts"):  # fmt: skip
         assert f"vilt-{key}" in read.tables
         assert f"flava-{key}" in read.tables
 
@@ -100,6 +100,37 @@ def test_the_numbers_of_the_page_are_those_worked_out_by_hand(
                       "high": pytest.approx(0.2), "n": 2}  # fmt: skip
 
 
+# Of one client's models: validation loss, validation skill, own skill.
+MODELS = {
+    "distilled": (0.5, 0.6, 0.1),
+    "personal": (0.4, 0.5, 0.2),
+    "post_trained": (0.45, 0.6, 0.9),
+}
+
+
+def test_each_guard_picks_the_model_that_its_rule_names(page: ModuleType, tmp_path: Path) -> None:
+    result = made_up("tap")
+    result["scores"] = [
+        {**score("c00", "topics", on, variant, skill), "loss": loss}
+        for variant, (loss, held_out, own) in MODELS.items()
+        for on, skill in (("validation", held_out), ("own", own))
+    ]
+    tables = published(page, tmp_path, [result]).tables
+    means = {row[0].strip(): row[1].split()[0] for row in tables["vilt-guards-c-skill"][1:]}
+    assert means == {
+        "tap": "0.100",
+        "guard by loss": "0.200",
+        "guard by score": "0.900",  # of two with the same score the one with less loss
+        "best in hindsight": "0.900",
+    }
+    counts = {
+        row[0].strip(): [c.strip() for c in row[1:]] for row in tables["vilt-guards-c-counts"][1:]
+    }
+    assert counts["guard by loss"] == ["0", "1", "0"]
+    assert counts["guard by score"] == ["0", "0", "1"]
+    assert "vilt-guards-n-skill" not in tables
+
+
 def test_what_has_no_runs_says_which_it_waits_for(page: ModuleType, tmp_path: Path) -> None:
     read = published(page, tmp_path, [with_skills("fedavg", "engaged", 0.1, 0.2)])
     assert "vilt-methods-c-own-skill" in read.tables
@@ -119,6 +150,7 @@ def test_what_has_no_runs_says_which_it_waits_for(page: ModuleType, tmp_path: Pa
         "Waits for runs of local, tap (vilt).",
         "Waits for runs of methods on Dirichlet label skew (vilt).",
         "Waits for runs of tap and of one of its options (vilt).",
+        "Waits for runs of tap with a guard (vilt).",
     ]
     assert published(page, tmp_path / "none", []).tables == {}
 
