@@ -180,6 +180,14 @@ def test_decoding_with_a_cache_is_decoding_without(job: JobSpec) -> None:
     assert len(lengths) > 1, "some end early"
 
 
+def test_a_batch_that_is_read_once_gives_what_it_gives_when_read_twice(job: JobSpec) -> None:
+    network, samples = spoken(job)
+    with torch.no_grad():
+        logits, said = network.read_and_write("vqa", samples)
+        assert torch.equal(logits, network("vqa", samples))
+    assert torch.equal(said, network.generate("vqa", samples))
+
+
 def test_behind_the_end_there_is_padding_only(job: JobSpec) -> None:
     network, samples = spoken(job)
     words = network.base.tokenizer

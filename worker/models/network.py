@@ -139,13 +139,12 @@ class Network(nn.Module):
         They are float32, in whatever the network computes.
         """
         with self._precision():
-            return self._outputs(task, batch).float()
+            return self._outputs(task, self.features(task, batch), batch).float()
 
     def _precision(self) -> torch.autocast:
         return autocast(self.spec.training.precision, self.device)
 
-    def _outputs(self, task: str, batch: Batch) -> Tensor:
-        features = self.features(task, batch)
+    def _outputs(self, task: str, features: Features, batch: Batch) -> Tensor:
         head = self.parts[_key(str(Head(task)))]
         if isinstance(head, TextHead):
             assert batch.targets is not None, "a text task has targets"  # noqa: S101 - for mypy
@@ -154,13 +153,23 @@ class Network(nn.Module):
 
     def generate(self, task: str, batch: Batch, beams: int = 1) -> Tensor:
         """Generated token ids of a text generation task. (B, T) from the start token on."""
+        with self._precision():
+            return self._generated(task, self.features(task, batch), beams)
+
+    def read_and_write(self, task: str, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What `forward` and `generate` give of a batch, which is read once for both."""
+        with self._precision():
+            features = self.features(task, batch)
+            logits = self._outputs(task, features, batch).float()
+            return logits, self._generated(task, features, beams=1)
+
+    def _generated(self, task: str, features: Features, beams: int) -> Tensor:
         head = self.parts[_key(str(Head(task)))]
         if not isinstance(head, TextHead):
             raise TypeError(f"task {task!r} does not generate text")
         words = self.base.tokenizer
         tokens = TextTokens(words.start_id, words.end_id, words.pad_id)
-        with self._precision():
-            return head.generate(self.features(task, batch), tokens, beams)
+        return head.generate(features, tokens, beams)
 
     def features(self, task: str, batch: Batch) -> Features:
         """Four streams for each modality, through their blocks; their mean is the feature."""

@@ -173,8 +173,9 @@ def _generated(at: _Measuring) -> tuple[list[str], Tensor]:
     texts: list[str] = []
     losses = []
     for batch in at.batches():
-        losses.append(task_loss(at.spec.kind, batch, at.output(batch), words.pad_id).cpu())
-        texts += [words.decode(ids[1:].tolist()) for ids in network.generate(at.task, batch)]
+        logits, generated = network.read_and_write(at.task, batch)
+        losses.append(task_loss(at.spec.kind, batch, logits, words.pad_id).cpu())
+        texts += [words.decode(ids[1:].tolist()) for ids in generated]
     return texts, torch.cat(losses)
 
 
