@@ -202,7 +202,7 @@ def _papers(local_steps: int, peak: float) -> Json:
     }
 
 
-_BOTH: Sequence[Family] = ("vilt", "flava")
+_MARGINS_SWEPT = (0.0, 0.001, 0.005, 0.02, 0.1, 0.5)
 _SWEEPS = (
     Wave([PLAIN], (41, 42)),
     Wave(["fedavg"], (41,), ks=(1, 2, 6)),
@@ -222,14 +222,22 @@ _SMALL = Scale(
     post={"steps": 13, "learning_rate": 1e-3},
     waves=(Wave(list(PAPER), (41, 42)), *_SWEEPS),
 )
+
+
+def _whole(family: Family) -> Iterator[Wave]:
+    """Every question of one family: what every method needs first."""
+    yield Wave(list(METHODS), (41, 42), families=(family,))
+    yield Wave(list(PAPER), (43, 44), families=(family,))
+    yield Wave(list(PAPER), (41, 42), families=(family,), alphas=(0.5, 0.1))
+    yield Wave(["tap"], (41, 42), families=(family,), margins=_MARGINS_SWEPT)
+    yield Wave(["fedavg"], (41, 42), families=(family,), ks=(1, 2, 3, 6))
+
+
 _GRID = (
     *_SMALL.waves,
-    Wave(list(METHODS), (41, 42), families=_BOTH),
-    Wave(list(PAPER), (43, 44), families=_BOTH),
-    Wave(["fedavg"], (41, 42), families=_BOTH, ks=(1, 2, 3, 6)),
-    Wave(["tap"], (41, 42), families=_BOTH, margins=(0.0, 0.001, 0.005, 0.02, 0.1, 0.5)),
-    Wave(list(PAPER), (41, 42), families=_BOTH, alphas=(0.5, 0.1)),
-    Wave(list(METHODS), (43, 44), families=_BOTH),
+    *_whole("vilt"),
+    *_whole("flava"),
+    Wave(list(METHODS), (43, 44), families=("vilt", "flava")),
 )
 SCALES: Mapping[str, Scale] = {
     "small": _SMALL,
