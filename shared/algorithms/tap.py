@@ -42,8 +42,8 @@ class TapAlgorithm(AlgorithmSpec):
     distillation: bool = Field(default=True, description="Without it stage two trains plainly.")
     guard: bool = Field(
         default=False,
-        description="For each task the client's best of three by validation loss is chosen after "
-        "stage two: distilled, personal or locally trained engaged model.",
+        description="For each task the client's best of three on its validation samples is chosen "
+        "after stage two: distilled, personal or locally trained engaged model.",
     )
 
     @property

@@ -98,13 +98,9 @@ def test_the_guard_s_choice_can_be_made_again_from_validation_rows(tap: Any) -> 
     assert len(set(places)) == len(places) == 5  # three of c01 and c02, two of the newcomer
     for client, task in places:
         rows = chosen(tap, on="validation", client=client, task=task)
-        losses = {row["variant"]: row["loss"] for row in rows}
-        candidates = {
-            name: losses[name]
-            for name in ("distilled", "personal", "post_trained")
-            if name in losses
-        }
-        assert losses["guarded"] == min(candidates.values())
+        worth = {row["variant"]: (row["skill"], -row["loss"]) for row in rows}
+        candidates = {"distilled", "personal", "post_trained"} & set(worth)
+        assert worth["guarded"] == max(worth[name] for name in candidates)
     assert {row["loss"] for row in tap["scores"] if row["on"] != "validation"} == {None}
 
 

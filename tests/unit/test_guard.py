@@ -44,25 +44,29 @@ def trainer(**changes: Any) -> Trainer:
 @pytest.mark.parametrize(
     ("distilled", "personal", "post_trained", "best"),
     [
-        (0.5, 0.7, 0.6, D),
-        (0.7, 0.5, 0.6, P),
-        (0.7, 0.6, 0.5, T),
-        (0.5, 0.5, 0.5, D),
-        (0.5, 0.5, 0.6, D),
-        (0.5, 0.6, 0.5, D),
-        (0.6, 0.5, 0.5, P),
-        (math.nan, 0.6, 0.5, T),
-        (math.nan, 0.6, math.nan, P),
-        (math.inf, math.nan, math.inf, D),
+        # skill and loss of each
+        ((0.7, 0.9), (0.5, 0.1), (0.6, 0.1), D),
+        ((0.5, 0.1), (0.7, 0.9), (0.6, 0.1), P),
+        ((-2.0, 0.1), (-1.5, 0.1), (-1.0, 0.9), T),
+        ((0.5, 0.5), (0.5, 0.5), (0.5, 0.5), D),
+        ((0.5, 0.6), (0.5, 0.5), (0.5, 0.5), P),
+        ((0.5, 0.6), (0.5, 0.5), (0.5, 0.4), T),
+        ((0.9, math.nan), (0.1, 0.6), (0.2, 0.9), T),
+        ((math.nan, 0.1), (-9.0, 0.6), (math.nan, math.nan), P),
+        ((0.5, math.inf), (0.9, math.nan), (0.5, math.inf), D),
     ],
 )
-def test_the_least_loss_is_chosen_and_of_equal_ones_the_methods_last(
-    distilled: float, personal: float, post_trained: float, best: Variant
+def test_the_greatest_skill_is_chosen_then_the_least_loss_then_the_methods_last(
+    distilled: tuple[float, float],
+    personal: tuple[float, float],
+    post_trained: tuple[float, float],
+    best: Variant,
 ) -> None:
-    assert guard.least({T: post_trained, P: personal, D: distilled}) is best
+    each = {T: post_trained, P: personal, D: distilled}
+    assert guard.best({variant: guard.Found(*found) for variant, found in each.items()}) is best
 
 
-def test_each_task_has_a_choice_of_its_own_by_the_mean_over_its_samples(
+def test_equal_skills_are_told_apart_by_the_mean_loss_over_a_task_s_samples(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Means for digits 2, 1.5, 3 and for reviews 1, 1, 0.5: no task outweighs the other."""
@@ -78,6 +82,7 @@ def test_each_task_has_a_choice_of_its_own_by_the_mean_over_its_samples(
         return {task: torch.tensor(each) for task, each in told[Variant(variant)].items()}
 
     monkeypatch.setattr(guard, "held_out_losses", losses)
+    monkeypatch.setattr(guard, "skills", lambda *_: {"digits": 0.5, "reviews": 0.5})
     assert guard.choose(trainer(), states) == {"digits": P, "reviews": T}
 
 
@@ -86,9 +91,12 @@ def test_stage_two_keeps_what_validation_says_and_a_later_round_begins_anew() ->
     server = at.network.state()
     kept = method_of(at).personalize(server, NOBODY).personal
     losses = {v: held_out_losses(at, kept.models[v]) for v in guard.CANDIDATES}
+    scores = {v: evaluate(at, kept.models[v], "validation") for v in guard.CANDIDATES}
     for task, chosen in kept.chosen.items():
-        least = min(float(each[task].mean()) for each in losses.values())
-        assert float(losses[chosen][task].mean()) == least
+        most = max(each[task].skill for each in scores.values())
+        alike = [v for v in guard.CANDIDATES if scores[v][task].skill == most]
+        assert chosen in alike
+        assert chosen is min(alike, key=lambda v: float(losses[v][task].mean()))
     assert set(kept.chosen) == set(TASKS)
     assert kept.completed(server).chosen == kept.chosen
     again = method_of(at).round(server, kept, 1).personal

@@ -6,27 +6,45 @@ tell.
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from shared.results import Variant
 from worker.models.network import State
+from worker.training.evaluation import skills
 from worker.training.held_out import held_out_losses
 from worker.training.trainer import Trainer
 
-# Of equal losses the first: without a reason against it the method's own last model, then its own.
+# Of equal models the first: without a reason against it the method's own last model, then its own.
 CANDIDATES = (Variant.DISTILLED, Variant.PERSONAL, Variant.POST_TRAINED)
 
 
+class Found(NamedTuple):
+    """Of a model at a task, on the client's validation samples."""
+
+    skill: float  # of the task's primary metric
+    loss: float  # mean
+
+
 def choose(trainer: Trainer, models: Mapping[Variant, State]) -> dict[str, Variant]:
-    """The candidate of each of the client's tasks with the least mean loss on its validation."""
-    losses = {variant: held_out_losses(trainer, models[variant]) for variant in CANDIDATES}
-    means = {
-        variant: {task: float(each.mean()) for task, each in by_task.items()}
-        for variant, by_task in losses.items()
-    }
-    return {task: least({v: means[v][task] for v in CANDIDATES}) for task in trainer.data}
+    """The best candidate at each of the client's tasks. Raises MetricError."""
+    found = {variant: _found(trainer, models[variant]) for variant in CANDIDATES}
+    return {task: best({v: found[v][task] for v in CANDIDATES}) for task in trainer.data}
 
 
-def least(losses: Mapping[Variant, float]) -> Variant:
-    """The candidate with the least loss; one that is no number counts as infinite."""
-    known = {v: math.inf if math.isnan(losses[v]) else losses[v] for v in CANDIDATES}
-    return min(CANDIDATES, key=known.__getitem__)
+def _found(trainer: Trainer, model: State) -> dict[str, Found]:
+    losses, each = held_out_losses(trainer, model), skills(trainer, model, "validation")
+    return {task: Found(each[task], float(losses[task].mean())) for task in trainer.data}
+
+
+def best(found: Mapping[Variant, Found]) -> Variant:
+    """The candidate with the greatest skill, of equal ones the one with the least loss.
+
+    One whose outputs are no numbers is behind all others.
+    """
+
+    def worth(variant: Variant) -> tuple[bool, float, float]:
+        skill, loss = found[variant]
+        broken = math.isnan(skill) or math.isnan(loss)
+        return (False, 0.0, 0.0) if broken else (True, skill, -loss)
+
+    return max(CANDIDATES, key=worth)

@@ -22,15 +22,24 @@ class Measured:
     statistics: Mapping[str, Statistic]
     encoder: str | None = None
 
+    @property
+    def value(self) -> float:
+        """Of the primary figure."""
+        return self.statistics[self.primary].value
+
+    @property
+    def skill(self) -> float:
+        """The primary figure on the scale of all tasks (shared.metrics.skill)."""
+        return skill(self.value, self.reference, self.best)
+
     def score(self, n: int, spec: IntervalsSpec, draw: Generator) -> TaskScore:
         """The score over `n` samples, with intervals out of the generator's resamples."""
         metrics = {name: statistic.value for name, statistic in self.statistics.items()}
-        value = metrics[self.primary]
         return TaskScore(
             metric=self.primary,
-            value=value,
+            value=self.value,
             reference=self.reference,
-            skill=skill(value, self.reference, self.best),
+            skill=self.skill,
             n=n,
             metrics=metrics,
             intervals=intervals(self.statistics, n, spec, draw),

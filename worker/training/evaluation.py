@@ -16,7 +16,7 @@ from shared.job_spec import TaskSpec
 from shared.results import TaskScore, Variant
 from worker.algorithm.losses import task_loss
 from worker.data.client_file import SplitName
-from worker.data.loader import Split, TaskData
+from worker.data.loader import Split
 from worker.data.tokenizer import Tokenizer
 from worker.metrics import references
 from worker.metrics.images import image_values
@@ -68,10 +68,13 @@ def evaluate(trainer: Trainer, state: State, split: SplitName) -> dict[str, Task
 
     Intervals stand on the same resamples for each model of the client. Raises MetricError.
     """
-    trainer.network.load(state)
-    trainer.network.eval()
-    with torch.no_grad():
-        return {task: _score(trainer, task, sets, split) for task, sets in trainer.data.items()}
+    found = _all_measured(trainer, state, split)
+    return {task: _score(trainer, task, each, split) for task, each in found.items()}
+
+
+def skills(trainer: Trainer, state: State, split: SplitName) -> dict[str, float]:
+    """The skill alone, of each task. Raises MetricError."""
+    return {task: each.skill for task, each in _all_measured(trainer, state, split).items()}
 
 
 def evaluate_all(
@@ -100,9 +103,18 @@ def with_guarded(
     return {**scores, **({Variant.GUARDED: guarded} if guarded else {})}
 
 
-def _score(trainer: Trainer, task: str, sets: TaskData, split: SplitName) -> TaskScore:
-    chosen: Split = getattr(sets, split)
-    measured = _measured(_Measuring(trainer, task, chosen), sets.train)
+def _all_measured(trainer: Trainer, state: State, split: SplitName) -> dict[str, Measured]:
+    trainer.network.load(state)
+    trainer.network.eval()
+    with torch.no_grad():
+        return {
+            task: _measured(_Measuring(trainer, task, getattr(sets, split)), sets.train)
+            for task, sets in trainer.data.items()
+        }
+
+
+def _score(trainer: Trainer, task: str, measured: Measured, split: SplitName) -> TaskScore:
+    chosen: Split = getattr(trainer.data[task], split)
     draw = seeds.generator(trainer.spec.seed, trainer.client, task, split, "bootstrap")
     return measured.score(len(chosen), trainer.spec.evaluation.intervals, draw)
 
