@@ -19,11 +19,11 @@ from shared.job_spec import JobSpec
 from shared.results import TaskScore
 from worker.algorithm.method import NOBODY
 from worker.artifacts import catalogue
-from worker.data.client_file import ClientFile
+from worker.data.client_file import ClientFile, SplitName
 from worker.data.loader import Decoding, TaskData, load_task
 from worker.models.base import load_base
 from worker.models.network import Batch, State
-from worker.training.evaluation import evaluate, evaluate_all, with_guarded
+from worker.training.evaluation import evaluate, with_guarded
 from worker.training.held_out import held_out_losses
 from worker.training.trainer import Trainer
 
@@ -92,16 +92,18 @@ class Measuring:
         trainer = client.trainer
         models = client.method.final_models(self.job.server(client), client.personal)
         chosen = client.personal.chosen
-        held_out = evaluate_all(trainer, models, chosen, "validation")
-        own = evaluate_all(trainer, models, chosen, "test")
-        whole = {
-            variant: {task: self._on_whole(client, model, task) for task in trainer.data}
+        measured = {
+            variant: {
+                "validation": _measured(trainer, model, "validation"),
+                "own": _measured(trainer, model, "test"),
+                "whole": {task: self._on_whole(client, model, task) for task in trainer.data},
+            }
             for variant, model in models.items()
         }
         losses = {variant: _losses(trainer, model) for variant, model in models.items()}
-        places = {"validation": held_out, "own": own, "whole": with_guarded(whole, chosen)}
-        for where, scores in places.items():
-            for variant, tasks in scores.items():
+        for where in ("validation", "own", "whole"):
+            found = {variant: each[where] for variant, each in measured.items()}
+            for variant, tasks in with_guarded(found, chosen).items():
                 for task, score in tasks.items():
                     place = {"client": name, "on": where, "variant": variant, "task": task}
                     loss = losses[score.of or variant][task] if where == "validation" else None
@@ -116,8 +118,12 @@ class Measuring:
         known = self._known.get(key.hexdigest())
         if known is None:
             at = replace(client.trainer, data={task: self.whole[task]})
-            known = self._known[key.hexdigest()] = evaluate(at, model, "test")[task]
+            known = self._known[key.hexdigest()] = _measured(at, model, "test")[task]
         return known
+
+
+def _measured(trainer: Trainer, model: State, split: SplitName) -> dict[str, TaskScore]:
+    return evaluate(trainer, model, split, every_metric=False)
 
 
 def _losses(trainer: Trainer, model: State) -> dict[str, float]:

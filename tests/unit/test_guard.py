@@ -22,6 +22,7 @@ from worker.algorithm import guard
 from worker.algorithm.method import NOBODY, Personal
 from worker.algorithm.methods import method_of
 from worker.artifacts import network_specs
+from worker.metrics.measured import Decisive
 from worker.models.network import State
 from worker.state import PersonalStore
 from worker.training import evaluation
@@ -63,27 +64,46 @@ def test_the_greatest_skill_is_chosen_then_the_least_loss_then_the_methods_last(
     best: Variant,
 ) -> None:
     each = {T: post_trained, P: personal, D: distilled}
-    assert guard.best({variant: guard.Found(*found) for variant, found in each.items()}) is best
+    assert guard.best({variant: Decisive(*found) for variant, found in each.items()}) is best
 
 
-def test_equal_skills_are_told_apart_by_the_mean_loss_over_a_task_s_samples(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Means for digits 2, 1.5, 3 and for reviews 1, 1, 0.5: no task outweighs the other."""
+def test_each_task_has_a_choice_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     told = {
-        D: {"digits": [1.0, 3.0], "reviews": [1.0]},
-        P: {"digits": [0.0, 3.0], "reviews": [1.0]},
-        T: {"digits": [0.0, 6.0], "reviews": [0.5]},
+        D: {"digits": Decisive(0.5, 2.0), "reviews": Decisive(0.1, 1.0)},
+        P: {"digits": Decisive(0.5, 1.5), "reviews": Decisive(0.1, 1.0)},
+        T: {"digits": Decisive(0.4, 1.0), "reviews": Decisive(0.2, 9.0)},
     }
     states: dict[Variant, State] = {variant: {str(variant): {}} for variant in told}
 
-    def losses(_: Trainer, state: State) -> dict[str, torch.Tensor]:
+    def found(_: Trainer, state: State, split: str) -> dict[str, Decisive]:
         (variant,) = state
-        return {task: torch.tensor(each) for task, each in told[Variant(variant)].items()}
+        assert split == "validation"
+        return told[Variant(variant)]
 
-    monkeypatch.setattr(guard, "held_out_losses", losses)
-    monkeypatch.setattr(guard, "skills", lambda *_: {"digits": 0.5, "reviews": 0.5})
+    monkeypatch.setattr(guard, "decisive", found)
     assert guard.choose(trainer(), states) == {"digits": P, "reviews": T}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_decides_is_the_score_and_the_mean_loss_over_the_samples(task: str) -> None:
+    at = trainer()
+    model = at.network.state()
+    skill, loss = evaluation.decisive(at, model, "validation")[task]
+    score = evaluate(at, model, "validation")[task]
+    assert skill == score.skill
+    assert loss == pytest.approx(float(held_out_losses(at, model)[task].mean()), rel=1e-6)
+
+
+def test_without_every_metric_the_primary_one_is_the_same() -> None:
+    job = small.spec()
+    at = Trainer("c01", job, small.network(job), small.data(job, job.tasks))
+    model = at.network.state()
+    whole, short = (evaluate(at, model, "test", every_metric=each) for each in (True, False))
+    assert {task: (s.metric, s.value, s.skill, s.n) for task, s in short.items()} == {
+        task: (s.metric, s.value, s.skill, s.n) for task, s in whole.items()
+    }
+    assert all(set(short[task].metrics) <= set(whole[task].metrics) for task in whole)
+    assert any(set(short[task].metrics) < set(whole[task].metrics) for task in whole)
 
 
 def test_stage_two_keeps_what_validation_says_and_a_later_round_begins_anew() -> None:

@@ -195,7 +195,7 @@ def test_generated_texts(about_images: bool) -> None:
 def test_a_score_has_its_reference_and_all_figures() -> None:
     figures = {"mse": Mean(torch.tensor([0.01, 0.03])), "psnr": Mean(torch.tensor([20.0, 15.0]))}
     spec = EvaluationSpec().intervals
-    score = Measured("mse", 0.08, 0.0, figures, "e").score(2, spec, seeds.generator("score"))
+    score = Measured("mse", "mse", 0.08, 0.0, figures, "e").score(2, spec, seeds.generator("score"))
     assert (score.metric, score.n, score.encoder) == ("mse", 2, "e")
     assert score.skill == pytest.approx(0.75)
     assert score.metrics == pytest.approx({"mse": 0.02, "psnr": 17.5})

@@ -6,37 +6,24 @@ tell.
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from shared.results import Variant
+from worker.metrics.measured import Decisive
 from worker.models.network import State
-from worker.training.evaluation import skills
-from worker.training.held_out import held_out_losses
+from worker.training.evaluation import decisive
 from worker.training.trainer import Trainer
 
 # Of equal models the first: without a reason against it the method's own last model, then its own.
 CANDIDATES = (Variant.DISTILLED, Variant.PERSONAL, Variant.POST_TRAINED)
 
 
-class Found(NamedTuple):
-    """Of a model at a task, on the client's validation samples."""
-
-    skill: float  # of the task's primary metric
-    loss: float  # mean
-
-
 def choose(trainer: Trainer, models: Mapping[Variant, State]) -> dict[str, Variant]:
-    """The best candidate at each of the client's tasks. Raises MetricError."""
-    found = {variant: _found(trainer, models[variant]) for variant in CANDIDATES}
+    """The best candidate at each of the client's tasks."""
+    found = {variant: decisive(trainer, models[variant], "validation") for variant in CANDIDATES}
     return {task: best({v: found[v][task] for v in CANDIDATES}) for task in trainer.data}
 
 
-def _found(trainer: Trainer, model: State) -> dict[str, Found]:
-    losses, each = held_out_losses(trainer, model), skills(trainer, model, "validation")
-    return {task: Found(each[task], float(losses[task].mean())) for task in trainer.data}
-
-
-def best(found: Mapping[Variant, Found]) -> Variant:
+def best(found: Mapping[Variant, Decisive]) -> Variant:
     """The candidate with the greatest skill, of equal ones the one with the least loss.
 
     One whose outputs are no numbers is behind all others.

@@ -36,6 +36,11 @@ class Answered:
     tokens: Tensor  # (N,) of a target
 
 
+def decisive_of_texts(found: Answered) -> dict[str, Statistic]:
+    """The figures of generated texts by which models are told apart (worker.metrics.measured)."""
+    return {"exact_match": Mean(torch.tensor(found.exact)), "nll": Mean(found.nll)}
+
+
 def of_texts(
     found: Answered, wanted: EvaluationSpec, device: torch.device, about_images: bool
 ) -> tuple[Figures, str | None]:
@@ -53,8 +58,7 @@ def of_texts(
         scores["vqa_accuracy"] = vqa_accuracy
     encoder, bert = _bert(found.said, wanted, device)
     figures: dict[str, Statistic] = {
-        "exact_match": Mean(torch.tensor(found.exact)),
-        "nll": Mean(found.nll),
+        **decisive_of_texts(found),
         "perplexity": Perplexity(found.nll.double() * found.tokens, found.tokens),
         **{name: _each(score, found.said) for name, score in scores.items()},
         **bert,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Generator
 
@@ -12,11 +13,19 @@ from worker.metrics.bootstrap import intervals
 from worker.metrics.statistics import Statistic
 
 
+class Decisive(NamedTuple):
+    """What a model is worth at a task; either may be no number."""
+
+    skill: float  # of the primary figure
+    loss: float  # mean over samples
+
+
 @dataclass(frozen=True)
 class Measured:
     """All figures of a task, its primary one, and what that is compared with."""
 
     primary: str
+    loss: str  # the figure that training makes small
     reference: float  # of the best constant answer learnt from the training split
     best: float  # of a perfect answer
     statistics: Mapping[str, Statistic]
@@ -28,9 +37,10 @@ class Measured:
         return self.statistics[self.primary].value
 
     @property
-    def skill(self) -> float:
-        """The primary figure on the scale of all tasks (shared.metrics.skill)."""
-        return skill(self.value, self.reference, self.best)
+    def decisive(self) -> Decisive:
+        """By what models are told apart."""
+        scaled = skill(self.value, self.reference, self.best)
+        return Decisive(scaled, self.statistics[self.loss].value)
 
     def score(self, n: int, spec: IntervalsSpec, draw: Generator) -> TaskScore:
         """The score over `n` samples, with intervals out of the generator's resamples."""
@@ -39,7 +49,7 @@ class Measured:
             metric=self.primary,
             value=self.value,
             reference=self.reference,
-            skill=self.skill,
+            skill=skill(self.value, self.reference, self.best),
             n=n,
             metrics=metrics,
             intervals=intervals(self.statistics, n, spec, draw),

@@ -19,9 +19,9 @@ from worker.data.client_file import SplitName
 from worker.data.loader import Split
 from worker.data.tokenizer import Tokenizer
 from worker.metrics import references
-from worker.metrics.images import image_values
-from worker.metrics.kinds import Answered, of_classes, of_texts
-from worker.metrics.measured import Measured
+from worker.metrics.images import image_values, squared_errors
+from worker.metrics.kinds import Answered, decisive_of_texts, of_classes, of_texts
+from worker.metrics.measured import Decisive, Measured
 from worker.metrics.statistics import Mean
 from worker.metrics.texts import Said
 from worker.models.heads import IMAGE_SIZE
@@ -40,6 +40,7 @@ class _Measuring:
     trainer: Trainer
     task: str
     split: Split
+    every_metric: bool
 
     @property
     def spec(self) -> TaskSpec:
@@ -63,18 +64,22 @@ class _Measuring:
         return output
 
 
-def evaluate(trainer: Trainer, state: State, split: SplitName) -> dict[str, TaskScore]:
+def evaluate(
+    trainer: Trainer, state: State, split: SplitName, *, every_metric: bool = True
+) -> dict[str, TaskScore]:
     """Scores of one model of a client on the `test` or `validation` split of each task.
 
-    Intervals stand on the same resamples for each model of the client. Raises MetricError.
+    Intervals stand on the same resamples for each model of the client. Without `every_metric`
+    those that cost are left out, but for the primary one. Raises MetricError.
     """
-    found = _all_measured(trainer, state, split)
+    found = _all_measured(trainer, state, split, every_metric)
     return {task: _score(trainer, task, each, split) for task, each in found.items()}
 
 
-def skills(trainer: Trainer, state: State, split: SplitName) -> dict[str, float]:
-    """The skill alone, of each task. Raises MetricError."""
-    return {task: each.skill for task, each in _all_measured(trainer, state, split).items()}
+def decisive(trainer: Trainer, state: State, split: SplitName) -> dict[str, Decisive]:
+    """What models of a client are chosen by, at each of its tasks."""
+    found = _all_measured(trainer, state, split, every_metric=False)
+    return {task: each.decisive for task, each in found.items()}
 
 
 def evaluate_all(
@@ -103,12 +108,16 @@ def with_guarded(
     return {**scores, **({Variant.GUARDED: guarded} if guarded else {})}
 
 
-def _all_measured(trainer: Trainer, state: State, split: SplitName) -> dict[str, Measured]:
+def _all_measured(
+    trainer: Trainer, state: State, split: SplitName, every_metric: bool
+) -> dict[str, Measured]:
     trainer.network.load(state)
     trainer.network.eval()
     with torch.no_grad():
         return {
-            task: _measured(_Measuring(trainer, task, getattr(sets, split)), sets.train)
+            task: _measured(
+                _Measuring(trainer, task, getattr(sets, split), every_metric), sets.train
+            )
             for task, sets in trainer.data.items()
         }
 
@@ -135,18 +144,19 @@ def _classification(at: _Measuring, train: Split) -> Measured:
     assert at.split.labels is not None  # noqa: S101 - likewise
     outputs = torch.cat([at.output(batch).cpu() for batch in at.batches()])
     reference = references.majority(train.labels, at.split.labels)
-    return Measured("accuracy", reference, 1.0, of_classes(outputs, at.split.labels))
+    return Measured("accuracy", "loss", reference, 1.0, of_classes(outputs, at.split.labels))
 
 
 def _image_generation(at: _Measuring, train: Split) -> Measured:
     """Mean squared error of pixel values; the reference is the mean training image."""
     assert train.images is not None  # noqa: S101 - for mypy: the loader gave an image split
     assert at.split.images is not None  # noqa: S101 - likewise
-    found = [image_values(at.output(batch), _wanted(batch)) for batch in at.batches()]
+    values = image_values if at.every_metric else squared_errors
+    found = [values(at.output(batch), _wanted(batch)) for batch in at.batches()]
     names = found[0]
     figures = {name: Mean(torch.cat([part[name].cpu() for part in found])) for name in names}
     reference = references.mean_image(train.images, at.split.images)
-    return Measured("mse", reference, 0.0, figures)
+    return Measured("mse", "mse", reference, 0.0, figures)
 
 
 def _wanted(batch: Batch) -> Tensor:
@@ -171,12 +181,16 @@ def _text_generation(at: _Measuring, train: Split) -> Measured:
         nll=nll,
         tokens=_lengths(at.split, words.pad_id),
     )
-    figures, encoder = of_texts(found, wanted, at.trainer.network.device, about_images)
+    figures, encoder = (
+        of_texts(found, wanted, at.trainer.network.device, about_images)
+        if at.every_metric
+        else (decisive_of_texts(found), None)
+    )
     if about_images:
         reference = references.usual_answer(_written(words, train), targets)
-        return Measured("exact_match", reference, 1.0, figures, encoder)
+        return Measured("exact_match", "nll", reference, 1.0, figures, encoder)
     reference = references.unigram_nll(train, at.split, words.vocab_size, words.pad_id)
-    return Measured("nll", reference, 0.0, figures, encoder)
+    return Measured("nll", "nll", reference, 0.0, figures, encoder)
 
 
 def _generated(at: _Measuring) -> tuple[list[str], Tensor]:
