@@ -233,10 +233,9 @@ def _whole(family: Family) -> Iterator[Wave]:
     yield Wave(["fedavg"], (41, 42), families=(family,), ks=(1, 2, 3, 6))
 
 
-_GRID = (
-    *_SMALL.waves,
-    *_whole("vilt"),
+_GRID = (  # the cheaper family first
     *_whole("flava"),
+    *_whole("vilt"),
     Wave(list(METHODS), (43, 44), families=("vilt", "flava")),
 )
 SCALES: Mapping[str, Scale] = {
