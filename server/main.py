@@ -19,6 +19,8 @@ from server.celery_app import make_publish
 from server.clients import endpoints as clients
 from server.context import make_context
 from server.database import DatabaseAwayError, check_current, make_engine, reachable
+from server.events import endpoints as events
+from server.events.feed import Feed
 from server.gate import Gate
 from server.jobs import endpoints as jobs
 from server.outbox import Dispatcher
@@ -41,6 +43,7 @@ stable `code` and a `detail` that says what to do."""
 _TAGS = [
     {"name": "jobs", "description": "Launch, follow and cancel federated runs."},
     {"name": "rounds", "description": "Who was asked in a round, what came, what travelled."},
+    {"name": "events", "description": "What happened, as it happens."},
     {"name": "versions", "description": "What the server held after each round, and who made it."},
     {"name": "reports", "description": "What federation gave, per client and task."},
     {"name": "clients", "description": "Participants, what they offer, and their keys."},
@@ -80,7 +83,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.context = context
-    read = (jobs, waiting, rounds, versions, reports, clients, whoami)
+    app.state.feed = Feed(context.sessions)
+    read = (jobs, events, waiting, rounds, versions, reports, clients, whoami)
     for part in (*read, assignments, updates, artifacts, health):
         app.include_router(part.router)
     errors.install(app)

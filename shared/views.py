@@ -13,6 +13,11 @@ from shared.spec import Name, Sha256
 from shared.states import AssignmentState, JobState, RoundState
 from shared.waiting import Waiting
 
+LastEvent = Annotated[
+    int,
+    Field(description="An event of the job that the answer knows of; `after` it is what is new."),
+]
+
 
 class Problem(Message):
     """RFC 9457 problem details with a stable code; `detail` says what to do about it."""
@@ -89,6 +94,7 @@ class JobDetail(JobView):
     forks: tuple[ForkRow, ...] = Field(
         default=(), description="The jobs that were forked from it, oldest first."
     )
+    last_event: LastEvent = 0
 
 
 class JobFork(Message):
@@ -169,10 +175,17 @@ class RoundView(Message):
     )
 
 
+class RoundDetail(RoundView):
+    """A round, and up to when it says what happened."""
+
+    last_event: LastEvent = 0
+
+
 class RoundList(Message):
     """All rounds of a job, oldest first."""
 
     items: tuple[RoundView, ...]
+    last_event: LastEvent = 0
 
 
 class ContributionView(Message):

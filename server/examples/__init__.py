@@ -13,7 +13,15 @@ from server.examples.jobs import (
     PAUSED_JOB,
     WAITING,
 )
-from server.examples.results import ATTENDANCE, REPORT, ROUND, ROUNDS, TAKEAWAY, VERSION, VERSIONS
+from server.examples.results import (
+    ATTENDANCE,
+    REPORT,
+    ROUND_DETAIL,
+    ROUNDS,
+    TAKEAWAY,
+    VERSION,
+    VERSIONS,
+)
 from server.examples.work import (
     ASSIGNMENT,
     BUNDLE,
@@ -60,8 +68,8 @@ __all__ = [
     "RELEASED_ASSIGNMENT",
     "REPORT",
     "RESULT",
-    "ROUND",
     "ROUNDS",
+    "ROUND_DETAIL",
     "TAKEAWAY",
     "UPLOAD",
     "UPLOAD_CREATE",

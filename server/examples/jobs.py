@@ -43,7 +43,7 @@ JOB: Example = {
 }
 PAUSED_JOB: Example = {**JOB, "state": "paused"}
 _FORKS: list[Example] = [{"id": FORK_ID, "name": "digits, with a larger margin", "round": 1}]
-JOB_DETAIL: Example = {**JOB, "spec": JOB_SPEC, "forks": []}
+JOB_DETAIL: Example = {**JOB, "spec": JOB_SPEC, "forks": [], "last_event": 17}
 PARENT_JOB: Example = {**JOB_DETAIL, "forks": _FORKS}
 _ORIGIN: Example = {"job": PARENT_ID, "round": 2, "personal_round": None}
 _FORKED_FROM: Example = {**_ORIGIN, "personal_round": 1, "personal_states": {"c01": SHA}}

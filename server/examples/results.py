@@ -21,7 +21,8 @@ ROUND: Example = {
     "assignments": [ASSIGNMENT],
     "waiting": None,
 }
-ROUNDS: Example = {"items": [ROUND]}
+ROUND_DETAIL: Example = {**ROUND, "last_event": 17}
+ROUNDS: Example = {"items": [ROUND], "last_event": 17}
 VERSION: Example = {
     "number": 2,
     "round": 2,

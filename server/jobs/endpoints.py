@@ -9,8 +9,9 @@ from server.auth import Operator, Viewer
 from server.context import App
 from server.database import killable
 from server.documentation import example, problems
+from server.events.patience import PATIENCE
+from server.events.repository import last
 from server.examples import (
-    EVENTS,
     FORK,
     FORKED_JOB,
     JOB,
@@ -24,11 +25,9 @@ from server.idempotency import Key
 from server.jobs import forking, pausing, repository, service
 from server.waiting.query import waiting_of, waits
 from shared.job_spec import JobSpec
-from shared.views import EventList, JobDetail, JobFork, JobList, JobView
+from shared.views import JobDetail, JobFork, JobList, JobView
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-
-_LAST_EVENT = 2**63 - 1
 
 
 @router.post(
@@ -73,12 +72,14 @@ def list_jobs(
 @router.get(
     "/{job_id}",
     summary="Show a job",
+    dependencies=[PATIENCE],
     responses={**example(PARENT_JOB, "The job with its spec and its forks."), **problems(404)},
 )
 def show_job(job_id: UUID, app: App, _: Viewer) -> JobDetail:
     """Show one job: where it stands, its whole spec, its parent and its forks."""
     with app.sessions.begin() as session:
-        return service.shown(app, session, repository.get_job(session, job_id))
+        known = last(session, job_id)
+        return service.shown(app, session, repository.get_job(session, job_id), known)
 
 
 @router.post(
@@ -134,24 +135,3 @@ def fork_job(
     with killable(app.sessions, "api.fork") as session:
         job = forking.fork(session, principal, job_id, wish, key)
         return service.shown(app, session, job)
-
-
-@router.get(
-    "/{job_id}/events",
-    summary="List a job's events",
-    responses={**example(EVENTS, "Events in order."), **problems(404)},
-)
-def list_events(
-    job_id: UUID,
-    app: App,
-    _: Viewer,
-    after: Annotated[
-        int, Query(ge=0, le=_LAST_EVENT, description="The last event that is known.")
-    ] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Most events in the answer.")] = 500,
-) -> EventList:
-    """List what happened to the job, oldest first, behind the event `after`."""
-    with app.sessions.begin() as session:
-        repository.get_job(session, job_id)
-        rows = repository.events_after(session, job_id, after, limit)
-        return EventList(items=tuple(service.event_view(row) for row in rows))

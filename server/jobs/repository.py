@@ -7,7 +7,7 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from server.errors import not_found
-from server.tables import Client, Event, Job
+from server.tables import Client, Job
 from shared.messages import ClientOffer
 from shared.views import ForkRow
 
@@ -45,9 +45,3 @@ def offers_of(session: Session, clients: Sequence[str]) -> dict[str, ClientOffer
     query = select(Client).where(Client.id.in_(clients)).order_by(Client.id)
     rows = session.scalars(query.with_for_update(read=True))
     return {row.id: ClientOffer.model_validate(row.offer) if row.offer else None for row in rows}
-
-
-def events_after(session: Session, job_id: UUID, after: int, limit: int) -> list[Event]:
-    """The job's events behind `after`, in order."""
-    query = select(Event).where(Event.job_id == job_id, Event.id > after)
-    return list(session.scalars(query.order_by(Event.id).limit(limit)))

@@ -9,17 +9,18 @@ from server.auth import Principal
 from server.context import Context
 from server.database import lock_job, to_json
 from server.errors import ProblemError, not_found
+from server.events.repository import last
 from server.idempotency import once
 from server.jobs.admission import Offers, Reason, refusals
 from server.jobs.lineage import inherited_states
 from server.jobs.repository import forks_of, get_job, offers_of
 from server.lifecycle import created, transition
 from server.outbox import ask_advance
-from server.tables import Event, Job, JobClient
+from server.tables import Job, JobClient
 from server.waiting.query import waiting_of, waits
 from shared.job_spec import JobSpec
 from shared.states import JOB_TERMINAL, JobState
-from shared.views import EventView, FailureView, ForkOrigin, ForkView, JobDetail, JobView
+from shared.views import FailureView, ForkOrigin, ForkView, JobDetail, JobView
 from shared.waiting import Waiting
 
 
@@ -93,16 +94,23 @@ def job_view(job: Job, waiting: Waiting | None = None) -> JobView:
     return _view(job, JobSpec.model_validate(job.spec), waiting)
 
 
-def shown(context: Context, session: Session, job: Job) -> JobDetail:
-    """The job as operators read it alone, with its lineage and the reason for its waiting."""
+def shown(context: Context, session: Session, job: Job, last_event: int | None = None) -> JobDetail:
+    """The job as operators read it alone, with its lineage and the reason for its waiting.
+
+    last_event: its newest when the job was read, by default the newest now.
+    """
     spec = JobSpec.model_validate(job.spec)
     view = _view(job, spec, waiting_of(waits(context, session, [job]), job.id))
     fork = None
     if view.forked_from is not None:
         states = inherited_states(session, job.id)
         fork = ForkView(**dict(view.forked_from), personal_states=states)
-    lineage = {"forked_from": fork, "forks": forks_of(session, job.id)}
-    return JobDetail.model_validate({**dict(view), "spec": spec, **lineage})
+    return JobDetail(
+        **{**dict(view), "forked_from": fork},
+        spec=spec,
+        forks=forks_of(session, job.id),
+        last_event=last(session, job.id) if last_event is None else last_event,
+    )
 
 
 def _view(job: Job, spec: JobSpec, waiting: Waiting | None) -> JobView:
@@ -134,10 +142,3 @@ def origin_view(job: Job) -> ForkOrigin | None:
 def failure_view(code: str | None, message: str | None) -> FailureView | None:
     """Why something failed, if it did."""
     return FailureView(code=code, message=message or "") if code else None
-
-
-def event_view(event: Event) -> EventView:
-    """The event as operators read it."""
-    return EventView(
-        id=event.id, at=event.at, kind=event.kind, job_id=event.job_id, data=event.data
-    )

@@ -9,12 +9,14 @@ from server.auth import Viewer
 from server.context import App
 from server.documentation import example, problems
 from server.errors import not_found
-from server.examples import ROUND, ROUNDS
+from server.events.patience import PATIENCE
+from server.events.repository import last
+from server.examples import ROUND_DETAIL, ROUNDS
 from server.jobs.repository import get_job
 from server.rounds.repository import training_rounds
 from server.rounds.views import component_sizes, round_view
 from server.waiting.query import waits
-from shared.views import RoundList, RoundView
+from shared.views import RoundDetail, RoundList
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/rounds", tags=["rounds"])
 
@@ -24,27 +26,33 @@ Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Counted from 1.", 
 @router.get(
     "",
     summary="List a job's rounds",
+    dependencies=[PATIENCE],
     responses={**example(ROUNDS, "Rounds, oldest first."), **problems(404)},
 )
 def list_rounds(job_id: UUID, app: App, _: Viewer) -> RoundList:
     """List all training rounds with who was asked, what came and what travelled."""
     with app.sessions.begin() as session:
         job = get_job(session, job_id)
+        known = last(session, job_id)
         sizes, why = component_sizes(job), waits(app, session, [job])
         rows = training_rounds(session, job_id)
-        return RoundList(items=tuple(round_view(session, row, sizes, why) for row in rows))
+        items = tuple(round_view(session, row, sizes, why) for row in rows)
+        return RoundList(items=items, last_event=known)
 
 
 @router.get(
     "/{number}",
     summary="Show a round",
-    responses={**example(ROUND, "The round."), **problems(404)},
+    dependencies=[PATIENCE],
+    responses={**example(ROUND_DETAIL, "The round."), **problems(404)},
 )
-def show_round(job_id: UUID, number: Number, app: App, _: Viewer) -> RoundView:
-    """Show one training round; poll it to follow a job."""
+def show_round(job_id: UUID, number: Number, app: App, _: Viewer) -> RoundDetail:
+    """Show one training round; with `wait` it answers when something has happened to its job."""
     with app.sessions.begin() as session:
         job = get_job(session, job_id)
+        known = last(session, job_id)
         sizes, why = component_sizes(job), waits(app, session, [job])
         for row in training_rounds(session, job_id, number):
-            return round_view(session, row, sizes, why)
+            shown = round_view(session, row, sizes, why)
+            return RoundDetail(**dict(shown), last_event=known)
     raise not_found("round")

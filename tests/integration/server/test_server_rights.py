@@ -30,6 +30,7 @@ RIGHTS = {
     "POST /v1/jobs/{job_id}/resume": OPERATORS,
     "POST /v1/jobs/{job_id}/fork": OPERATORS,
     "GET /v1/jobs/{job_id}/events": VIEWERS,
+    "GET /v1/events": VIEWERS,
     "GET /v1/jobs/{job_id}/waiting": VIEWERS,
     "GET /v1/jobs/{job_id}/rounds": VIEWERS,
     "GET /v1/jobs/{job_id}/rounds/{number}": VIEWERS,

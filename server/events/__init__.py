@@ -1,0 +1,1 @@
+"""What happened: events as lists, and as streams that go on."""

@@ -1,0 +1,240 @@
+"""Events as lists and as streams, and answers that wait for the next one."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+import uvicorn
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from server.events import repository, streaming
+from server.lifecycle import record
+from tests.support.patience import wait_for
+from tests.support.scripted import World
+
+pytestmark = pytest.mark.integration
+STREAM = {"Accept": "text/event-stream"}
+SOON_S = 20.0  # on a busy machine; what it takes is measured in bench/
+
+
+@pytest.fixture
+def address(pair: World) -> Iterator[str]:
+    """The app over HTTP, for what goes on forever cannot be asked of a test client."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(pair.http.app, lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        wait_for(lambda: server.started, SOON_S)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
+
+
+class Reader:
+    """Somebody who reads a stream."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self.resume = ""
+
+    def next(self) -> dict[str, Any]:
+        """The next event; keeps where it would go on."""
+        for line in self._lines:
+            name, _, value = line.partition(": ")
+            if name == "id":
+                self.resume = value
+            if name == "data":
+                found: dict[str, Any] = json.loads(value)
+                return found
+        raise AssertionError("the stream has ended")
+
+    def until(self, kind: str) -> dict[str, Any]:
+        """The next event of the kind."""
+        while (found := self.next())["kind"] != kind:
+            pass
+        return found
+
+
+@contextmanager
+def reading(world: World, address: str, path: str, **headers: str) -> Iterator[Reader]:
+    key = {"Authorization": f"Bearer {world.viewer.key}"}
+    timeout = httpx.Timeout(SOON_S)
+    with httpx.stream(
+        "GET", address + path, headers={**STREAM, **key, **headers}, timeout=timeout
+    ) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["x-accel-buffering"] == "no"
+        yield Reader(answer.iter_lines())
+
+
+def listed(world: World, path: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = world.viewer.ok("GET", path)["items"]
+    return items
+
+
+def test_a_stream_begins_with_what_was_and_goes_on_with_what_comes(
+    pair: World, address: str
+) -> None:
+    job = pair.launch()
+    known = listed(pair, f"/v1/jobs/{job}/events")
+    with reading(pair, address, f"/v1/jobs/{job}/events") as reader:
+        assert [reader.next() for _ in known] == known
+        other = pair.launch(name="another")
+        pair.operator.ok("POST", f"/v1/jobs/{job}/pause")
+        found = reader.next()
+        assert found["kind"] == "job.paused", "and nothing of the other job"
+        assert reader.resume == str(found["id"])
+    assert found in listed(pair, f"/v1/jobs/{job}/events?after={known[-1]['id']}")
+    pair.operator.ok("POST", f"/v1/jobs/{job}/resume")
+    with reading(
+        pair, address, f"/v1/jobs/{job}/events", **{"Last-Event-ID": reader.resume}
+    ) as again:
+        assert again.next()["id"] > found["id"]
+    assert other != job
+
+
+def test_the_stream_of_all_loses_nothing_that_is_committed_late(pair: World, address: str) -> None:
+    with pair.context.sessions() as late, reading(pair, address, "/v1/events") as reader:
+        known = [reader.next() for _ in listed(pair, "/v1/events")]
+        record(late, "test.late", None, {})
+        late.flush()
+        job = pair.launch()
+        submitted = reader.until("job.submitted")
+        assert submitted["job_id"] == job
+        resume = int(reader.resume or 0)
+        late.commit()
+        found = reader.until("test.late")
+        assert found["id"] < submitted["id"]
+        assert resume < found["id"], "who comes again in between hears it, too"
+        assert found not in known
+    with reading(pair, address, "/v1/events", **{"Last-Event-ID": str(resume)}) as again:
+        assert again.until("test.late") == found
+
+
+def test_what_all_have_seen_is_not_sent_again(pair: World, address: str) -> None:
+    pair.launch()
+    everything = listed(pair, "/v1/events")
+    with reading(pair, address, f"/v1/events?after={everything[-1]['id']}") as reader:
+        pair.launch(name="another")
+        assert reader.next()["id"] > everything[-1]["id"]
+
+
+def test_a_stream_outlasts_an_absence_of_postgres(
+    pair: World, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = pair.launch()
+    away, ask = threading.Event(), repository.after
+    away.set()
+
+    def sometimes(session: Session, *given: Any) -> Any:
+        if away.is_set():
+            raise OperationalError("select", {}, Exception("away"))
+        return ask(session, *given)
+
+    monkeypatch.setattr(repository, "after", sometimes)
+    with reading(pair, address, f"/v1/jobs/{job}/events") as reader:
+        away.clear()
+        assert reader.next()["kind"] == "job.submitted"
+
+
+def test_a_silent_stream_shows_that_it_lives_and_ends_for_a_new_look_at_the_key(
+    pair: World, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "ALIVE_S", 0.01)
+    monkeypatch.setattr(streaming, "LASTS_S", 1.0)
+    job = pair.launch()
+    key = {"Authorization": f"Bearer {pair.viewer.key}"}
+    answer = httpx.get(f"{address}/v1/jobs/{job}/events", headers={**STREAM, **key}, timeout=SOON_S)
+    lines = answer.text.splitlines()
+    assert lines[0] == "retry: 1000"
+    assert ": alive" in lines
+
+
+def test_an_answer_waits_for_what_happens_next(pair: World) -> None:
+    job = pair.launch()
+    known = pair.job(job)["last_event"]
+    assert known == listed(pair, f"/v1/jobs/{job}/events")[-1]["id"]
+    paths = (f"/v1/jobs/{job}", f"/v1/jobs/{job}/rounds")
+    with ThreadPoolExecutor(4) as pool:
+        asked = [
+            pool.submit(pair.viewer.ok, "GET", f"{path}?wait=60{after}")
+            for path in paths
+            for after in (f"&after={known}", "")
+        ]
+        time.sleep(0.5)  # so that those who ask for the next one have asked
+        assert not any(each.done() for each in asked)
+        pair.operator.ok("POST", f"/v1/jobs/{job}/pause")
+        answers = [each.result(SOON_S) for each in asked]
+    assert all(answer["last_event"] > known for answer in answers)
+    assert {answer["state"] for answer in answers[:2]} == {"paused"}
+
+
+def test_who_waits_hears_of_events_also_after_a_fault_of_the_feed(
+    pair: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = pair.launch()
+    known, faults, ask = pair.job(job)["last_event"], [ValueError("a fault")], repository.newest
+
+    def newest(*given: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return ask(*given)
+
+    monkeypatch.setattr(repository, "newest", newest)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(pair.viewer.ok, "GET", f"/v1/jobs/{job}?wait=60&after={known}")
+        wait_for(lambda: not faults, SOON_S)
+        pair.operator.ok("POST", f"/v1/jobs/{job}/pause")
+        assert asked.result(SOON_S)["state"] == "paused"
+    assert "the feed could not ask for events" in caplog.text
+
+
+def test_an_answer_does_not_wait_for_what_has_happened_or_never_will(pair: World) -> None:
+    job = pair.trained()
+    pair.advance(job)
+    began = time.monotonic()
+    assert pair.viewer.ok("GET", f"/v1/jobs/{job}/rounds/1?wait=60&after=0")["number"] == 1
+    assert pair.viewer("GET", f"/v1/jobs/{uuid4()}?wait=60&after=0").status_code == 404
+    assert pair.viewer("GET", f"/v1/jobs/{uuid4()}/rounds?wait=60").status_code == 404
+    assert time.monotonic() - began < 60
+    known = pair.job(job)["last_event"]
+    waited = pair.viewer.ok("GET", f"/v1/jobs/{job}?wait=0.3&after={known}")
+    assert waited["last_event"] == known
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/v1/events?after=-1", {}),
+        ("/v1/events?limit=0", {}),
+        ("/v1/events", {"Last-Event-ID": "yesterday"}),
+        ("/v1/jobs/{job}?wait=61", {}),
+        ("/v1/jobs/{job}?wait=nan&after=1", {}),
+        ("/v1/jobs/{job}/rounds?wait=1&after=9e99", {}),
+    ],
+)
+def test_a_wrong_wish_is_a_problem_that_names_the_field(
+    pair: World, path: str, headers: dict[str, str]
+) -> None:
+    answer = pair.viewer("GET", path.format(job=pair.launch()), headers={**STREAM, **headers})
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "invalid"
+
+
+def test_clients_may_follow_neither(pair: World) -> None:
+    job = pair.launch()
+    for path in ("/v1/events", f"/v1/jobs/{job}/events", f"/v1/jobs/{job}?wait=60"):
+        assert pair.clients["c1"]("GET", path, headers=STREAM).status_code == 403
