@@ -16,7 +16,8 @@ from shared.results import TaskLosses
 from shared.states import JOB_TERMINAL, AssignmentState, JobState
 from shared.views import AssignmentView, ForkRow, JobView, RoundView
 
-_POLL_S = 1.0
+_REFRESH_S = 1.0  # where nothing happens: heartbeats are no events
+_PACE_S = 0.2  # what happens faster is shown together
 _STATE_STYLE = {JobState.SUCCEEDED: "green", JobState.FAILED: "red", JobState.CANCELLED: "yellow"}
 
 
@@ -73,13 +74,22 @@ class Watcher:
         self._api = api
         self._jobs = jobs
         self._closed: dict[tuple[str, int], RoundView] = {}
+        self._open: dict[str, int] = {}  # the last event that is known of each job that goes on
 
-    def look(self) -> list[Progress]:
-        """All jobs as they stand now. Raises ApiError."""
-        return [self._progress(job) for job in self._jobs]
+    def look(self, wait_s: float = 0.0) -> list[Progress]:
+        """All jobs as they stand; waits so long for something to happen. Raises ApiError.
 
-    def _progress(self, job: str) -> Progress:
-        view = self._api.job(job)
+        What happens to the first one that has not ended is seen at once.
+        """
+        waits_for = next((job for job in self._jobs if job in self._open), None)
+        return [self._progress(job, wait_s if job == waits_for else 0.0) for job in self._jobs]
+
+    def _progress(self, job: str, wait_s: float) -> Progress:
+        view = self._api.job(job, self._open.get(job), wait_s)
+        if view.state in JOB_TERMINAL:
+            self._open.pop(job, None)
+        else:
+            self._open[job] = view.last_event
         before = view.forked_from.round if view.forked_from else 0
         numbers = range(before + 1, view.round + 1)
         return Progress(view, tuple(self._round(job, number) for number in numbers), view.forks)
@@ -103,7 +113,7 @@ def follow(
     return show(Watcher(api, jobs).look, console, check, began)
 
 
-Look = Callable[[], list[Progress]]
+Look = Callable[[float], list[Progress]]
 
 
 def _show_table(
@@ -112,14 +122,14 @@ def _show_table(
     quietness = Quiet()
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            found = now()
+            found = now(_REFRESH_S)
             elapsed_s = time.monotonic() - began
             quiet = [quietness.sentence(each.job, each.rounds, elapsed_s) for each in found]
             live.update(table(found, elapsed_s, quiet), refresh=True)
             if all(each.ended for each in found):
                 return found
             check()
-            time.sleep(_POLL_S)
+            time.sleep(_PACE_S)
 
 
 def _show_lines(
@@ -128,7 +138,7 @@ def _show_lines(
     shown: dict[object, tuple[JobState, int]] = {}
     quietness, said = Quiet(), dict[tuple[object, str], str]()
     while True:
-        found = now()
+        found = now(_REFRESH_S)
         for each in found:
             elapsed_s = time.monotonic() - began
             at = (each.job.state, each.job.round)
@@ -143,7 +153,7 @@ def _show_lines(
         if all(each.ended for each in found):
             return found
         check()
-        time.sleep(_POLL_S)
+        time.sleep(_PACE_S)
 
 
 def _line(console: Console, elapsed_s: float, text: str) -> None:

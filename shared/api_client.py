@@ -29,7 +29,7 @@ from shared.messages import (
 from shared.reports import ReportView
 from shared.results import AssignmentResult
 from shared.takeaway import TakeawayView
-from shared.transport import Stream, Transport, contents, read
+from shared.transport import ANSWER_S, Stream, Transport, contents, read
 from shared.views import (
     AssignmentView,
     ClientCreate,
@@ -73,9 +73,12 @@ class ApiClient(Transport):
         """Jobs, newest first."""
         return self._send(JobList, "GET", "/v1/jobs", params={"cursor": cursor} if cursor else {})
 
-    def job(self, job: UUID | str) -> JobDetail:
-        """One job with its spec."""
-        return self._send(JobDetail, "GET", f"/v1/jobs/{job}")
+    def job(self, job: UUID | str, after: int | None = None, wait_s: float = 0.0) -> JobDetail:
+        """One job with its spec; waits so long, 60 at most, for an event behind `after`."""
+        asked = {"wait": wait_s or None, "after": after}
+        params = {name: value for name, value in asked.items() if value is not None}
+        path, timeout = f"/v1/jobs/{job}", ANSWER_S + wait_s
+        return self._send(JobDetail, "GET", path, params=params, timeout=timeout)
 
     def cancel(self, job: UUID | str) -> JobView:
         """Cancel a job."""

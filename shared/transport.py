@@ -15,6 +15,8 @@ from shared.views import Problem
 
 B = TypeVar("B", bound=BaseModel)
 _PASSING = frozenset({"upload_busy", "wrong_offset"})  # an earlier request of ours still ends
+ANSWER_S = 30.0
+_CONNECT_S = 5.0
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 
@@ -39,7 +41,7 @@ class Transport:
         self._http = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"},
-            timeout=httpx.Timeout(30.0, connect=5.0),
+            timeout=httpx.Timeout(ANSWER_S, connect=_CONNECT_S),
             trust_env=False,
         )
 
@@ -68,6 +70,7 @@ class Transport:
         body: BaseModel | None = None,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        timeout: float = ANSWER_S,
     ) -> httpx.Response:
         sent = dict(headers or {})
         content = None
@@ -76,7 +79,10 @@ class Transport:
             sent["Content-Type"] = "application/json"
 
         def call() -> httpx.Response:
-            return self._http.request(method, path, content=content, params=params, headers=sent)
+            patience = httpx.Timeout(timeout, connect=_CONNECT_S)
+            return self._http.request(
+                method, path, content=content, params=params, headers=sent, timeout=patience
+            )
 
         return self._repeat(call)
 

@@ -132,9 +132,11 @@ class ScriptedApi(ApiClient):
     def __init__(self, forked_round: int | None = None) -> None:
         super().__init__("http://127.0.0.1:1", "none")
         self.asked: list[int] = []
+        self.waited: list[tuple[str, int | None, float]] = []
         self.origin = forked_round and {"job": uuid.UUID(int=1), "round": forked_round}
 
-    def job(self, job: uuid.UUID | str) -> JobDetail:
+    def job(self, job: uuid.UUID | str, after: int | None = None, wait_s: float = 0.0) -> JobDetail:
+        self.waited.append((str(job), after, wait_s))
         spec = {
             "name": "x",
             "algorithm": {"name": "local"},
@@ -148,6 +150,7 @@ class ScriptedApi(ApiClient):
                 "id": uuid.UUID(int=int(job)),
                 "spec": spec,
                 "forked_from": self.origin,
+                "last_event": len(self.waited),
             }
         )
 
@@ -166,6 +169,14 @@ def test_a_closed_round_is_asked_for_once() -> None:
         assert api.asked == [1, 2, 2, 2]
 
 
+def test_one_of_the_jobs_that_go_on_is_waited_for() -> None:
+    with ScriptedApi() as api:
+        watcher = Watcher(api, ["7", "8"])
+        watcher.look(1.0)
+        watcher.look(1.0)
+    assert api.waited == [("7", None, 0.0), ("8", None, 0.0), ("7", 1, 1.0), ("8", 2, 0.0)]
+
+
 def test_only_a_forks_own_rounds_are_asked_for() -> None:
     for forked_round, asked in ((1, [2]), (2, [])):
         with ScriptedApi(forked_round) as api:
@@ -174,13 +185,13 @@ def test_only_a_forks_own_rounds_are_asked_for() -> None:
 
 
 def test_plain_lines_name_a_fork_once_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.progress._POLL_S", 0)
+    monkeypatch.setattr("cli.progress._PACE_S", 0)
     console = Console(width=200, file=io.StringIO(), record=True)
     with ScriptedApi() as api:
         before = api.job("7")
         after = before.model_copy(update={"forks": FORKS})
         steps = iter([before, after, after.model_copy(update={"state": JobState.SUCCEEDED})])
-        monkeypatch.setattr(api, "job", lambda _: next(steps))
+        monkeypatch.setattr(api, "job", lambda *_: next(steps))
         follow(api, ["7"], console, lambda: None)
     first, second, third = console.export_text().splitlines()
     assert "demo tap: running" in first
