@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help environment bases bench-learning paper demo up test check compose-check format openapi crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models clean
+.PHONY: help environment bases bench-learning paper demo up test check compose-check format reference crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,8 +42,8 @@ simulation: environment ## the decisions against a seeded network: EVENTS=100000
 state-machine: environment ## STEPS=300000 SEED=1: the server against its invariants; RECORD=1 writes the page
 	@$(RUN) -m tests.chaos.state_machine --steps $(or $(STEPS),300000) --seed $(or $(SEED),1) $(if $(RECORD),--record)
 
-openapi: environment ## write the API's contract, docs/reference/openapi.json, anew
-	@$(RUN) -m scripts.openapi
+reference: environment ## write the pages of docs/reference that are made of the code
+	@$(RUN) -m docs.pages
 
 bench: environment ## the server's memory while it aggregates
 	@$(RUN) bench/aggregation_memory.py

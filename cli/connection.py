@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from shared.api_client import ApiClient
+from shared.problem_codes import Code
 from shared.transport import ApiError
 
-_NOT_FOUND = "not_found"
 LOCAL_STATE = Path(".tapestry") / "local"
 
 
@@ -80,12 +80,12 @@ class Connection:
 
 def _lacks(api: ApiClient, job: UUID, error: ApiError) -> bool:
     """Whether the job itself is what the API did not find, and not, say, one of its rounds."""
-    if error.problem.code != _NOT_FOUND:
+    if error.problem.code != Code.NOT_FOUND:
         return False
     try:
         api.job(job)
     except ApiError as again:
-        return again.problem.code == _NOT_FOUND
+        return again.problem.code == Code.NOT_FOUND
     return False
 
 

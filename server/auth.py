@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from server.columns import Scope
 from server.errors import ProblemError
 from server.tables import ApiKey, Client
+from shared.problem_codes import Code
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 WORKERS = frozenset({Scope.CLIENT, Scope.PLANNER})
@@ -91,7 +92,7 @@ def unauthorized() -> ProblemError:
     """401: no key, or none that is valid."""
     return ProblemError(
         401,
-        "unauthorized",
+        Code.UNAUTHORIZED,
         "Send a valid key in the header `Authorization: Bearer tap_...`; an operator can make one.",
         headers={"WWW-Authenticate": "Bearer"},
     )
@@ -118,7 +119,7 @@ class Requires:
             allowed = ", ".join(sorted(self.scopes))
             raise ProblemError(
                 403,
-                "forbidden",
+                Code.FORBIDDEN,
                 f"A {principal.scope} key may not do this: use a key with scope {allowed}.",
             )
         return principal

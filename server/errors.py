@@ -13,11 +13,13 @@ from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
+from shared.problem_codes import Code
 from shared.spec_files import explain
 from shared.views import Problem
 
 RETRY_AFTER_S = 2
 _MAX_SENTENCES = 100
+_OF_ROUTING = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
 
 
 class ProblemResponse(JSONResponse):
@@ -32,7 +34,7 @@ class ProblemError(Exception):
     def __init__(
         self,
         status: int,
-        code: str,
+        code: Code,
         detail: str,
         errors: Iterable[str] = (),
         headers: Mapping[str, str] | None = None,
@@ -57,21 +59,21 @@ class ProblemError(Exception):
 
 def not_found(what: str) -> ProblemError:
     """404: it does not exist, or is not the caller's to see."""
-    return ProblemError(404, "not_found", f"There is no such {what}: check the address.")
+    return ProblemError(404, Code.NOT_FOUND, f"There is no such {what}: check the address.")
 
 
 def stale_lease() -> ProblemError:
     """409: somebody or something else decided about the assignment since."""
     return ProblemError(
         409,
-        "stale_lease",
+        Code.STALE_LEASE,
         "This lease is no longer the assignment's current one: drop the work and claim again.",
     )
 
 
 def unavailable(detail: str) -> ProblemError:
     """503 with Retry-After."""
-    return ProblemError(503, "unavailable", detail, headers={"Retry-After": str(RETRY_AFTER_S)})
+    return ProblemError(503, Code.UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
 def database_away() -> ProblemError:
@@ -100,7 +102,7 @@ def _on_problem(_: Request, error: Exception) -> ProblemResponse:
 
 def _on_http(_: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, HTTPException)  # noqa: S101  # Starlette's registry guarantees it
-    code = HTTPStatus(error.status_code).name.lower()
+    code = _OF_ROUTING.get(error.status_code, Code.BAD_REQUEST)
     detail = f"{error.detail}: check the method, the address and the body."
     return ProblemError(error.status_code, code, detail, headers=error.headers).response()
 
@@ -111,12 +113,12 @@ def _on_database(_: Request, __: Exception) -> ProblemResponse:
 
 def _on_data(_: Request, __: Exception) -> ProblemResponse:
     detail = "A value cannot be stored (a NUL character or an extreme number): correct it."
-    return ProblemError(422, "invalid", detail).response()
+    return ProblemError(422, Code.INVALID, detail).response()
 
 
 def _on_bug(_: Request, __: Exception) -> ProblemResponse:
     detail = "The server has a fault: look at its log, and report it."
-    return ProblemError(500, "internal", detail).response()
+    return ProblemError(500, Code.INTERNAL, detail).response()
 
 
 def _on_validation(request: Request, error: Exception) -> ProblemResponse:
@@ -127,7 +129,7 @@ def _on_validation(request: Request, error: Exception) -> ProblemResponse:
 
 def invalid(sentences: list[str]) -> ProblemError:
     """422 with one sentence for each field."""
-    return ProblemError(422, "invalid", f"Correct the request: {sentences[0]}", sentences)
+    return ProblemError(422, Code.INVALID, f"Correct the request: {sentences[0]}", sentences)
 
 
 def _plain(detail: Mapping[str, Any]) -> str:

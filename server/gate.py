@@ -19,6 +19,7 @@ from server.auth import OPEN_PATHS, Principal, find_principal, unauthorized
 from server.context import Context
 from server.database import glance
 from server.errors import DATABASE_AWAY, ProblemError, database_away
+from shared.problem_codes import Code
 
 SMALL_BODY_BYTES = 64 << 10
 LARGE_BODY_BYTES = 1 << 20
@@ -81,19 +82,19 @@ def _has_body(headers: Headers) -> bool:
 def _check_body(method: str, path: str, headers: Headers) -> None:
     if headers.get("content-encoding", "identity") != "identity":
         raise ProblemError(
-            415, "content_encoding", "Encoded bodies are not read: send it without an encoding."
+            415, Code.CONTENT_ENCODING, "Encoded bodies are not read: send it without an encoding."
         )
     length = headers.get("content-length")
     if length is None and "transfer-encoding" in headers:
-        raise ProblemError(411, "length_required", "Send the body with a Content-Length header.")
+        raise ProblemError(411, Code.LENGTH_REQUIRED, "Send the body with a Content-Length header.")
     if method not in _WITH_BODY or not length:
         return
     if not (length.isascii() and length.isdigit()):
-        raise ProblemError(400, "bad_length", "Content-Length must be a number of bytes.")
+        raise ProblemError(400, Code.BAD_LENGTH, "Content-Length must be a number of bytes.")
     limit = _limit(path)
     if limit is not None and int(length) > limit:
         raise ProblemError(
-            413, "too_large", f"The body may have {limit} bytes here: send a smaller one."
+            413, Code.TOO_LARGE, f"The body may have {limit} bytes here: send a smaller one."
         )
 
 

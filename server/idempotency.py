@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from server.auth import Principal
 from server.errors import ProblemError
 from server.side_tables import IdempotencyKey
+from shared.problem_codes import Code
 
 Key = Annotated[
     str | None,
@@ -54,7 +55,7 @@ def once(
     if fresh is None and row.request_sha256 != digest:
         raise ProblemError(
             422,
-            "idempotency_key_reused",
+            Code.IDEMPOTENCY_KEY_REUSED,
             "This Idempotency-Key was used for another body: choose a new one.",
         )
     if fresh is not None:

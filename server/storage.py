@@ -11,6 +11,7 @@ from uuid import UUID
 
 from server.errors import ProblemError, unavailable
 from shared.artifacts import FULL, ArtifactStore, ReadOnlyError
+from shared.problem_codes import Code
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def no_space() -> ProblemError:
     """507 with Retry-After."""
     return ProblemError(
         507,
-        "no_space",
+        Code.NO_SPACE,
         "The server's disk has no space for this upload: free some, then try again.",
         headers={"Retry-After": "30"},
     )
@@ -55,7 +56,7 @@ def read_only() -> ProblemError:
     """507 with Retry-After, until somebody has looked at the disk."""
     return ProblemError(
         507,
-        "store_read_only",
+        Code.STORE_READ_ONLY,
         "The server's disk failed and nothing more is written to it: check it, then restart the "
         "server.",
         headers={"Retry-After": "30"},
@@ -87,7 +88,7 @@ def exclusive_part(path: Path) -> Iterator[int]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             detail = "Another request writes to this upload: wait for it, then ask for the offset."
-            raise ProblemError(409, "upload_busy", detail) from error
+            raise ProblemError(409, Code.UPLOAD_BUSY, detail) from error
         yield handle
     finally:
         os.close(handle)

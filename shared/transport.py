@@ -11,10 +11,11 @@ from pydantic import BaseModel, ValidationError
 
 from shared.artifacts import CHUNK_BYTES
 from shared.crash_points import crash_point
+from shared.problem_codes import Code
 from shared.views import Problem
 
 B = TypeVar("B", bound=BaseModel)
-_PASSING = frozenset({"upload_busy", "wrong_offset"})  # an earlier request of ours still ends
+_PASSING = frozenset({Code.UPLOAD_BUSY, Code.WRONG_OFFSET})  # an earlier request of ours still ends
 ANSWER_S = 30.0
 _CONNECT_S = 5.0
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0)

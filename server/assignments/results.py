@@ -23,6 +23,7 @@ from server.tables import Assignment, Contribution, Job, JobClient
 from shared.components import parse
 from shared.job_spec import JobSpec
 from shared.messages import RETRYABLE, ClientOffer, Failure, FailureCode, HeldLease
+from shared.problem_codes import Code
 from shared.results import (
     AssignmentResult,
     EvaluateResult,
@@ -66,7 +67,7 @@ def _take(
 def _check(session: Session, job: Job, row: Assignment, result: AssignmentResult) -> None:
     if result.kind != row.kind:
         raise _wrong(
-            "wrong_kind", [f"kind: is {result.kind} but the assignment asks for {row.kind}"]
+            Code.WRONG_KIND, [f"kind: is {result.kind} but the assignment asks for {row.kind}"]
         )
     match result:
         case PlanResult():
@@ -81,13 +82,15 @@ def _check(session: Session, job: Job, row: Assignment, result: AssignmentResult
             scored = (*result.scores.values(), *result.validation.values())
             _check_tasks(session, row, {task for scores in scored for task in scores})
     if isinstance(result, PlanResult) and job.catalogue is None:
-        raise _wrong("no_catalogue", ["catalogue: is missing; PUT it before the result"])
+        raise _wrong(Code.NO_CATALOGUE, ["catalogue: is missing; PUT it before the result"])
 
 
 def _check_complete(row: Assignment, result: PlanResult) -> None:
     missing = sorted(set(row.components) - set(result.components))
     if missing:
-        raise _wrong("incomplete", [f"components: {name} is missing; add it" for name in missing])
+        raise _wrong(
+            Code.INCOMPLETE, [f"components: {name} is missing; add it" for name in missing]
+        )
 
 
 def _check_uploads(session: Session, row: Assignment, components: dict[str, str]) -> None:
@@ -98,7 +101,7 @@ def _check_uploads(session: Session, row: Assignment, components: dict[str, str]
         if (name, sha256) not in done or name not in row.components
     ]
     if sentences:
-        raise _wrong("missing_upload", sentences)
+        raise _wrong(Code.MISSING_UPLOAD, sentences)
 
 
 def _check_tasks(session: Session, row: Assignment, tasks: Iterable[str]) -> None:
@@ -107,10 +110,10 @@ def _check_tasks(session: Session, row: Assignment, tasks: Iterable[str]) -> Non
     offered = offered_tasks(spec, _offer(session, row))
     sentences = [f"{task}: is no task of this client" for task in tasks if task not in offered]
     if sentences:
-        raise _wrong("unknown_task", sentences)
+        raise _wrong(Code.UNKNOWN_TASK, sentences)
 
 
-def _wrong(code: str, sentences: list[str]) -> ProblemError:
+def _wrong(code: Code, sentences: list[str]) -> ProblemError:
     return ProblemError(422, code, f"Correct the result: {sentences[0]}.", sentences)
 
 

@@ -13,6 +13,7 @@ from server.errors import ProblemError, invalid, not_found
 from server.idempotency import once
 from server.tables import ApiKey, Client, Job
 from shared.messages import ClientOffer
+from shared.problem_codes import Code
 from shared.readiness import MOST_CARD_BYTES
 from shared.views import ClientCreate, ClientCreated, ClientView
 
@@ -44,7 +45,7 @@ def _store(session: Session, wish: ClientCreate) -> str:
     ).one_or_none()
     if added is None:
         detail = f"Client {wish.id} is registered already: choose another id or use its key."
-        raise ProblemError(409, "client_exists", detail)
+        raise ProblemError(409, Code.CLIENT_EXISTS, detail)
     return wish.id
 
 
@@ -53,7 +54,7 @@ def _revoke_unused(session: Session, client: str) -> None:
     for row in session.scalars(query.with_for_update()):
         if row.used_at is not None:
             raise ProblemError(
-                409, "key_in_use", f"The key of client {client} is in use already: use that one."
+                409, Code.KEY_IN_USE, f"The key of client {client} is in use already: use that one."
             )
         row.revoked_at = func.now()
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from shared.job_spec import JobSpec, TaskSpec
 from shared.messages import ClientOffer, TaskOffer
+from shared.problem_codes import Code
 
 Offers = Mapping[str, ClientOffer | None]
 
@@ -13,7 +14,7 @@ Offers = Mapping[str, ClientOffer | None]
 class Reason:
     """Why a job is refused."""
 
-    code: str
+    code: Code
     sentence: str
 
 
@@ -38,17 +39,17 @@ def _clients(spec: JobSpec, offers: Offers) -> Iterator[Reason]:
         offer = offers.get(client)
         if client not in offers:
             yield Reason(
-                "unknown_client",
+                Code.UNKNOWN_CLIENT,
                 f"clients: {client} is not registered; register it or remove it from the spec",
             )
         elif offer is None:
             yield Reason(
-                "client_without_offer",
+                Code.CLIENT_WITHOUT_OFFER,
                 f"clients: {client} has made no offer; start its worker or remove it",
             )
         elif not set(offer.tasks) & set(spec.tasks):
             yield Reason(
-                "client_without_task",
+                Code.CLIENT_WITHOUT_TASK,
                 f"clients: {client} offers none of the job's tasks (it offers "
                 f"{', '.join(sorted(offer.tasks))}); add one of them to tasks or remove the client",
             )
@@ -60,7 +61,7 @@ def _mismatches(spec: JobSpec, offers: Offers) -> Iterator[Reason]:
         for name, task in spec.tasks.items() if offer else ():
             if offer and name in offer.tasks:
                 for difference in _differences(task, offer.tasks[name]):
-                    yield Reason("offer_mismatch", f"tasks.{name}: {client} {difference}")
+                    yield Reason(Code.OFFER_MISMATCH, f"tasks.{name}: {client} {difference}")
 
 
 def _differences(task: TaskSpec, offer: TaskOffer) -> Iterator[str]:
@@ -86,7 +87,7 @@ def _uncovered_tasks(spec: JobSpec, offers: Offers) -> Iterator[Reason]:
     for task in spec.tasks:
         if task not in offered:
             yield Reason(
-                "task_without_client",
+                Code.TASK_WITHOUT_CLIENT,
                 f"tasks.{task}: no client of the job offers it; add one that does or remove it",
             )
 
@@ -103,7 +104,7 @@ def _uncovered_modalities(
         for modality in task.modalities if having else ():
             if modality not in read:
                 yield Reason(
-                    "modality_without_client",
+                    Code.MODALITY_WITHOUT_CLIENT,
                     f"tasks.{name}: no client of the job reads {modality} for it; add one that "
                     "does or remove it from modalities",
                 )
@@ -118,7 +119,7 @@ def _unheard(spec: JobSpec) -> Iterator[Reason]:
     told = [name for name, task in spec.tasks.items() if task.distillation_weight not in silent]
     for option in spec.algorithm.unheard(told):
         yield Reason(
-            "no_teacher",
+            Code.NO_TEACHER,
             f"{option}: is of distillation, which algorithm.distillation: false switches off; "
             "leave one of both out",
         )
@@ -130,7 +131,7 @@ def _quorum(spec: JobSpec, offers: Offers) -> Iterator[Reason]:
     ]
     if len(usable) < spec.quorum:
         yield Reason(
-            "quorum_unreachable",
+            Code.QUORUM_UNREACHABLE,
             f"rounds.quorum: {spec.quorum} clients are needed, only {len(usable)} can take part; "
             "lower it or add clients",
         )

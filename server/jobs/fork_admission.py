@@ -7,6 +7,7 @@ from server.aggregation import client_components
 from server.jobs.admission import Offers, Reason
 from shared.job_spec import JobSpec, TaskSpec
 from shared.messages import ClientOffer
+from shared.problem_codes import Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def fork_refusals(spec: JobSpec, offers: Offers, origin: Origin) -> tuple[Reason
 def _rounds(spec: JobSpec, origin: Origin) -> Iterator[Reason]:
     if spec.rounds.count < origin.number:
         yield Reason(
-            "no_rounds_left",
+            Code.NO_ROUNDS_LEFT,
             f"rounds.count: is {spec.rounds.count} but the fork begins behind round "
             f"{origin.number}; raise it to {origin.number} or more",
         )
@@ -46,7 +47,7 @@ def _model(spec: JobSpec, origin: Origin) -> Iterator[Reason]:
     ours, theirs = (s.model.model_copy(update=any_digest) for s in (spec, origin.spec))
     if ours != theirs or spec.model.digest not in {None, origin.base_digest}:
         yield Reason(
-            "other_model",
+            Code.OTHER_MODEL,
             "model: differs from the parent's, whose tensors the fork continues with; copy that "
             "section from the parent's spec",
         )
@@ -55,7 +56,7 @@ def _model(spec: JobSpec, origin: Origin) -> Iterator[Reason]:
 def _factors(spec: JobSpec, origin: Origin) -> Iterator[Reason]:
     if _travelling(spec) != _travelling(origin.spec):
         yield Reason(
-            "other_model",
+            Code.OTHER_MODEL,
             "aggregation.low_rank: sends other factors than the parent, or freezes those of "
             "another seed; copy that section and the seed from the parent's spec",
         )
@@ -77,7 +78,7 @@ def _tasks(spec: JobSpec, origin: Origin) -> Iterator[Reason]:
         before = origin.spec.tasks.get(name)
         if before is not None and _shape(task) != _shape(before):
             yield Reason(
-                "other_task",
+                Code.OTHER_TASK,
                 f"tasks.{name}: has another kind, modalities, classes or max_target_tokens than in "
                 "the parent; copy these from the parent's spec or choose another name",
             )
@@ -93,7 +94,7 @@ def _components(spec: JobSpec, offers: Offers, origin: Origin) -> Iterator[Reaso
     needed = {str(c) for offer in known for c in client_components(spec, offer)}
     for name in sorted(needed - set(origin.components)):
         yield Reason(
-            "no_component",
+            Code.NO_COMPONENT,
             f"tasks: {name} is needed but the parent has no such component; leave out the task, "
             "modality or domain that needs it",
         )
@@ -106,7 +107,7 @@ def _withdrawn(spec: JobSpec, offers: Offers, origin: Origin) -> Iterator[Reason
             continue
         for task in sorted((set(before.tasks) & set(spec.tasks)) - set(now.tasks)):
             yield Reason(
-                "task_withdrawn",
+                Code.TASK_WITHDRAWN,
                 f"clients: {client} does not offer {task} any more; have it offered again or "
                 "remove the client",
             )

@@ -19,6 +19,7 @@ from server.tables import Job
 from server.versions.repository import get_version, newest_version, summaries
 from shared.job_spec import JobSpec
 from shared.messages import Catalogue
+from shared.problem_codes import Code
 from shared.states import JobState
 from shared.views import JobFork
 
@@ -92,7 +93,7 @@ def _no_personal_states(
     else:
         remedy = f"choose one of {first} to {last}"
     detail = f"The clients have no personal states of round {number}: {remedy}."
-    return ProblemError(409, "no_personal_states", detail)
+    return ProblemError(409, Code.NO_PERSONAL_STATES, detail)
 
 
 def _no_version(session: Session, parent: Job, number: int) -> ProblemError:
@@ -101,4 +102,4 @@ def _no_version(session: Session, parent: Job, number: int) -> ProblemError:
         remedy = f"choose one of {found[0].number} to {found[-1].number}"
     else:
         remedy = "wait until it is planned"
-    return ProblemError(409, "no_version", f"The job has no version {number}: {remedy}.")
+    return ProblemError(409, Code.NO_VERSION, f"The job has no version {number}: {remedy}.")

@@ -13,6 +13,7 @@ from server.outbox import ask_advance, wake
 from server.rounds.repository import active_assignments, database_now, live_round
 from server.rounds.standing import move_on
 from server.tables import Job
+from shared.problem_codes import Code
 from shared.states import ASSIGNMENT_CLAIMABLE, JOB_TERMINAL, JobState, RoundState
 
 _ENDING = JOB_TERMINAL | {JobState.CANCELLING}
@@ -49,7 +50,7 @@ def _going(session: Session, job_id: UUID, what: str) -> Job:
     if job.state in _ENDING:
         raise ProblemError(
             409,
-            "job_ended",
+            Code.JOB_ENDED,
             f"The job is {job.state}: there is nothing to {what}; launch it anew or fork it.",
         )
     return job

@@ -19,6 +19,7 @@ from server.outbox import ask_advance
 from server.tables import Job, JobClient
 from server.waiting.query import waiting_of, waits
 from shared.job_spec import JobSpec
+from shared.problem_codes import Code
 from shared.states import JOB_TERMINAL, JobState
 from shared.views import FailureView, ForkOrigin, ForkView, JobDetail, JobView
 from shared.waiting import Waiting
@@ -74,7 +75,7 @@ def cancel(session: Session, job_id: UUID) -> Job:
         raise not_found("job")
     if job.state in JOB_TERMINAL - {JobState.CANCELLED}:
         raise ProblemError(
-            409, "job_ended", f"The job has {job.state}: there is nothing to cancel."
+            409, Code.JOB_ENDED, f"The job has {job.state}: there is nothing to cancel."
         )
     if job.state not in {JobState.CANCELLING, JobState.CANCELLED}:
         transition(session, job, JobState.CANCELLING)

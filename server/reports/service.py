@@ -19,6 +19,7 @@ from server.versions.repository import entries, newest_version
 from shared.attendance import OfferChangeRow
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind
+from shared.problem_codes import Code
 from shared.reports import ReplacementRow, ReportRow, ReportView
 from shared.results import EvaluateResult, TrainResult
 from shared.states import JOB_TERMINAL, AssignmentState, RoundState
@@ -29,7 +30,7 @@ def report(session: Session, job_id: UUID) -> ReportView:
     job = get_job(session, job_id)
     if job.state not in JOB_TERMINAL:
         raise ProblemError(
-            409, "job_not_ended", f"The job is {job.state}: ask again when it has ended."
+            409, Code.JOB_NOT_ENDED, f"The job is {job.state}: ask again when it has ended."
         )
     spec = JobSpec.model_validate(job.spec)
     members = [a for a in job_assignments(session, job_id) if a.client_id]

@@ -17,6 +17,7 @@ from server.examples import BUNDLE
 from server.updates import repository
 from shared.artifacts import CHUNK_BYTES
 from shared.messages import ArtifactBundle
+from shared.problem_codes import Code
 from shared.spec import Sha256
 
 router = APIRouter(prefix="/v1", tags=["uploads and artifacts"])
@@ -113,7 +114,7 @@ def _check_range(byte_range: str | None, path: Path) -> None:
     if match is None or not inside or not ordered:
         raise ProblemError(
             416,
-            "wrong_range",
+            Code.WRONG_RANGE,
             f"Ask for one range inside the {size} bytes, such as bytes=0-{size - 1}.",
             headers={"Content-Range": f"bytes */{size}"},
         )

@@ -12,6 +12,7 @@ from server.errors import ProblemError, not_found
 from server.tables import Assignment, Job, Upload, UploadedComponent
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, Catalogue, HeldLease
+from shared.problem_codes import Code
 
 LARGEST_COMPONENT_BYTES = 1 << 40
 
@@ -64,4 +65,4 @@ def _check(job: Job, row: Assignment, catalogue: Catalogue) -> None:
         )
     if sentences:
         detail = f"Correct the catalogue: {sentences[0]}."
-        raise ProblemError(422, "wrong_catalogue", detail, sentences)
+        raise ProblemError(422, Code.WRONG_CATALOGUE, detail, sentences)

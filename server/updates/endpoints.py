@@ -16,6 +16,7 @@ from server.tables import Upload
 from server.updates import service
 from shared.crash_points import crash_point
 from shared.messages import UploadCreate, UploadView
+from shared.problem_codes import Code
 
 router = APIRouter(prefix="/v1", tags=["uploads and artifacts"])
 
@@ -101,14 +102,16 @@ def _check_size(request: Request, view: UploadView, offset: int) -> int:
     """Bytes that are missing. Raises ProblemError (409, 411, 413)."""
     length = request.headers.get("content-length")
     if length is None:
-        raise ProblemError(411, "length_required", "Send the bytes with a Content-Length header.")
+        raise ProblemError(
+            411, Code.LENGTH_REQUIRED, "Send the bytes with a Content-Length header."
+        )
     if offset != view.offset:
         detail = f"The next byte wanted is {view.offset}, not {offset}: go on from there."
-        raise ProblemError(409, "wrong_offset", detail)
+        raise ProblemError(409, Code.WRONG_OFFSET, detail)
     if int(length) > view.n_bytes - offset:
         raise _too_long(view.n_bytes)
     return view.n_bytes - offset
 
 
 def _too_long(n_bytes: int) -> ProblemError:
-    return ProblemError(413, "too_large", f"The upload has {n_bytes} bytes: send no more.")
+    return ProblemError(413, Code.TOO_LARGE, f"The upload has {n_bytes} bytes: send no more.")

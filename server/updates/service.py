@@ -38,6 +38,7 @@ from shared.artifacts import FULL, ArtifactError, ArtifactStore, CollectedError,
 from shared.crash_points import crash_point
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, Catalogue, ComponentSpec, UploadCreate, UploadView
+from shared.problem_codes import Code
 from shared.tensor_file import component_layout
 
 MOST_REFUSALS = 2
@@ -73,20 +74,20 @@ def _check(job: Job, assignment: Assignment, wish: UploadCreate) -> None:
         wanted = set(filter(spec.algorithm.shares, wanted))
     if not wanted or assignment.kind not in {AssignmentKind.PLAN, AssignmentKind.TRAIN}:
         raise ProblemError(
-            422, "nothing_to_upload", "This assignment uploads nothing: report its result only."
+            422, Code.NOTHING_TO_UPLOAD, "This assignment uploads nothing: report its result only."
         )
     unknown = sorted(set(wish.components) - wanted)
     if unknown:
         detail = f"{unknown[0]!r} is not to be uploaded for this assignment: leave it out."
-        raise ProblemError(422, "unknown_component", detail)
+        raise ProblemError(422, Code.UNKNOWN_COMPONENT, detail)
     if job.catalogue is None:
-        raise ProblemError(409, "no_catalogue", "PUT the catalogue before the first upload.")
+        raise ProblemError(409, Code.NO_CATALOGUE, "PUT the catalogue before the first upload.")
     specs = Catalogue.model_validate(job.catalogue).components
     for name, given in wish.components.items():
         n_bytes = component_layout(specs[name]).n_bytes
         if given.n_bytes != n_bytes:
             detail = f"{name} has {n_bytes} bytes in the catalogue, not {given.n_bytes}: send "
-            raise ProblemError(422, "wrong_length", f"{detail}exactly those, {OTHER_VERSION}.")
+            raise ProblemError(422, Code.WRONG_LENGTH, f"{detail}exactly those, {OTHER_VERSION}.")
 
 
 def _announced(session: Session, wish: UploadCreate) -> Upload:

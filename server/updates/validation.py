@@ -11,6 +11,7 @@ import numpy as np
 
 from server.aggregation.norms import Change
 from shared.messages import ComponentSpec
+from shared.problem_codes import Code
 from shared.tensor_file import component_layout
 
 PIECE_BYTES = 1 << 20
@@ -20,7 +21,7 @@ OTHER_VERSION = "or bring a worker of another version to the coordinator's"
 class RefusedError(ValueError):
     """The bytes are not what was announced, or not what the catalogue allows."""
 
-    def __init__(self, code: str, sentence: str) -> None:
+    def __init__(self, code: Code, sentence: str) -> None:
         super().__init__(sentence)
         self.code = code
 
@@ -36,7 +37,7 @@ def validate(
     header = file.read(len(layout.header))
     if header != layout.header:
         raise RefusedError(
-            "wrong_header",
+            Code.WRONG_HEADER,
             f"The header of {name} is not the catalogue's: send exactly its tensors in the "
             f"canonical form, {OTHER_VERSION}.",
         )
@@ -47,18 +48,19 @@ def validate(
         values = np.frombuffer(piece, dtype="<f4", count=len(piece) // 4)
         if not np.isfinite(values).all():
             raise RefusedError(
-                "not_finite",
+                Code.NOT_FINITE,
                 f"A value of {name} is NaN or infinite: do not send a model that has diverged.",
             )
         if change is not None:
             change.add(values)
     if missing:
         raise RefusedError(
-            "too_short", f"{missing} bytes of {name} are missing at the end: upload it again."
+            Code.TOO_SHORT, f"{missing} bytes of {name} are missing at the end: upload it again."
         )
     if sha.hexdigest() != sha256:
         raise RefusedError(
-            "wrong_hash", f"The bytes of {name} have sha256 {sha.hexdigest()}: upload them again."
+            Code.WRONG_HASH,
+            f"The bytes of {name} have sha256 {sha.hexdigest()}: upload them again.",
         )
 
 
