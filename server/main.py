@@ -7,11 +7,12 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
-from server import errors, health, whoami
+from server import conditional, errors, health, whoami
 from server.assignments import endpoints as assignments
 from server.assignments.service import nothing_to_claim
 from server.auth import check_scopes
@@ -88,18 +89,22 @@ def create_app(settings: ServerSettings) -> FastAPI:
     for part in (*read, assignments, updates, artifacts, health):
         app.include_router(part.router)
     errors.install(app)
-    _describe_problems(app)
+    _complete(app)
     check_scopes(app)
+    app.add_middleware(conditional.Conditional)
     app.add_middleware(Gate, context=context, shortcuts=_SHORTCUTS)
     return app
 
 
-def _describe_problems(app: FastAPI) -> None:
-    """Add the schema that all problem answers refer to."""
+def _complete(app: FastAPI) -> None:
+    """Have OpenAPI say what FastAPI does not see: problems, and what the middleware answers."""
     make = app.openapi
 
-    def openapi() -> dict[str, object]:
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is not None:
+            return app.openapi_schema
         document = make()
+        conditional.describe(document)
         schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         document["components"]["schemas"][Problem.__name__] = schema
         return document
