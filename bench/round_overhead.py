@@ -118,7 +118,7 @@ def main() -> None:
                 if name != "with the broker":
                     processes.stop(stack.child("Valkey"))
                 job = run_job(api, name, n_rounds + WARM_UP)
-                rounds = api.rounds(job).items
+                rounds = api.rounds(job)
                 medians[name] = show(name, moments(rounds, events_of(api, job)))
             report = api.report(job)
             sent = report.bytes_up / (n_rounds + WARM_UP) / len(CLIENTS)

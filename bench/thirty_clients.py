@@ -86,7 +86,7 @@ def run(n: int, n_workers: int, n_rounds: int) -> bool:
                 began = time.monotonic()
                 job = finished(api, api.submit(spec_of(n, n_rounds), "thirty").id)
                 seconds = time.monotonic() - began
-                rows = [a for r in api.rounds(job.id).items for a in r.assignments]
+                rows = [a for r in api.rounds(job.id) for a in r.assignments]
     clean = all(a.state is AssignmentState.ACCEPTED and a.attempt == 1 for a in rows)
     print(
         f"{n} clients in {n_workers} worker processes: ready after {ready_s:.0f} s, job of "

@@ -93,7 +93,7 @@ def onboard(  # noqa: PLR0913, PLR0917 - a command's options
     wish = StageTwo(steps, learning_rate, name=name)
     with Connection(url, key, key_file).about(job) as api:
         version = version_of(api.versions(job), None)
-        offers = {client.id: client.offer for client in api.clients().items}
+        offers = {client.id: client.offer for client in api.clients()}
         spec = onboarding(api.job(job), version, clients, offers, wish)
         _say(_launched(api, job, JobFork(round=version, spec=spec)))
 

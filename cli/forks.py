@@ -10,7 +10,7 @@ from cli.connection import UsageError
 from shared.job_spec import JobSpec
 from shared.messages import ClientOffer
 from shared.spec_files import SpecError, explain
-from shared.views import JobDetail, VersionList
+from shared.views import JobDetail, VersionSummary
 
 _LONGEST_NAME = 200
 
@@ -26,9 +26,9 @@ class StageTwo:
     name: str | None = None
 
 
-def version_of(versions: VersionList, asked: int | None) -> int:
+def version_of(versions: Sequence[VersionSummary], asked: int | None) -> int:
     """The version to begin with, by default the newest. Raises UsageError where nobody trained."""
-    number = asked if asked is not None or not versions.items else versions.items[-1].number
+    number = asked if asked is not None or not versions else versions[-1].number
     if not number:
         raise UsageError(
             "stage two begins behind a round of training: wait until the job's first round is "

@@ -1,6 +1,6 @@
 """Tables of jobs, clients, rounds and reports."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
@@ -13,7 +13,7 @@ from shared.views import ClientView, ForkOrigin, JobView
 _AFTER = (Variant.GUARDED, Variant.DISTILLED, Variant.POST_TRAINED)  # what stage two comes to
 
 
-def jobs_table(jobs: tuple[JobView, ...]) -> Table:
+def jobs_table(jobs: Sequence[JobView]) -> Table:
     """Jobs, in the order given."""
     shown = Table(box=None, pad_edge=False)
     forks = any(job.forked_from for job in jobs)
@@ -40,7 +40,7 @@ def _short(fork: ForkOrigin | None) -> str:
     return f"{str(fork.job)[:8]}, round {fork.round}" if fork else "-"
 
 
-def clients_table(clients: tuple[ClientView, ...]) -> Table:
+def clients_table(clients: Sequence[ClientView]) -> Table:
     """Clients and what they have: training samples of each task."""
     shown = Table(box=None, pad_edge=False)
     cards = any(client.offer and client.offer.card for client in clients)

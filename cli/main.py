@@ -4,6 +4,7 @@ import sys
 import time
 import uuid
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -198,17 +199,28 @@ def why(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None) ->
 
 
 @app.command()
-def jobs(url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
+def jobs(  # noqa: PLR0913, PLR0917 - a command's options
+    state: Annotated[list[JobState] | None, typer.Option(help="In one of these states.")] = None,
+    name: Annotated[str | None, typer.Option(help="With this in their name.")] = None,
+    client: Annotated[str | None, typer.Option(help="In which this client takes part.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most jobs.")] = 50,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+) -> None:
     """List the jobs, newest first."""
     with Connection(url, key, key_file).open() as api:
-        console().print(listing.jobs_table(api.jobs().items))
+        found = list(islice(api.jobs(state or (), name, client), limit + 1))
+        console().print(listing.jobs_table(found[:limit]))
+    if len(found) > limit:
+        print(f"there are more: show them with --limit {2 * limit}", file=sys.stderr)
 
 
 @app.command()
 def clients(url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
     """List the clients and what they have."""
     with Connection(url, key, key_file).open() as api:
-        console().print(listing.clients_table(api.clients().items))
+        console().print(listing.clients_table(api.clients()))
 
 
 @app.command()

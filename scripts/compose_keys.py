@@ -77,7 +77,7 @@ def register(api: ApiClient, clients: list[str], directory: Path) -> None:
 def registered(api: ApiClient) -> set[str]:
     """The clients that the API knows. Raises KeysError when it refuses the operator's key."""
     try:
-        return {client.id for client in api.clients().items}
+        return {client.id for client in api.clients()}
     except ApiError as error:
         if error.problem.status != 401:
             raise

@@ -28,6 +28,7 @@ from shared.messages import (
 )
 from shared.reports import ReportView
 from shared.results import AssignmentResult
+from shared.states import JobState
 from shared.takeaway import TakeawayView
 from shared.transport import ANSWER_S, Stream, Transport, contents, read
 from shared.views import (
@@ -40,10 +41,12 @@ from shared.views import (
     JobDetail,
     JobFork,
     JobList,
+    JobOrder,
     JobView,
     RoundList,
     RoundView,
     VersionList,
+    VersionSummary,
     VersionView,
     Who,
 )
@@ -54,6 +57,18 @@ _RESULT: TypeAdapter[Any] = TypeAdapter(AssignmentResult)
 
 class ApiClient(Transport):
     """One principal's view of the API. Every method raises ApiError."""
+
+    def _pages(
+        self, kind: type[Any], path: str, asked: Mapping[str, Any] | None = None
+    ) -> Iterator[Any]:
+        """The items of a list's pages, each page asked for when it is needed."""
+        params = {name: value for name, value in (asked or {}).items() if value}
+        while True:
+            page = self._send(kind, "GET", path, params={**params, "limit": 200})
+            yield from page.items
+            if page.next is None:
+                return
+            params["cursor"] = page.next
 
     # operators
 
@@ -69,9 +84,16 @@ class ApiClient(Transport):
         headers = {"Idempotency-Key": idempotency_key}
         return self._send(JobDetail, "POST", "/v1/jobs", body=spec, headers=headers)
 
-    def jobs(self, cursor: str | None = None) -> JobList:
-        """Jobs, newest first."""
-        return self._send(JobList, "GET", "/v1/jobs", params={"cursor": cursor} if cursor else {})
+    def jobs(
+        self,
+        states: Sequence[JobState] = (),
+        name: str | None = None,
+        client: str | None = None,
+        order: JobOrder = "-created_at",
+    ) -> Iterator[JobView]:
+        """Jobs in these states, with this in their name and with that client, page by page."""
+        asked = {"state": list(states), "name": name, "client": client, "sort": order}
+        return self._pages(JobList, "/v1/jobs", asked)
 
     def job(self, job: UUID | str, after: int | None = None, wait_s: float = 0.0) -> JobDetail:
         """One job with its spec; waits so long, 60 at most, for an event behind `after`."""
@@ -101,17 +123,17 @@ class ApiClient(Transport):
         """Why a job, its round and its assignments wait."""
         return self._send(WaitingList, "GET", f"/v1/jobs/{job}/waiting")
 
-    def rounds(self, job: UUID | str) -> RoundList:
+    def rounds(self, job: UUID | str) -> list[RoundView]:
         """All rounds of a job."""
-        return self._send(RoundList, "GET", f"/v1/jobs/{job}/rounds")
+        return list(self._pages(RoundList, f"/v1/jobs/{job}/rounds"))
 
     def round(self, job: UUID | str, number: int) -> RoundView:
         """One round of a job."""
         return self._send(RoundView, "GET", f"/v1/jobs/{job}/rounds/{number}")
 
-    def versions(self, job: UUID | str) -> VersionList:
+    def versions(self, job: UUID | str) -> list[VersionSummary]:
         """All versions of a job."""
-        return self._send(VersionList, "GET", f"/v1/jobs/{job}/versions")
+        return list(self._pages(VersionList, f"/v1/jobs/{job}/versions"))
 
     def version(self, job: UUID | str, number: int) -> VersionView:
         """One version with its manifest."""
@@ -138,9 +160,9 @@ class ApiClient(Transport):
         headers = {"Idempotency-Key": idempotency_key}
         return self._send(ClientCreated, "POST", "/v1/clients", body=client, headers=headers)
 
-    def clients(self) -> ClientList:
+    def clients(self) -> list[ClientView]:
         """All clients."""
-        return self._send(ClientList, "GET", "/v1/clients")
+        return list(self._pages(ClientList, "/v1/clients"))
 
     def client(self, client: str) -> ClientView:
         """One client."""

@@ -19,6 +19,10 @@ LastEvent = Annotated[
 ]
 
 
+Next = Annotated[str | None, Field(description="Pass it as `cursor` for more; absent at the end.")]
+JobOrder = Literal["-created_at", "created_at", "-updated_at", "updated_at", "name", "-name"]
+
+
 class Problem(Message):
     """RFC 9457 problem details with a stable code; `detail` says what to do about it."""
 
@@ -125,10 +129,10 @@ class JobFork(Message):
 
 
 class JobList(Message):
-    """Jobs, newest first; pass `next` as `cursor` for more."""
+    """A page of jobs, newest first unless another order is asked for."""
 
     items: tuple[JobView, ...]
-    next: str | None = None
+    next: Next = None
 
 
 class AssignmentView(Message):
@@ -182,9 +186,10 @@ class RoundDetail(RoundView):
 
 
 class RoundList(Message):
-    """All rounds of a job, oldest first."""
+    """A page of a job's rounds, oldest first."""
 
     items: tuple[RoundView, ...]
+    next: Next = None
     last_event: LastEvent = 0
 
 
@@ -230,9 +235,10 @@ class VersionSummary(Message):
 
 
 class VersionList(Message):
-    """All versions of a job, oldest first."""
+    """A page of a job's versions, oldest first."""
 
     items: tuple[VersionSummary, ...]
+    next: Next = None
 
 
 class EventView(Message):
@@ -284,6 +290,7 @@ class ClientCreated(ClientView):
 
 
 class ClientList(Message):
-    """All clients."""
+    """A page of clients by their ids."""
 
     items: tuple[ClientView, ...]
+    next: Next = None

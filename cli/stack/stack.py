@@ -97,7 +97,7 @@ class Stack:
                 time.sleep(0.5)
 
     def _without_offer(self, api: ApiClient) -> set[str]:
-        have = {client.id for client in api.clients().items if client.offer is not None}
+        have = {client.id for client in api.clients() if client.offer is not None}
         return set(self.settings.clients) - have
 
     def _start(self) -> None:
@@ -197,7 +197,7 @@ class Stack:
 
     def _register_clients(self) -> None:
         with self.client() as api:
-            known = {client.id for client in api.clients().items}
+            known = {client.id for client in api.clients()}
             for name in self.settings.clients:
                 path = self._keys / f"{name}.key"
                 if not path.exists():

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
 
 from server.auth import ClientOnly, Operator, Viewer
 from server.clients import service
@@ -11,6 +11,7 @@ from server.database import killable
 from server.documentation import example, problems
 from server.examples import CLIENT, CLIENT_CREATE, CLIENT_CREATED, CLIENTS, OFFER
 from server.idempotency import Key
+from server.paging import Cursor, Limit, cut, place_of, text
 from shared.messages import ClientOffer
 from shared.spec import Name
 from shared.views import ClientCreate, ClientCreated, ClientList, ClientView
@@ -38,13 +39,20 @@ def register(
         return service.register(session, principal, wish, key)
 
 
-@router.get(
-    "", summary="List clients", responses={**example(CLIENTS, "All clients."), **problems()}
-)
-def list_clients(app: App, _: Viewer) -> ClientList:
-    """List all clients with their offers."""
+@router.get("", summary="List clients", responses={**example(CLIENTS, "Clients."), **problems()})
+def list_clients(
+    app: App,
+    _: Viewer,
+    task: Annotated[Name | None, Query(description="Which offer this task.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> ClientList:
+    """List clients in pages by their ids, with their offers."""
+    (behind,) = place_of(cursor, "clients", text) or ("",)
     with app.sessions.begin() as session:
-        return ClientList(items=service.all_clients(session))
+        rows = service.listed_clients(session, task, behind, limit + 1)
+    page, following = cut(rows, limit, "clients", lambda row: (row.id,))
+    return ClientList(items=tuple(page), next=following)
 
 
 @router.get(

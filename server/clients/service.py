@@ -128,9 +128,12 @@ def get_client(session: Session, client: str) -> ClientView:
     return client_view(row)
 
 
-def all_clients(session: Session) -> tuple[ClientView, ...]:
-    """All clients by id."""
-    return tuple(client_view(row) for row in session.scalars(select(Client).order_by(Client.id)))
+def listed_clients(session: Session, task: str | None, behind: str, limit: int) -> list[ClientView]:
+    """Clients behind that id, which offer the task if one is named."""
+    query = select(Client).where(Client.id > behind).order_by(Client.id).limit(limit)
+    if task is not None:
+        query = query.where(Client.offer["tasks"][task].as_string().is_not(None))
+    return [client_view(row) for row in session.scalars(query)]
 
 
 def client_view(row: Client) -> ClientView:

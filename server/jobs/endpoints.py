@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body
 
 from server.auth import Operator, Viewer
 from server.context import App
@@ -23,6 +23,8 @@ from server.examples import (
 )
 from server.idempotency import Key
 from server.jobs import forking, pausing, repository, service
+from server.jobs.filtering import Filter
+from server.paging import Cursor, Limit, cut
 from server.waiting.query import waiting_of, waits
 from shared.job_spec import JobSpec
 from shared.views import JobDetail, JobFork, JobList, JobView
@@ -50,22 +52,17 @@ def launch(spec: JobSpec, app: App, principal: Operator, key: Key = None) -> Job
 @router.get(
     "",
     summary="List jobs",
-    responses={**example(JOBS, "Jobs, newest first."), **problems(404)},
+    responses={**example(JOBS, "Jobs."), **problems()},
 )
 def list_jobs(
-    app: App,
-    _: Viewer,
-    cursor: Annotated[
-        UUID | None, Query(description="`next` of the page before; absent for the first.")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=200, description="Most jobs in the answer.")] = 50,
+    app: App, _: Viewer, wanted: Filter, cursor: Cursor = None, limit: Limit = 50
 ) -> JobList:
-    """List all jobs, newest first, in pages."""
+    """List jobs in pages, newest first unless another order is asked for."""
     with app.sessions.begin() as session:
-        rows = repository.newest_jobs(session, cursor, limit + 1)
-        following = str(rows[limit - 1].id) if len(rows) > limit else None
-        why = waits(app, session, rows[:limit])
-        items = tuple(service.job_view(row, waiting_of(why, row.id)) for row in rows[:limit])
+        rows = repository.jobs(session, wanted.behind(cursor), limit + 1)
+        page, following = cut(rows, limit, wanted.order, wanted.place)
+        why = waits(app, session, page)
+        items = tuple(service.job_view(row, waiting_of(why, row.id)) for row in page)
         return JobList(items=items, next=following)
 
 

@@ -1,15 +1,18 @@
 """Queries about jobs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from server.errors import not_found
-from server.tables import Client, Job
+from server.tables import Client, Job, JobClient
 from shared.messages import ClientOffer
-from shared.views import ForkRow
+from shared.states import JobState
+from shared.views import ForkRow, JobOrder
 
 
 def get_job(session: Session, job_id: UUID) -> Job:
@@ -20,13 +23,35 @@ def get_job(session: Session, job_id: UUID) -> Job:
     return job
 
 
-def newest_jobs(session: Session, before: UUID | None, limit: int) -> list[Job]:
-    """Jobs, newest first, from the one after `before` on. Raises ProblemError (404)."""
-    query = select(Job).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit)
-    if before is not None:
-        last = get_job(session, before)
-        query = query.where(tuple_(Job.created_at, Job.id) < (last.created_at, last.id))
-    return list(session.scalars(query))
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which jobs, in which order, from which on."""
+
+    order: JobOrder
+    behind: tuple[Any, ...] | None = None  # the ordering column's value, and the id
+    states: Sequence[JobState] = ()
+    name: str | None = None  # a part of it, in small or capital letters
+    client: str | None = None
+
+
+def jobs(session: Session, wanted: Wanted, limit: int) -> list[Job]:
+    """Jobs as wanted."""
+    column = getattr(Job, wanted.order.removeprefix("-"))
+    place = tuple_(column, Job.id)
+    descending = wanted.order.startswith("-")
+    query = select(Job).limit(limit)
+    if wanted.behind is not None:
+        last = tuple_(*map(literal, wanted.behind))
+        query = query.where(place < last if descending else place > last)
+    if wanted.states:
+        query = query.where(Job.state.in_(wanted.states))
+    if wanted.name is not None:
+        query = query.where(Job.name.icontains(wanted.name, autoescape=True))
+    if wanted.client is not None:
+        takes_part = JobClient.client_id == wanted.client
+        query = query.where(Job.id.in_(select(JobClient.job_id).where(takes_part)))
+    ends = (column.desc(), Job.id.desc()) if descending else (column, Job.id)
+    return list(session.scalars(query.order_by(*ends)))
 
 
 def forks_of(session: Session, job_id: UUID) -> tuple[ForkRow, ...]:

@@ -1,9 +1,10 @@
 """Routes of operators about rounds."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
 from server.auth import Viewer
 from server.context import App
@@ -13,9 +14,11 @@ from server.events.patience import PATIENCE
 from server.events.repository import last
 from server.examples import ROUND_DETAIL, ROUNDS
 from server.jobs.repository import get_job
-from server.rounds.repository import training_rounds
+from server.paging import Cursor, Limit, cut, number, place_of
+from server.rounds.repository import listed_rounds, training_rounds
 from server.rounds.views import component_sizes, round_view
 from server.waiting.query import waits
+from shared.states import RoundState
 from shared.views import RoundDetail, RoundList
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/rounds", tags=["rounds"])
@@ -29,15 +32,24 @@ Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Counted from 1.", 
     dependencies=[PATIENCE],
     responses={**example(ROUNDS, "Rounds, oldest first."), **problems(404)},
 )
-def list_rounds(job_id: UUID, app: App, _: Viewer) -> RoundList:
-    """List all training rounds with who was asked, what came and what travelled."""
+def list_rounds(
+    job_id: UUID,
+    app: App,
+    _: Viewer,
+    state: Annotated[Sequence[RoundState], Query(description="In one of these states.")] = (),
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> RoundList:
+    """List training rounds in pages, with who was asked, what came and what travelled."""
+    place = place_of(cursor, "rounds", number)
     with app.sessions.begin() as session:
         job = get_job(session, job_id)
         known = last(session, job_id)
         sizes, why = component_sizes(job), waits(app, session, [job])
-        rows = training_rounds(session, job_id)
-        items = tuple(round_view(session, row, sizes, why) for row in rows)
-        return RoundList(items=items, last_event=known)
+        rows = listed_rounds(session, job_id, state, place, limit + 1)
+        page, following = cut(rows, limit, "rounds", lambda row: (row.number,))
+        items = tuple(round_view(session, row, sizes, why) for row in page)
+        return RoundList(items=items, next=following, last_event=known)
 
 
 @router.get(

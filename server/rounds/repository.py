@@ -28,6 +28,22 @@ def training_rounds(session: Session, job_id: UUID, number: int | None = None) -
     return list(session.scalars(query.order_by(Round.number)))
 
 
+def listed_rounds(
+    session: Session,
+    job_id: UUID,
+    states: Sequence[RoundState],
+    behind: tuple[int, ...] | None,
+    limit: int,
+) -> list[Round]:
+    """The job's training rounds behind that number, in one of the states if some are named."""
+    query = select(Round).where(Round.job_id == job_id, Round.phase == AssignmentKind.TRAIN)
+    if behind is not None:
+        query = query.where(Round.number > behind[0])
+    if states:
+        query = query.where(Round.state.in_(states))
+    return list(session.scalars(query.order_by(Round.number).limit(limit)))
+
+
 def client_rounds(session: Session, job_id: UUID) -> list[Round]:
     """The rounds in which the job asked clients, whatever their phase, oldest first."""
     query = select(Round).where(Round.job_id == job_id, Round.phase != AssignmentKind.PLAN)

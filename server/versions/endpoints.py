@@ -13,6 +13,7 @@ from server.documentation import example, problems
 from server.errors import not_found
 from server.examples import VERSION, VERSIONS
 from server.jobs.repository import get_job
+from server.paging import Cursor, Limit, cut, number, place_of
 from server.tables import Version
 from server.versions import repository
 from shared.views import ContributionView, ManifestEntry, VersionList, VersionSummary, VersionView
@@ -27,12 +28,17 @@ Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Counted from 0.", 
     summary="List a job's versions",
     responses={**example(VERSIONS, "Versions, oldest first."), **problems(404)},
 )
-def list_versions(job_id: UUID, app: App, _: Viewer) -> VersionList:
-    """List all versions of the job with their sizes and how much changed."""
+def list_versions(
+    job_id: UUID, app: App, _: Viewer, cursor: Cursor = None, limit: Limit = 50
+) -> VersionList:
+    """List versions of the job in pages, with their sizes and how much changed."""
+    (behind,) = place_of(cursor, "versions", number) or (-1,)
     with app.sessions.begin() as session:
         get_job(session, job_id)
-        rows = repository.summaries(session, job_id)
+        rows = repository.summaries(session, job_id, behind, limit + 1)
+    page, following = cut(rows, limit, "versions", lambda row: (row.number,))
     return VersionList(
+        next=following,
         items=tuple(
             VersionSummary(
                 number=row.number,
@@ -42,8 +48,8 @@ def list_versions(job_id: UUID, app: App, _: Viewer) -> VersionList:
                 n_changed=row.n_changed,
                 n_bytes=row.n_bytes,
             )
-            for row in rows
-        )
+            for row in page
+        ),
     )
 
 
@@ -66,9 +72,9 @@ def _view(session: Session, version: Version) -> VersionView:
     entries = repository.entries(session, version.job_id, version.number)
     made_in = {entry.made_in for entry in entries}
     shares: defaultdict[tuple[int, str], list[ContributionView]] = defaultdict(list)
-    for number, row in repository.contributions(session, version.job_id, made_in):
+    for made, row in repository.contributions(session, version.job_id, made_in):
         share = ContributionView(client=row.client_id, weight=row.weight)
-        shares[number, row.component].append(share)
+        shares[made, row.component].append(share)
     return VersionView(
         number=version.number,
         round=version.number,

@@ -56,8 +56,10 @@ def entries(session: Session, job_id: UUID, number: int) -> list[Entry]:
     ]
 
 
-def summaries(session: Session, job_id: UUID) -> list[Summary]:
-    """All versions of a job, oldest first."""
+def summaries(
+    session: Session, job_id: UUID, behind: int = -1, limit: int | None = None
+) -> list[Summary]:
+    """The versions of a job behind that number, oldest first."""
     changed = VersionComponent.made_in == VersionComponent.version
     query = (
         select(
@@ -73,9 +75,10 @@ def summaries(session: Session, job_id: UUID) -> list[Summary]:
             & (VersionComponent.version == Version.number),
         )
         .join(Artifact, Artifact.sha256 == VersionComponent.sha256)
-        .where(Version.job_id == job_id)
+        .where(Version.job_id == job_id, Version.number > behind)
         .group_by(Version.job_id, Version.number)
         .order_by(Version.number)
+        .limit(limit)
     )
     return [
         Summary(number, created_at, n_components, n_changed, int(n_bytes))

@@ -55,7 +55,7 @@ def test_forks_and_pauses_leave_the_bits_as_they_are(stack: Stack) -> None:
         assert api.pause(parent).state is JobState.PAUSED
         plain = api.submit(spec, "never-paused").id
         succeeded(api, plain)
-        assert api.versions(parent).items == (), "the workers were there, and began nothing of it"
+        assert api.versions(parent) == [], "the workers were there, and began nothing of it"
         api.resume(parent)
         succeeded(api, parent)
         again = distilled_again(api.job(parent), 2, StageTwo())
@@ -114,7 +114,7 @@ def test_a_newcomer_gets_its_model_in_a_few_steps(stack: Stack) -> None:
     with stack.client() as api:
         parent = api.submit(spec, "before-onboarding").id
         succeeded(api, parent)
-        offers = {client.id: client.offer for client in api.clients().items}
+        offers = {client.id: client.offer for client in api.clients()}
         alone = onboarding(api.job(parent), 1, ["c02"], offers, StageTwo(steps=3))
         fork = api.fork(parent, JobFork(round=1, spec=alone), "onboarding").id
         succeeded(api, fork)

@@ -85,7 +85,7 @@ def report(stack: Unattended) -> ReportView:
 
 def offers(api: ApiClient, modalities: tuple[str, ...]) -> bool:
     """Whether the client's worker has said that it reads these."""
-    offer = next(each.offer for each in api.clients().items if each.id == "c01")
+    offer = next(each.offer for each in api.clients() if each.id == "c01")
     assert offer is not None
     return set(offer.tasks["vqa"].modalities) == set(modalities)
 

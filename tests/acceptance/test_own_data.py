@@ -93,6 +93,6 @@ def test_who_publishes_its_card_is_seen_with_its_numbers_and_nobody_else(
 
 
 def _card(api: ApiClient, name: str) -> PublishedCard | None:
-    offer = next(client.offer for client in api.clients().items if client.id == name)
+    offer = next(client.offer for client in api.clients() if client.id == name)
     assert offer is not None
     return offer.card

@@ -37,7 +37,7 @@ def test_thirty_clients_of_one_process_run_a_round_without_errors(stack: Stack) 
             assert time.monotonic() < end
             time.sleep(0.2)
         assert api.job(job).state is JobState.SUCCEEDED, api.job(job).failure
-        rounds = api.rounds(job).items
+        rounds = api.rounds(job)
     assert [len(each.assignments) for each in rounds] == [30]
     for row in (assignment for each in rounds for assignment in each.assignments):
         assert (row.state, row.attempt, row.failure) == (AssignmentState.ACCEPTED, 1, None)

@@ -46,7 +46,7 @@ def trains(api: ApiClient, job: JobDetail) -> bool:
     """Whether a client works on the newest round."""
     return any(
         a.state == "leased" and a.kind == "train"
-        for each in api.rounds(job.id).items[-1:]
+        for each in api.rounds(job.id)[-1:]
         for a in each.assignments
     )
 
@@ -140,7 +140,7 @@ def test_a_client_that_loses_its_personal_state_between_two_rounds_says_what_hel
         assert "c03: state_mismatch" in now.failure.message
         assert "is missing: restore it from a backup, or let the clients" in now.failure.message
         assert "tapestry fork JOB --round N --spec FILE --fresh" in now.failure.message
-        (last,) = api.rounds(job.id).items[-1].assignments
+        (last,) = api.rounds(job.id)[-1].assignments
         assert (last.state, last.attempt) == ("failed", 1), "no second attempt could help"
 
 
@@ -178,7 +178,7 @@ def test_a_worker_that_does_not_fit_ends_its_assignment_and_the_job_says_why(
 
 def state_of(api: ApiClient, job: JobDetail, client: str) -> str:
     """Of the client's assignment in the newest round; empty before there is one."""
-    parts = [a for each in api.rounds(job.id).items[-1:] for a in each.assignments]
+    parts = [a for each in api.rounds(job.id)[-1:] for a in each.assignments]
     return next((a.state for a in parts if a.client == client), "")
 
 

@@ -110,7 +110,7 @@ class Operator:
 
 
 def _outcome(api: ApiClient, job: UUID) -> str:
-    versions = [api.version(job, v.number).manifest for v in api.versions(job).items]
+    versions = [api.version(job, v.number).manifest for v in api.versions(job)]
     report = api.report(job).model_dump(mode="json")
     parts: dict[str, Any] = {
         "versions": [{n: e.sha256 for n, e in each.items()} for each in versions],

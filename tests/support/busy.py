@@ -130,7 +130,7 @@ class Busy:
 
     def _why(self) -> str:
         """What the service says that its jobs wait for."""
-        jobs = [job for job in self.operator.jobs().items if job.waiting is not None]
+        jobs = [job for job in self.operator.jobs() if job.waiting is not None]
         return "\n".join(
             f"{job.name}: {self.operator.waiting(job.id).model_dump_json()}" for job in jobs
         )
@@ -146,9 +146,7 @@ class Busy:
 
     def _wait_until(self, job: UUID, state: AssignmentState) -> None:
         end = time.monotonic() + _PATIENCE_S
-        while state not in {
-            a.state for r in self.operator.rounds(job).items for a in r.assignments
-        }:
+        while state not in {a.state for r in self.operator.rounds(job) for a in r.assignments}:
             assert time.monotonic() < end
             time.sleep(0.05)
 

@@ -15,6 +15,6 @@ def outcome(api: ApiClient, job: UUID) -> Any:
     now = api.job(job)
     assert now.state is JobState.SUCCEEDED, now.failure
     report = api.report(job)
-    versions = [api.version(job, v.number).manifest for v in api.versions(job).items]
+    versions = [api.version(job, v.number).manifest for v in api.versions(job)]
     hashes = [{name: entry.sha256 for name, entry in each.items()} for each in versions]
     return hashes, report.replacements, report.scores

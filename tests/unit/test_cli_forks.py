@@ -12,7 +12,7 @@ from server import examples
 from shared.messages import ClientOffer
 from shared.reports import ReportView
 from shared.spec_files import SpecError
-from shared.views import ForkOrigin, JobDetail, VersionList
+from shared.views import ForkOrigin, JobDetail, VersionSummary
 from tests.support.scripted import offer
 
 pytestmark = pytest.mark.unit
@@ -30,9 +30,9 @@ def parent(**changes: Any) -> JobDetail:
     return JobDetail.model_validate({**examples.JOB_DETAIL, "spec": spec})
 
 
-def versions(*numbers: int) -> VersionList:
+def versions(*numbers: int) -> list[VersionSummary]:
     [one] = examples.VERSIONS["items"]
-    return VersionList.model_validate({"items": [{**one, "number": n} for n in numbers]})
+    return [VersionSummary.model_validate({**one, "number": n}) for n in numbers]
 
 
 def test_without_wishes_stage_two_is_the_parents() -> None:

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from fastapi.testclient import TestClient
@@ -115,16 +114,6 @@ def test_a_repeated_registration_shows_a_key_that_works(world: World) -> None:
     assert third.json()["code"] == "key_in_use"
     taken = world.operator("POST", "/v1/clients", json={"id": "c1"})
     assert taken.json()["code"] == "client_exists"
-
-
-def test_jobs_are_listed_in_pages(pair: World) -> None:
-    jobs = [pair.launch(name=f"job {n}") for n in range(3)]
-    page = pair.viewer.ok("GET", "/v1/jobs?limit=2")
-    assert [job["id"] for job in page["items"]] == jobs[:0:-1]
-    rest = pair.viewer.ok("GET", f"/v1/jobs?limit=2&cursor={page['next']}")
-    assert [job["id"] for job in rest["items"]] == jobs[:1]
-    assert rest["next"] is None
-    assert pair.viewer("GET", f"/v1/jobs?cursor={uuid4()}").status_code == 404
 
 
 def test_the_order_of_tasks_survives(pair: World) -> None:

@@ -1,0 +1,173 @@
+"""Lists in pages: nothing twice, nothing lost, filters and orders, and cursors of other lists."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from shared.api_client import ApiClient
+from tests.support.scripted import World, offer
+
+pytestmark = pytest.mark.integration
+NAMES = ("cherry", "Apple", "banana", "apple", "100% <b>")
+
+
+def pages(world: World, path: str, **asked: Any) -> list[list[dict[str, Any]]]:
+    """All pages of a list."""
+    found, cursor = [], None
+    while True:
+        more: dict[str, str] = {} if cursor is None else {"cursor": cursor}
+        page = world.viewer.ok("GET", path, params={**asked, **more})
+        found.append(page["items"])
+        cursor = page["next"]
+        if cursor is None:
+            return found
+
+
+@pytest.fixture
+def named(pair: World) -> World:
+    """Five jobs, the second of them cancelled."""
+    jobs = [pair.launch(name=name) for name in NAMES]
+    pair.operator.ok("POST", f"/v1/jobs/{jobs[1]}/cancel")
+    return pair
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("created_at", list(NAMES)),
+        ("-created_at", list(reversed(NAMES))),
+        ("name", sorted(NAMES)),
+        ("-name", sorted(NAMES, reverse=True)),
+        ("-updated_at", ["Apple"]),
+    ],
+)
+def test_jobs_come_in_the_order_that_is_asked_for_each_once(
+    named: World, order: str, expected: list[str]
+) -> None:
+    whole = [job["name"] for (page) in pages(named, "/v1/jobs", sort=order) for job in page]
+    assert sorted(whole) == sorted(NAMES)
+    if "name" not in order:  # the database's collation decides between small and capital letters
+        assert whole[: len(expected)] == expected
+    for limit in (1, 2, 5):
+        parts = pages(named, "/v1/jobs", sort=order, limit=limit)
+        assert [job["name"] for page in parts for job in page] == whole
+        assert [len(page) for page in parts] == {1: [1] * 5, 2: [2, 2, 1], 5: [5]}[limit]
+
+
+def test_a_job_that_comes_meanwhile_shifts_no_page(named: World) -> None:
+    first = named.viewer.ok("GET", "/v1/jobs", params={"limit": 2})
+    named.launch(name="new")
+    rest = named.viewer.ok("GET", "/v1/jobs", params={"limit": 50, "cursor": first["next"]})
+    names = [job["name"] for job in first["items"] + rest["items"]]
+    assert names == list(reversed(NAMES))
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        ({"state": "cancelling"}, {"Apple"}),
+        ({"state": ["cancelling", "cancelled"]}, {"Apple"}),
+        ({"state": "planning"}, set(NAMES) - {"Apple"}),
+        ({"name": "APPLE"}, {"Apple", "apple"}),
+        ({"name": "%"}, {"100% <b>"}),
+        ({"name": "_"}, set()),
+        ({"client": "c1"}, set(NAMES)),
+        ({"client": "c9"}, set()),
+        ({"client": "c1", "name": "an", "state": "planning"}, {"banana"}),
+    ],
+)
+def test_jobs_are_chosen_by_state_name_and_client(
+    named: World, asked: dict[str, Any], names: set[str]
+) -> None:
+    found = [job["name"] for page in pages(named, "/v1/jobs", limit=1, **asked) for job in page]
+    assert sorted(found) == sorted(names)
+
+
+def test_rounds_versions_and_clients_come_in_pages(world: World) -> None:
+    for number in range(3):
+        world.add_client(f"c{number}", offer() if number else None)
+    ids = [c["id"] for page in pages(world, "/v1/clients", limit=2) for c in page]
+    assert ids == ["c0", "c1", "c2"]
+    assert [len(page) for page in pages(world, "/v1/clients", limit=2)] == [2, 1]
+    offering = [c["id"] for page in pages(world, "/v1/clients", task="digits") for c in page]
+    assert offering == ["c1", "c2"]
+    assert pages(world, "/v1/clients", task="other") == [[]]
+
+
+def test_rounds_are_chosen_by_state(pair: World) -> None:
+    job = pair.trained()
+    pair.advance(job)
+    pair.advance(job)
+    numbers = [r["number"] for page in pages(pair, f"/v1/jobs/{job}/rounds", limit=1) for r in page]
+    assert numbers == [1, 2]
+    (published,) = pages(pair, f"/v1/jobs/{job}/rounds", state="published")
+    assert [each["number"] for each in published] == [1]
+    versions = pages(pair, f"/v1/jobs/{job}/versions", limit=1)
+    assert [[v["number"] for v in page] for page in versions] == [[0], [1]]
+
+
+def encoded(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+DEEP = base64.urlsafe_b64encode(b"[" * 700).decode()
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "%", "é", "AAAA", "a", DEEP, encoded([]), encoded({}), encoded(["rounds", 1]),
+     encoded(["-created_at", 1, 2]), encoded(["-created_at", "yesterday", "x"]),
+     encoded(["-created_at", "2026-01-01T00:00:00+00:00"]),
+     encoded(["-created_at", "2026-01-01T00:00:00+00:00", None]),
+     encoded(["name", "a", "00000000-0000-0000-0000-000000000000"])],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/clients"])
+def test_a_cursor_of_no_list_or_of_another_order_is_refused(
+    pair: World, path: str, cursor: str
+) -> None:
+    answer = pair.viewer("GET", path, params={"cursor": cursor})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"] == [
+        "cursor: is none of this list in this order; begin without one"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("clients", "a\0"),
+        ("versions", 2**40),
+        ("versions", "1"),
+        ("versions", True),
+        ("rounds", 1.5),
+    ],
+)
+def test_a_place_that_no_row_has_is_refused(pair: World, path: str, value: object) -> None:
+    job = pair.launch()
+    address = "/v1/clients" if path == "clients" else f"/v1/jobs/{job}/{path}"
+    answer = pair.viewer("GET", address, params={"cursor": encoded([path, value])})
+    assert answer.status_code == 422
+
+
+def test_the_client_library_brings_all_pages(named: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Short(TestClient):
+        """Asks for a page of two at most."""
+
+        def request(self, method: str, url: Any, **more: Any) -> Any:
+            params = {**(more.pop("params", None) or {}), "limit": 2}
+            more.pop("timeout", None)
+            headers = {**(more.pop("headers", None) or {}), **key}
+            return super().request(method, url, params=params, headers=headers, **more)
+
+    key = {"Authorization": f"Bearer {named.viewer.key}"}
+    with ApiClient("http://testserver", "none") as api:
+        monkeypatch.setattr(api, "_http", Short(named.http.app))
+        assert [job.name for job in api.jobs()] == list(reversed(NAMES))
+        assert [job.name for job in api.jobs(name="apple", order="created_at")] == [
+            "Apple",
+            "apple",
+        ]
+        assert [client.id for client in api.clients()] == ["c1", "c2"]
