@@ -67,7 +67,7 @@ TUNED: Mapping[str, Json] = {
             "algorithm": {"name": "pfedme", "strength": x, "rate": share / x, "inner_steps": 5}
         }
         for x in (0.1, 1.0, 15.0)
-        for share in (0.075, 0.5, 1.0)  # of the way that the engaged model moves to the personal
+        for share in (0.5, 1.0)  # of the way that the engaged model moves to the personal
     },
     **{
         f"fedper-{'-'.join(keeps)}": {"algorithm": {"name": "fedper", "keeps": keeps}}
