@@ -43,6 +43,7 @@ from shared.views import (
     JobList,
     JobOrder,
     JobView,
+    RoundDetail,
     RoundList,
     RoundView,
     VersionList,
@@ -127,9 +128,9 @@ class ApiClient(Transport):
         """All rounds of a job."""
         return list(self._pages(RoundList, f"/v1/jobs/{job}/rounds"))
 
-    def round(self, job: UUID | str, number: int) -> RoundView:
+    def round(self, job: UUID | str, number: int) -> RoundDetail:
         """One round of a job."""
-        return self._send(RoundView, "GET", f"/v1/jobs/{job}/rounds/{number}")
+        return self._send(RoundDetail, "GET", f"/v1/jobs/{job}/rounds/{number}")
 
     def versions(self, job: UUID | str) -> list[VersionSummary]:
         """All versions of a job."""

@@ -13,7 +13,15 @@ from shared.api_client import ApiClient
 from shared.messages import AssignmentKind
 from shared.results import Decision, TaskLosses
 from shared.states import AssignmentState, JobState, RoundState
-from shared.views import AssignmentView, ForkOrigin, ForkRow, JobDetail, JobView, RoundView
+from shared.views import (
+    AssignmentView,
+    ForkOrigin,
+    ForkRow,
+    JobDetail,
+    JobView,
+    RoundDetail,
+    RoundView,
+)
 
 pytestmark = pytest.mark.unit
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -154,10 +162,10 @@ class ScriptedApi(ApiClient):
             }
         )
 
-    def round(self, job: uuid.UUID | str, number: int) -> RoundView:  # noqa: ARG002 - one job
+    def round(self, job: uuid.UUID | str, number: int) -> RoundDetail:  # noqa: ARG002 - one job
         self.asked.append(number)
         closed = {"closed_at": NOW if number == 1 else None}
-        return round_(number).model_copy(update=closed)
+        return RoundDetail.model_validate({**round_(number).model_dump(), **closed})
 
 
 def test_a_closed_round_is_asked_for_once() -> None:

@@ -5,9 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 
-from shared.api_client import ApiClient
 from tests.support.scripted import World, offer
 
 pytestmark = pytest.mark.integration
@@ -150,24 +148,3 @@ def test_a_place_that_no_row_has_is_refused(pair: World, path: str, value: objec
     address = "/v1/clients" if path == "clients" else f"/v1/jobs/{job}/{path}"
     answer = pair.viewer("GET", address, params={"cursor": encoded([path, value])})
     assert answer.status_code == 422
-
-
-def test_the_client_library_brings_all_pages(named: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Short(TestClient):
-        """Asks for a page of two at most."""
-
-        def request(self, method: str, url: Any, **more: Any) -> Any:
-            params = {**(more.pop("params", None) or {}), "limit": 2}
-            more.pop("timeout", None)
-            headers = {**(more.pop("headers", None) or {}), **key}
-            return super().request(method, url, params=params, headers=headers, **more)
-
-    key = {"Authorization": f"Bearer {named.viewer.key}"}
-    with ApiClient("http://testserver", "none") as api:
-        monkeypatch.setattr(api, "_http", Short(named.http.app))
-        assert [job.name for job in api.jobs()] == list(reversed(NAMES))
-        assert [job.name for job in api.jobs(name="apple", order="created_at")] == [
-            "Apple",
-            "apple",
-        ]
-        assert [client.id for client in api.clients()] == ["c1", "c2"]
