@@ -56,9 +56,10 @@ OPTIONS: Mapping[str, Json] = {
 # means, so that 1, our default, is nearer to what it does; `tap-literal` takes the number as it is.
 _LITERAL = {"tap-literal": 2e-3}
 METHODS: Mapping[str, Json] = {**PAPER, **ASKED_FOR, **CONTROLS, **OPTIONS}
+_DITTO = (0.01, 0.1, 1.0, 10.0)
 # What the baselines' own parameters are chosen among, on a seed that is in no table.
 TUNED: Mapping[str, Json] = {
-    **{f"ditto-{x}": {"algorithm": {"name": "ditto", "strength": x}} for x in (0.01, 0.1, 1.0)},
+    **{f"ditto-{x}": {"algorithm": {"name": "ditto", "strength": x}} for x in _DITTO},
     **{
         f"perfedavg-{x}": {"algorithm": {"name": "perfedavg", "rate": x}} for x in (1e-3, 1e-2, 0.1)
     },
