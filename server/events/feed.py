@@ -65,14 +65,11 @@ class Feed:
         if not newest or newest > known:
             return
         async with self.watching():
-            await self.turned(wait_s)  # what came before is found by asking, what comes by the feed
-            if await self._last(job_id) > known:
-                return
             while self.news_of(job_id) <= known and (left := end - clock()) > 0:
                 await self.turned(left)
 
     def news_of(self, job_id: UUID) -> int:
-        """The newest event of the job that was heard of while somebody waited."""
+        """The newest event of the job when Postgres was asked last."""
         return self._newest.get(job_id, 0)
 
     async def _last(self, job_id: UUID) -> int:
@@ -97,10 +94,9 @@ class Feed:
         self._asking = None
 
     def _look(self) -> dict[UUID | None, int]:
+        """Each event is found before its id is settled: first all there are, then what is new."""
         with glance(self._sessions) as session:
             begun = repository.begun(session)
-            if not self._settled:
-                self._settled = repository.settled(session, begun, 0)
             found = repository.newest(session, self._settled)
             self._settled = repository.settled(session, begun, self._settled)
             return found

@@ -15,7 +15,7 @@ from server.events.repository import last
 from server.examples import ROUND_DETAIL, ROUNDS
 from server.jobs.repository import get_job
 from server.paging import Cursor, Limit, cut, number, place_of
-from server.rounds.repository import listed_rounds, training_rounds
+from server.rounds.repository import training_rounds
 from server.rounds.views import component_sizes, round_view
 from server.waiting.query import waits
 from shared.states import RoundState
@@ -41,12 +41,12 @@ def list_rounds(
     limit: Limit = 50,
 ) -> RoundList:
     """List training rounds in pages, with who was asked, what came and what travelled."""
-    place = place_of(cursor, "rounds", number)
+    (behind,) = place_of(cursor, "rounds", number) or (0,)
     with app.sessions.begin() as session:
         job = get_job(session, job_id)
         known = last(session, job_id)
         sizes, why = component_sizes(job), waits(app, session, [job])
-        rows = listed_rounds(session, job_id, state, place, limit + 1)
+        rows = training_rounds(session, job_id, state, behind, limit + 1)
         page, following = cut(rows, limit, "rounds", lambda row: (row.number,))
         items = tuple(round_view(session, row, sizes, why) for row in page)
         return RoundList(items=items, next=following, last_event=known)
@@ -64,7 +64,9 @@ def show_round(job_id: UUID, number: Number, app: App, _: Viewer) -> RoundDetail
         job = get_job(session, job_id)
         known = last(session, job_id)
         sizes, why = component_sizes(job), waits(app, session, [job])
-        for row in training_rounds(session, job_id, number):
+        for row in training_rounds(session, job_id, behind=number - 1, limit=1):
+            if row.number != number:
+                break
             shown = round_view(session, row, sizes, why)
             return RoundDetail(**dict(shown), last_event=known)
     raise not_found("round")

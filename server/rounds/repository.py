@@ -20,25 +20,16 @@ def live_round(session: Session, job_id: UUID) -> Round | None:
     ).one_or_none()
 
 
-def training_rounds(session: Session, job_id: UUID, number: int | None = None) -> list[Round]:
-    """The job's training rounds, oldest first; with `number`, that one only."""
-    query = select(Round).where(Round.job_id == job_id, Round.phase == AssignmentKind.TRAIN)
-    if number is not None:
-        query = query.where(Round.number == number)
-    return list(session.scalars(query.order_by(Round.number)))
-
-
-def listed_rounds(
+def training_rounds(
     session: Session,
     job_id: UUID,
-    states: Sequence[RoundState],
-    behind: tuple[int, ...] | None,
-    limit: int,
+    states: Sequence[RoundState] = (),
+    behind: int = 0,
+    limit: int | None = None,
 ) -> list[Round]:
-    """The job's training rounds behind that number, in one of the states if some are named."""
+    """The job's training rounds behind that number, oldest first; in those states if given."""
     query = select(Round).where(Round.job_id == job_id, Round.phase == AssignmentKind.TRAIN)
-    if behind is not None:
-        query = query.where(Round.number > behind[0])
+    query = query.where(Round.number > behind)
     if states:
         query = query.where(Round.state.in_(states))
     return list(session.scalars(query.order_by(Round.number).limit(limit)))
