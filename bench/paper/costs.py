@@ -101,7 +101,8 @@ def _budgets(key: str, used: Sequence[Json]) -> Table:
     heads = ["method", *(_WORDS[name] for name in counted), "MB", "beside TAP", "runs"]
     caption = (
         "What a run takes, mean over seeds. Seconds are of a machine that did other work, too; "
-        "CPU seconds are the run's own."
+        "CPU seconds are the run's own. What an earlier run has computed, bit for bit, counts as "
+        "it did there."
     )
     return Table(key, caption, heads, body)
 

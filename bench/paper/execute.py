@@ -1,17 +1,14 @@
 """One run: the job as examples/simulate.py does it, then each model on own and whole test sets."""
 
-import hashlib
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import simulate
-import torch
 from division import WHOLE
-from safetensors.torch import save
-from torch import nn
+from memory import Clock, Cost, Memory, Remembering
 
 from server.rounds.sampling import sample
 from shared.artifacts import ArtifactStore
@@ -22,7 +19,7 @@ from worker.artifacts import catalogue
 from worker.data.client_file import ClientFile, SplitName
 from worker.data.loader import Decoding, TaskData, load_task
 from worker.models.base import load_base
-from worker.models.network import Batch, State
+from worker.models.network import State
 from worker.training.evaluation import evaluate, with_guarded
 from worker.training.held_out import held_out_losses
 from worker.training.trainer import Trainer
@@ -31,22 +28,23 @@ Json = dict[str, Any]
 DIGITS = 6  # of numbers in results
 
 
-def execute(spec: JobSpec, federation: Path, scratch: Path, device: str) -> Json:
+def execute(spec: JobSpec, federation: Path, scratch: Path, device: str, memory: Memory) -> Json:
     """What the run cost, its decisions, and all scores."""
     files = {path.parent.name: ClientFile.read(path) for path in federation.glob("*/client.yaml")}
-    base, count = load_base(spec.model), Count()
+    base, cost, clock = load_base(spec.model), Cost(), Clock()
 
     def client(name: str) -> simulate.Client:
-        made = simulate.make_client(spec, files[name], base, count.step, device)
-        made.trainer.network.register_forward_pre_hook(count.forward)
+        made = simulate.make_client(spec, files[name], base, cost.step, device)
+        made.trainer = Remembering.of(made.trainer, memory, cost)
+        made.trainer.network.register_forward_pre_hook(cost.forward)
         return made
 
-    began, computed = time.monotonic(), time.process_time()
     clients = {name: client(name) for name in spec.clients}
     job = simulate.federate(spec, clients, ArtifactStore(scratch, durable=False))
-    took = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - computed}
-    cost = {**_rounded(took), **count.found(), **_bytes(spec, job)}
-    measuring = Measuring(job, _whole(spec, files[WHOLE]))
+    for name, value in clock.took().items():
+        setattr(cost, name, getattr(cost, name) + value)
+    found = {**_rounded(vars(cost)), **_bytes(spec, job)}
+    measuring = Measuring(job, _whole(spec, files[WHOLE]), memory)
     scores = [row for name, each in clients.items() for row in measuring.rows(name, each)]
     for name in sorted(set(files) - set(spec.clients) - {WHOLE}):
         scores += measuring.rows(name, _onboarded(spec, job, client(name)))
@@ -55,80 +53,76 @@ def execute(spec: JobSpec, federation: Path, scratch: Path, device: str) -> Json
         for number, name, decision in job.decisions
     ]
     final = dict(job.manifests[-1])
-    return {**cost, "decisions": decisions, "scores": scores, "final": final}
-
-
-@dataclass
-class Count:
-    """Optimizer steps, and samples that a gradient was taken on."""
-
-    steps: int = 0
-    samples: int = 0
-
-    def step(self, _: int) -> None:
-        """A trainer has made one."""
-        self.steps += 1
-
-    def forward(self, network: nn.Module, given: tuple[str, Batch]) -> None:
-        """A network is about to compute."""
-        if network.training and torch.is_grad_enabled():
-            self.samples += len(given[1])
-
-    def found(self) -> Json:
-        """By now."""
-        return {"optimizer_steps": self.steps, "samples": self.samples}
+    return {**found, "decisions": decisions, "scores": scores, "final": final}
 
 
 @dataclass(frozen=True)
 class Measuring:
-    """Models on their client's own samples, and on the whole test set of each task."""
+    """Models on their client's own samples, and on the whole test set of each task.
+
+    A score is known by the components that the task uses, so that it is found once for clients and
+    runs whose models agree in them.
+    """
 
     job: simulate.Run
     whole: Mapping[str, TaskData]
-    _known: dict[str, TaskScore] = field(default_factory=dict)
+    memory: Memory
 
     def rows(self, name: str, client: simulate.Client) -> Iterator[Json]:
         """All scores of a client's models."""
-        trainer = client.trainer
         models = client.method.final_models(self.job.server(client), client.personal)
         chosen = client.personal.chosen
-        measured = {
-            variant: {
-                "validation": _measured(trainer, model, "validation"),
-                "own": _measured(trainer, model, "test"),
-                "whole": {task: self._on_whole(client, model, task) for task in trainer.data},
-            }
-            for variant, model in models.items()
-        }
-        losses = {variant: _losses(trainer, model) for variant, model in models.items()}
         for where in ("validation", "own", "whole"):
-            found = {variant: each[where] for variant, each in measured.items()}
-            for variant, tasks in with_guarded(found, chosen).items():
+            found = {variant: self._scores(client, each, where) for variant, each in models.items()}
+            scores = {
+                variant: {
+                    task: TaskScore.model_validate(each["score"]) for task, each in of.items()
+                }
+                for variant, of in found.items()
+            }
+            for variant, tasks in with_guarded(scores, chosen).items():
                 for task, score in tasks.items():
                     place = {"client": name, "on": where, "variant": variant, "task": task}
-                    loss = losses[score.of or variant][task] if where == "validation" else None
+                    loss = found[score.of or variant][task]["loss"]
                     yield {**place, **_of(score), "loss": loss}
 
-    def _on_whole(self, client: simulate.Client, model: State, task: str) -> TaskScore:
-        """Measured once for clients whose models agree in all that the task uses."""
-        used = {c: model[c] for c in sorted(client.trainer.component_sets[task])}
-        key = hashlib.sha256(task.encode())
-        for component, tensors in used.items():
-            key.update(component.encode() + save(dict(tensors)))
-        known = self._known.get(key.hexdigest())
-        if known is None:
-            at = replace(client.trainer, data={task: self.whole[task]})
-            known = self._known[key.hexdigest()] = _measured(at, model, "test")[task]
-        return known
+    def _scores(self, client: simulate.Client, model: State, where: str) -> dict[str, Json]:
+        """Of each task the score, and on validation samples the mean loss."""
+        trainer = client.trainer
+        manifest = self.memory.manifest(model)
+        found = {}
+        for task, used in trainer.component_sets.items():
+            asked = {
+                "on": where,
+                "client": WHOLE if where == "whole" else trainer.client,
+                "task": task,
+                "spec": _described(trainer, task),
+                "model": {name: manifest[name] for name in sorted(used)},
+            }
+            found[task], _ = self.memory.once(
+                asked, partial(self._measured, trainer, model, where, task)
+            )
+        return found
+
+    def _measured(self, trainer: Trainer, model: State, where: str, task: str) -> Json:
+        data = self.whole[task] if where == "whole" else trainer.data[task]
+        at = replace(trainer, data={task: data})
+        split: SplitName = "validation" if where == "validation" else "test"
+        score = evaluate(at, model, split, every_metric=False)[task]
+        loss = None
+        if split == "validation":
+            loss = _rounded({"loss": float(held_out_losses(at, model)[task].mean())})["loss"]
+        return {"score": score.model_dump(mode="json"), "loss": loss}
 
 
-def _measured(trainer: Trainer, model: State, split: SplitName) -> dict[str, TaskScore]:
-    return evaluate(trainer, model, split, every_metric=False)
-
-
-def _losses(trainer: Trainer, model: State) -> dict[str, float]:
-    """By which a guard chooses: each task's mean validation loss."""
-    return _rounded({t: float(each.mean()) for t, each in held_out_losses(trainer, model).items()})
+def _described(trainer: Trainer, task: str) -> Json:
+    """What decides a task's score beside data and components."""
+    asked = trainer.network.spec.tasks[task].model_dump(mode="json", exclude={"margin"})
+    return {
+        "task": asked,
+        "model": trainer.spec.model.model_dump(mode="json"),
+        "evaluation": trainer.spec.evaluation.model_dump(mode="json"),
+    }
 
 
 def _whole(spec: JobSpec, file: ClientFile) -> dict[str, TaskData]:

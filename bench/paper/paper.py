@@ -1,9 +1,11 @@
 """The paper's experiments: `python bench/paper/paper.py --scale small`, again to go on.
 
 Each run's result is a file of its own in `OUT/runs`; `OUT/index.html` shows what they come to.
+`OUT/memory` holds what runs have in common until all are done.
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
@@ -124,8 +126,10 @@ def main() -> int:
         obtain_fashion(packages)
         results = Results(out, SCALES[options.scale], now, command)
         with tempfile.TemporaryDirectory(prefix="tapestry-paper-") as scratch:
-            order = Order(options.cache.resolve(), Path(scratch), options.device)
+            order = Order(options.cache.resolve(), Path(scratch), options.device, out / "memory")
             failed = do(results, order, options.workers or (2 if options.device == "cpu" else 1))
+        if not failed:
+            shutil.rmtree(order.memory, ignore_errors=True)
         publish(out, read([out]), command)
     except (OtherCommitError, PrepareError, ResultsError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -24,21 +24,26 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Order:
-    """How a run is done, wherever it is: everything lies below `cache` and `scratch`."""
+    """How a run is done, wherever it is: everything lies below these directories.
+
+    What one run has computed is remembered below `memory` for those that would compute it, too.
+    """
 
     cache: Path
     scratch: Path
     device: str
+    memory: Path
 
     def do(self, spec: JobSpec, division: Division) -> dict[str, Any]:
         """A run's result. Raises what goes wrong in it."""
         from execute import execute
+        from memory import Memory
 
         said = self._said(spec.name).open("w", encoding="utf-8", buffering=1)
         with said, redirect_stderr(said):
             clients = self._clients(division)
             with tempfile.TemporaryDirectory(dir=self.scratch) as scratch:
-                return execute(spec, clients, Path(scratch), self.device)
+                return execute(spec, clients, Path(scratch), self.device, Memory(self.memory))
 
     def rounds_done(self, name: str) -> int:
         """How far a run is, by what it says."""

@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = (
     "bench/paper/division.py",
     "bench/paper/execute.py",
+    "bench/paper/memory.py",
     "bench/paper/shares.py",
     "constraints.txt",
     "examples",

@@ -50,7 +50,16 @@ def job(algorithm: str, **options: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def tap(execute: ModuleType, clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return execute.execute(job("tap", guard=True), clients, tmp_path_factory.mktemp("a"), "cpu")
+    return run(execute, job("tap", guard=True), clients, tmp_path_factory.mktemp("a"))
+
+
+def run(
+    execute: ModuleType, spec: Any, clients: Path, folder: Path, memory: Path | None = None
+) -> Any:
+    """By default with a memory of its own."""
+    scratch, known = folder / "scratch", execute.Memory(memory or folder / "memory")
+    scratch.mkdir()
+    return execute.execute(spec, clients, scratch, "cpu", known)
 
 
 def chosen(result: Any, **where: str) -> list[dict[str, Any]]:
@@ -77,10 +86,34 @@ def test_own_scores_and_components_are_the_simulation_s(
 def test_the_same_spec_twice_gives_the_same_numbers(
     execute: ModuleType, tap: Any, clients: Path, tmp_path: Path
 ) -> None:
-    again = execute.execute(job("tap", guard=True), clients, tmp_path, "cpu")
+    again = run(execute, job("tap", guard=True), clients, tmp_path)
     took = {"seconds": 0, "cpu_seconds": 0}
     assert {**again, **took} == {**tap, **took}
     assert all(result[name] > 0 for result in (again, tap) for name in took)
+    assert tap["remembered_steps"] == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "remembered"),
+    [
+        # fedavg trains the engaged models: in a round, and once more at the end
+        (("fedavg", {}), 2 * (2 + 2)),
+        # all but distillation: in the round both models, at the end the teacher
+        (("tap", {"distillation": False}), 2 * (4 + 2)),
+        (("disentafl", {}), 0),
+        (("fedavg", {"equal_compute": True}), 0),
+    ],
+)
+def test_what_another_run_has_computed_is_remembered_and_changes_nothing(
+    execute: ModuleType, tap: Any, clients: Path, tmp_path: Path, before: Any, remembered: int
+) -> None:
+    algorithm, options = before
+    known = tmp_path / "known"
+    (tmp_path / "before").mkdir()
+    run(execute, job(algorithm, **options), clients, tmp_path / "before", known)
+    found = run(execute, job("tap", guard=True), clients, tmp_path, known)
+    own = {"seconds": 0, "cpu_seconds": 0, "remembered_steps": remembered}
+    assert {**tap, **own} == {**found, "seconds": 0, "cpu_seconds": 0}
 
 
 def test_the_server_s_model_is_worth_the_same_to_all_on_whole_test_sets(tap: Any) -> None:
@@ -130,7 +163,7 @@ def _bytes_of(execute: ModuleType, client: str) -> int:
 def test_training_alone_sends_nothing_and_has_no_server_s_model(
     execute: ModuleType, clients: Path, tmp_path: Path
 ) -> None:
-    local = execute.execute(job("local"), clients, tmp_path, "cpu")
+    local = run(execute, job("local"), clients, tmp_path)
     assert local["bytes_up"] == 0
     assert not chosen(local, variant="engaged")
     assert chosen(local, client="n1", variant="post_trained", on="own")
