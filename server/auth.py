@@ -23,10 +23,12 @@ from server.errors import ProblemError
 from server.tables import ApiKey, Client
 from shared.problem_codes import Code
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/signin", "/signout"})
+_OPEN_BELOW = "/static/"  # what pages load, which holds nobody's data
 WORKERS = frozenset({Scope.CLIENT, Scope.PLANNER})
 SEEN_TO = timedelta(seconds=15)  # how exactly it is known when a client was last heard of
 _LADDER = (Scope.VIEWER, Scope.OPERATOR, Scope.ADMIN)
+VIEWING = frozenset(_LADDER)
 
 # Made once: making it costs more than answering it, and each request needs it.
 _VALID_KEY = (
@@ -53,6 +55,11 @@ _UNLOCKED = (
     .scalar_subquery()
 )
 _SEEN = update(Client).where(Client.id == _UNLOCKED).values(seen_at=func.now())
+
+
+def is_open(path: str) -> bool:
+    """Whether anybody may ask for the path, without a key."""
+    return path in OPEN_PATHS or path.startswith(_OPEN_BELOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +170,7 @@ def _scopes(dependant: Dependant) -> frozenset[Scope] | None:
 def check_scopes(app: FastAPI) -> None:
     """Raises RuntimeError when a route does not declare its scope."""
     for route in iter_route_contexts(app.routes):
-        if scopes_of(route) is None and route.path not in OPEN_PATHS:
+        if scopes_of(route) is None and not is_open(route.path or ""):
             raise RuntimeError(
                 f"route {sorted(route.methods or ())} {route.path} declares no scope: "
                 "add one of server.auth's dependencies"

@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.auth import OPEN_PATHS, Principal, find_principal, unauthorized
+from server.auth import Principal, find_principal, is_open, unauthorized
 from server.context import Context
 from server.database import glance
 from server.errors import DATABASE_AWAY, ProblemError, database_away
@@ -47,7 +47,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request pass, or answer it."""
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        if scope["type"] == "http" and not is_open(scope["path"]):
             try:
                 answer = await run_in_threadpool(self._enter, scope)
             except ProblemError as error:

@@ -33,6 +33,8 @@ from server.updates import artifacts
 from server.updates import endpoints as updates
 from server.versions import endpoints as versions
 from server.waiting import endpoints as waiting
+from server.web import pages, session
+from server.web.browser import Browser
 from shared import memory
 from shared.views import Problem
 
@@ -86,13 +88,14 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.context = context
     app.state.feed = Feed(context.sessions)
     read = (jobs, events, waiting, rounds, versions, reports, clients, whoami)
-    for part in (*read, assignments, updates, artifacts, health):
+    for part in (*read, assignments, updates, artifacts, health, session, pages):
         app.include_router(part.router)
     errors.install(app)
     _complete(app)
     check_scopes(app)
     app.add_middleware(conditional.Conditional)
     app.add_middleware(Gate, context=context, shortcuts=_SHORTCUTS)
+    app.add_middleware(Browser, port=settings.port)
     return app
 
 

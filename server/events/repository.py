@@ -59,3 +59,8 @@ def settled(session: Session, before: datetime, behind: int) -> int:
 def last(session: Session, job_id: UUID) -> int:
     """The id of the job's newest event."""
     return session.scalar(select(func.max(Event.id)).where(Event.job_id == job_id)) or 0
+
+
+def last_of_all(session: Session) -> int:
+    """The id of the newest event, whichever job's."""
+    return session.scalar(select(func.max(Event.id))) or 0

@@ -19,6 +19,7 @@ from server.examples.results import (
     ROUND_DETAIL,
     ROUNDS,
     TAKEAWAY,
+    TIMELINE,
     VERSION,
     VERSIONS,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "ROUNDS",
     "ROUND_DETAIL",
     "TAKEAWAY",
+    "TIMELINE",
     "UPLOAD",
     "UPLOAD_CREATE",
     "VERSION",

@@ -23,6 +23,18 @@ ROUND: Example = {
 }
 ROUND_DETAIL: Example = {**ROUND, "last_event": 17}
 ROUNDS: Example = {"items": [ROUND], "last_event": 17}
+TIMELINE: Example = {
+    "items": [
+        {
+            "round": 2,
+            "client": "c01",
+            "attempt": 1,
+            "claimed_at": AT,
+            "ended_at": AT,
+            "end": "accepted",
+        }
+    ]
+}
 VERSION: Example = {
     "number": 2,
     "round": 2,

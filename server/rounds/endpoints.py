@@ -12,22 +12,24 @@ from server.documentation import example, problems
 from server.errors import not_found
 from server.events.patience import PATIENCE
 from server.events.repository import last
-from server.examples import ROUND_DETAIL, ROUNDS
+from server.examples import ROUND_DETAIL, ROUNDS, TIMELINE
 from server.jobs.repository import get_job
 from server.paging import Cursor, Limit, cut, number, place_of
 from server.rounds.repository import training_rounds
+from server.rounds.timeline import timeline
 from server.rounds.views import component_sizes, round_view
 from server.waiting.query import waits
 from shared.states import RoundState
+from shared.timeline import Timeline
 from shared.views import RoundDetail, RoundList
 
-router = APIRouter(prefix="/v1/jobs/{job_id}/rounds", tags=["rounds"])
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["rounds"])
 
 Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Counted from 1.", examples=[1])]
 
 
 @router.get(
-    "",
+    "/rounds",
     summary="List a job's rounds",
     dependencies=[PATIENCE],
     responses={**example(ROUNDS, "Rounds, oldest first."), **problems(404)},
@@ -53,7 +55,7 @@ def list_rounds(
 
 
 @router.get(
-    "/{number}",
+    "/rounds/{number}",
     summary="Show a round",
     dependencies=[PATIENCE],
     responses={**example(ROUND_DETAIL, "The round."), **problems(404)},
@@ -70,3 +72,21 @@ def show_round(job_id: UUID, number: Number, app: App, _: Viewer) -> RoundDetail
             shown = round_view(session, row, sizes, why)
             return RoundDetail(**dict(shown), last_event=known)
     raise not_found("round")
+
+
+@router.get(
+    "/timeline",
+    summary="Show when clients worked",
+    responses={**example(TIMELINE, "Attempts, oldest round first."), **problems(404)},
+)
+def show_timeline(
+    job_id: UUID,
+    app: App,
+    _: Viewer,
+    behind: Annotated[int, Query(ge=0, le=2**31 - 1, description="Rounds after this one.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=200, description="Most rounds.")] = 30,
+) -> Timeline:
+    """Show when each client worked in each training round, attempt by attempt."""
+    with app.sessions.begin() as session:
+        get_job(session, job_id)
+        return Timeline(items=timeline(session, job_id, behind, limit))

@@ -1,11 +1,9 @@
 """Routes of operators about versions and their lineage."""
 
-from collections import defaultdict
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path
-from sqlalchemy.orm import Session
 
 from server.auth import Viewer
 from server.context import App
@@ -14,9 +12,9 @@ from server.errors import not_found
 from server.examples import VERSION, VERSIONS
 from server.jobs.repository import get_job
 from server.paging import Cursor, Limit, cut, number, place_of
-from server.tables import Version
 from server.versions import repository
-from shared.views import ContributionView, ManifestEntry, VersionList, VersionSummary, VersionView
+from server.versions.views import version_view
+from shared.views import VersionList, VersionSummary, VersionView
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/versions", tags=["versions"])
 
@@ -65,28 +63,4 @@ def show_version(job_id: UUID, number: Number, app: App, _: Viewer) -> VersionVi
         version = repository.get_version(session, job_id, number)
         if version is None:
             raise not_found("version")
-        return _view(session, version)
-
-
-def _view(session: Session, version: Version) -> VersionView:
-    entries = repository.entries(session, version.job_id, version.number)
-    made_in = {entry.made_in for entry in entries}
-    shares: defaultdict[tuple[int, str], list[ContributionView]] = defaultdict(list)
-    for made, row in repository.contributions(session, version.job_id, made_in):
-        share = ContributionView(client=row.client_id, weight=row.weight)
-        shares[made, row.component].append(share)
-    return VersionView(
-        number=version.number,
-        round=version.number,
-        created_at=version.created_at,
-        manifest={
-            e.component: ManifestEntry(
-                sha256=e.sha256,
-                n_bytes=e.n_bytes,
-                made_in=e.made_in,
-                relative_error=e.relative_error,
-                contributions=tuple(shares[e.made_in, e.component]),
-            )
-            for e in entries
-        },
-    )
+        return version_view(session, version)

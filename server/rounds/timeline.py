@@ -1,0 +1,84 @@
+"""When each client worked in each round, as the events tell it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from server.rounds.repository import training_rounds
+from server.tables import Assignment, Event
+from shared.states import AssignmentState
+from shared.timeline import TimelineBar
+
+_KINDS = {f"assignment.{state}": state for state in AssignmentState}
+_WORKING = {AssignmentState.LEASED, AssignmentState.SUSPECT}
+
+
+@dataclass(frozen=True)
+class Change:
+    """An assignment's event."""
+
+    assignment: str
+    attempt: int
+    state: AssignmentState
+    at: datetime
+
+
+def timeline(session: Session, job_id: UUID, behind: int, limit: int) -> tuple[TimelineBar, ...]:
+    """The attempts of so many training rounds behind that number."""
+    rounds = {row.id: row for row in training_rounds(session, job_id, (), behind, limit)}
+    if not rounds:
+        return ()
+    members = select(Assignment.id, Assignment.client_id, Assignment.round_id).where(
+        Assignment.round_id.in_(rounds)
+    )
+    whose = {
+        str(id_): (rounds[round_id].number, client or "")
+        for id_, client, round_id in session.execute(members)
+    }
+    first = min(row.opened_at for row in rounds.values())
+    return tuple(bars(_changes(session, job_id, first), whose))
+
+
+def _changes(session: Session, job_id: UUID, since: datetime) -> Iterable[Change]:
+    query = (
+        select(Event.kind, Event.at, Event.data)
+        .where(Event.job_id == job_id, Event.kind.in_(_KINDS), Event.at >= since)
+        .order_by(Event.id)
+    )
+    for kind, at, data in session.execute(query):
+        yield Change(str(data["assignment"]), int(data["attempt"]), _KINDS[kind], at)
+
+
+def bars(
+    changes: Iterable[Change], whose: Mapping[str, tuple[int, str]]
+) -> tuple[TimelineBar, ...]:
+    """Each claim with the next change of its assignment that ends the work.
+
+    `whose`: the round's number and the client of each assignment; of others nothing is shown.
+    """
+    found: dict[str, list[TimelineBar]] = {}
+    for change in changes:
+        if change.assignment not in whose:
+            continue
+        number, client = whose[change.assignment]
+        attempts = found.setdefault(change.assignment, [])
+        known = attempts[-1] if attempts else None
+        if change.state in _WORKING and (known is None or known.attempt < change.attempt):
+            attempts.append(
+                TimelineBar(
+                    round=number,
+                    client=client,
+                    attempt=change.attempt,
+                    claimed_at=change.at,
+                    ended_at=None,
+                    end=None,
+                )
+            )
+        elif change.state not in _WORKING and known is not None and known.end is None:
+            attempts[-1] = known.model_copy(update={"ended_at": change.at, "end": change.state})
+    every = [bar for attempts in found.values() for bar in attempts]
+    return tuple(sorted(every, key=lambda bar: (bar.round, bar.claimed_at, bar.client)))

@@ -1,0 +1,194 @@
+"""The pages' routes. What moves is in elements with `data-live`, which the page's script renews."""
+
+from collections.abc import Sequence
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Path, Query
+from fastapi.responses import Response
+from sqlalchemy.orm import Session
+
+from server.auth import OPEN, Viewer
+from server.clients.service import get_client, listed_clients
+from server.context import App
+from server.errors import not_found
+from server.events.repository import last, last_of_all
+from server.jobs import repository, service
+from server.jobs.filtering import Filter
+from server.paging import Cursor, cut, place_of, text
+from server.rounds.repository import database_now
+from server.tables import Job
+from server.versions.repository import get_version, newest_version, summaries
+from server.versions.views import version_view
+from server.waiting.query import waiting_of, waits
+from server.web.beside import benefits_of, candidates
+from server.web.now import newest_round
+from server.web.site import asset, page
+from shared.spec import Name
+from shared.states import JOB_TERMINAL, JobState
+
+router = APIRouter(include_in_schema=False)
+_A_PAGE = 50
+_MOST_COMPARED = 6
+_FOREVER = "public, max-age=31536000, immutable"
+
+
+@router.get("/static/{name}", dependencies=[OPEN])
+def static(
+    name: str, accept_encoding: Annotated[str, Header()] = "", v: str | None = None
+) -> Response:
+    """A file that pages load."""
+    found = asset(name)
+    if found is None or v not in {None, found.digest}:
+        raise not_found("file")
+    packed = "gzip" in accept_encoding
+    headers = {"Cache-Control": _FOREVER if v else "no-cache", "Vary": "Accept-Encoding"}
+    headers |= {"X-Content-Type-Options": "nosniff"} | (
+        {"Content-Encoding": "gzip"} if packed else {}
+    )
+    content = found.compressed if packed else found.content
+    return Response(content, media_type=found.media_type, headers=headers)
+
+
+@router.get("/")
+def show_jobs(app: App, _: Viewer, wanted: Filter, cursor: Cursor = None) -> Response:
+    """Jobs, newest first."""
+    with app.sessions.begin() as session:
+        known = last_of_all(session)
+        rows = repository.jobs(session, wanted.behind(cursor), _A_PAGE + 1)
+        shown, following = cut(rows, _A_PAGE, wanted.order, wanted.place)
+        why = waits(app, session, shown)
+        jobs = [service.job_view(row, waiting_of(why, row.id)) for row in shown]
+        return page(
+            "jobs.html",
+            {
+                "jobs": jobs,
+                "next": following,
+                "wanted": wanted,
+                "states": list(JobState),
+                "events": f"/v1/events?after={known}",
+                "now": database_now(session),
+            },
+        )
+
+
+@router.get("/jobs/{job_id}")
+def show_job(job_id: UUID, app: App, _: Viewer) -> Response:
+    """One job as it stands."""
+    with app.sessions.begin() as session:
+        known = last(session, job_id)
+        row = repository.get_job(session, job_id)
+        job = service.shown(app, session, row, known)
+        ended = job.state in JOB_TERMINAL
+        return page(
+            "job.html",
+            {
+                "job": job,
+                "ended": ended,
+                "round": newest_round(app, session, row),
+                "version": newest_version(session, job_id),
+                "events": None if ended else f"/v1/jobs/{job_id}/events?after={known}",
+                "now": database_now(session),
+            },
+        )
+
+
+@router.get("/jobs/{job_id}/benefits")
+def show_benefits(job_id: UUID, app: App, _: Viewer, beside: UUID | None = None) -> Response:
+    """Who benefits, beside a job in which each client trained alone."""
+    with app.sessions.begin() as session:
+        row = repository.get_job(session, job_id)
+        others = candidates(session, row)
+        chosen = beside or next((other.id for other in others), None)
+        found = benefits_of(session, row, chosen)
+        return page(
+            "benefits.html",
+            {
+                "job": service.job_view(row),
+                "others": [service.job_view(other) for other in others],
+                "beside": chosen,
+                "found": found,
+                "now": database_now(session),
+            },
+        )
+
+
+Number = Annotated[int | None, Query(ge=0, le=2**31 - 1)]
+
+
+@router.get("/jobs/{job_id}/versions")
+def show_versions(job_id: UUID, app: App, _: Viewer, after: Number = None) -> Response:
+    """Versions, oldest first."""
+    with app.sessions.begin() as session:
+        row = repository.get_job(session, job_id)
+        behind = -1 if after is None else after
+        rows = summaries(session, job_id, behind, _A_PAGE + 1)
+        return page(
+            "versions.html",
+            {
+                "job": service.job_view(row),
+                "versions": rows[:_A_PAGE],
+                "next": rows[_A_PAGE - 1].number if len(rows) > _A_PAGE else None,
+                "now": database_now(session),
+            },
+        )
+
+
+@router.get("/jobs/{job_id}/versions/{number}")
+def show_version(
+    job_id: UUID, number: Annotated[int, Path(ge=0, le=2**31 - 1)], app: App, _: Viewer
+) -> Response:
+    """The component ledger of a version: who made what of it, and what was carried over."""
+    with app.sessions.begin() as session:
+        row = repository.get_job(session, job_id)
+        found = get_version(session, job_id, number)
+        if found is None:
+            raise not_found("version")
+        return page(
+            "version.html",
+            {
+                "job": service.job_view(row),
+                "version": version_view(session, found),
+                "newest": newest_version(session, job_id),
+                "now": database_now(session),
+            },
+        )
+
+
+@router.get("/compare")
+def compare(app: App, _: Viewer, job: Annotated[Sequence[UUID], Query()] = ()) -> Response:
+    """What the models of some jobs score, side by side."""
+    with app.sessions.begin() as session:
+        chosen = list(dict.fromkeys(job))[:_MOST_COMPARED]
+        rows = [repository.get_job(session, each) for each in chosen]
+        return page(
+            "compare.html",
+            {
+                "compared": [(service.job_view(row), _scored(session, row)) for row in rows],
+                "now": database_now(session),
+            },
+        )
+
+
+def _scored(session: Session, job: Job) -> dict[tuple[str, str], object]:
+    found = benefits_of(session, job, None)
+    return {(row.client, row.task): row for row in found.rows}
+
+
+@router.get("/clients")
+def show_clients(app: App, _: Viewer, cursor: Cursor = None) -> Response:
+    """Clients by their ids: whether they are there, and what their data are like."""
+    (behind,) = place_of(cursor, "clients", text) or ("",)
+    with app.sessions.begin() as session:
+        rows = listed_clients(session, None, behind, _A_PAGE + 1)
+        shown, following = cut(rows, _A_PAGE, "clients", lambda row: (row.id,))
+        values = {"clients": shown, "next": following, "now": database_now(session)}
+        return page("clients.html", values)
+
+
+@router.get("/clients/{client}")
+def show_client(client: Name, app: App, _: Viewer) -> Response:
+    """One client: its offer, and its readiness card if it publishes one."""
+    with app.sessions.begin() as session:
+        values = {"client": get_client(session, client), "now": database_now(session)}
+        return page("client.html", values)

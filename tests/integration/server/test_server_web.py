@@ -1,0 +1,186 @@
+"""What the page's routes answer: keys in cookies, problems as pages, files that pages load."""
+
+import gzip
+from http.cookies import SimpleCookie
+
+import pytest
+from httpx import Response
+
+from server.web.browser import cookie_name
+from server.web.site import PLOTTING, address
+from tests.support.html_page import Page
+from tests.support.scripted import World
+
+pytestmark = pytest.mark.integration
+HTML = {"Accept": "text/html"}
+PORT = 8000
+
+
+def sign_in(world: World, key: str, wanted: str = "/clients") -> Response:
+    return world.http.post("/signin", data={"key": key, "next": wanted}, follow_redirects=False)
+
+
+def cookie(world: World, key: str | None = None) -> dict[str, str]:
+    return {"Cookie": f"{cookie_name(PORT)}={key or world.viewer.key}"}
+
+
+def test_a_viewer_s_key_goes_into_a_cookie_that_scripts_and_other_sites_cannot_use(
+    pair: World,
+) -> None:
+    answer = sign_in(pair, pair.viewer.key)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/clients")
+    (morsel,) = SimpleCookie(answer.headers["set-cookie"]).values()
+    assert morsel.value == pair.viewer.key
+    assert morsel["httponly"]
+    assert morsel["samesite"] == "strict"
+    assert not morsel["expires"]
+
+
+@pytest.mark.parametrize("kind", ["wrong", "client", "empty", "long", "binary"])
+def test_what_opens_no_page_is_refused_with_the_reason(pair: World, kind: str) -> None:
+    keys = {
+        "wrong": "tap_00000000_nonsense",
+        "client": pair.clients["c1"].key,
+        "empty": "",
+        "long": "x" * 5000,
+        "binary": "tap_\x00_ü\ud83e",
+    }
+    key = keys[kind].encode("utf-8", "replace").decode()
+    answer = sign_in(pair, key)
+    assert answer.status_code == 401
+    assert "set-cookie" not in answer.headers
+    assert ("sees its own work only" if kind == "client" else "no valid key") in answer.text
+    assert key not in answer.text or not key
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:1", "/\nx", "ü"],
+)
+def test_signing_in_leads_nowhere_else(pair: World, wanted: str) -> None:
+    assert sign_in(pair, pair.viewer.key, wanted).headers["location"] == "/"
+    page = pair.http.get("/signin", params={"next": wanted})
+    assert 'name="next" value="/"' in page.text
+
+
+def test_a_cookie_reads_and_does_nothing_else(pair: World) -> None:
+    job = pair.launch()
+    key = cookie(pair, pair.operator.key)
+    assert pair.http.get(f"/v1/jobs/{job}", headers=key).status_code == 200
+    assert pair.http.post(f"/v1/jobs/{job}/cancel", headers=key).status_code == 401
+    assert pair.http.post("/v1/jobs", headers=key, json={}).status_code == 401
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_another_site_s_request_has_no_key(pair: World, site: str) -> None:
+    headers = {**cookie(pair), "Sec-Fetch-Site": site}
+    assert pair.http.get("/v1/jobs", headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("name", ["tapestry_key_8001", "tapestry_key", "\x7f"])
+def test_another_server_s_cookie_is_none(pair: World, name: str) -> None:
+    headers = {"Cookie": f"{name}={pair.viewer.key}"}
+    assert pair.http.get("/v1/jobs", headers=headers).status_code == 401
+
+
+def test_a_key_in_the_header_counts_whatever_the_cookie(pair: World) -> None:
+    headers = {**cookie(pair), "Authorization": "Bearer tap_0_wrong"}
+    assert pair.http.get("/v1/jobs", headers=headers).status_code == 401
+
+
+def test_who_has_no_key_is_led_to_the_sign_in_and_back(pair: World) -> None:
+    answer = pair.http.get("/?state=running&name=a%20b", headers=HTML, follow_redirects=False)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/signin?next=%2F%3Fstate%3Drunning%26name%3Da%2520b"
+    program = pair.http.get("/")
+    assert program.status_code == 401
+    assert program.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/jobs/00000000-0000-0000-0000-000000000000", 404, "There is no such job"),
+        ("/jobs/nonsense", 422, "valid UUID"),
+        ("/clients/nobody", 404, "There is no such client"),
+        ("/nothing", 404, "check the method, the address and the body"),
+        ("/?state=odd", 422, "state"),
+        ("/?cursor=odd", 422, "begin without one"),
+        ("/compare?job=odd", 422, "job"),
+        ("/static/secret.py", 404, "There is no such file"),
+    ],
+)
+def test_a_problem_is_a_page_for_people(pair: World, path: str, status: int, said: str) -> None:
+    answer = pair.http.get(path, headers={**HTML, **cookie(pair)})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert said in answer.text
+    Page(answer.text)
+
+
+def test_fields_that_a_form_s_reader_left_empty_ask_for_nothing(pair: World) -> None:
+    pair.launch()
+    answer = pair.http.get("/?name=&state=&cursor=", headers={**HTML, **cookie(pair)})
+    assert answer.status_code == 200
+    assert "scripted" in answer.text
+
+
+def test_pages_are_whole_and_say_who_may_load_what(pair: World) -> None:
+    job = pair.trained()
+    pair.advance(job)
+    paths = [
+        "/", f"/jobs/{job}", f"/jobs/{job}/benefits", f"/jobs/{job}/versions",
+        f"/jobs/{job}/versions/1", f"/compare?job={job}", "/clients", "/clients/c1", "/signin",
+    ]  # fmt: skip
+    for path in paths:
+        answer = pair.http.get(path, headers={**HTML, **cookie(pair)})
+        assert answer.status_code == 200, (path, answer.text)
+        page = Page(answer.text)
+        assert page.heads_without_scope == 0
+        assert len(page.ids) == len(set(page.ids))
+        assert all(each.startswith(("/", "#")) for each in page.addresses), page.addresses
+        assert "script-src 'self'" in answer.headers["content-security-policy"]
+        assert pair.viewer.key not in answer.text
+
+
+def test_names_are_text_wherever_they_stand(pair: World) -> None:
+    name = "<script>alert(1)</script>\"'{{ 7 * 7 }}"
+    job = pair.launch(name=name)
+    for path in ("/", f"/jobs/{job}", f"/jobs/{job}/benefits", f"/compare?job={job}"):
+        text = pair.http.get(path, headers={**HTML, **cookie(pair)}).text
+        assert "<script>alert" not in text
+        assert "{{ 7 * 7 }}" in text
+
+
+def test_files_come_packed_and_may_be_kept_for_ever_under_their_digest(world: World) -> None:
+    for name in ("page.css", PLOTTING):
+        kept = world.http.get(address(name), headers={"Accept-Encoding": "gzip"})
+        assert "immutable" in kept.headers["cache-control"]
+        assert kept.headers["content-encoding"] == "gzip"
+        plain = world.http.get(f"/static/{name}", headers={"Accept-Encoding": "identity"})
+        assert plain.headers["cache-control"] == "no-cache"
+        assert plain.content == kept.content
+        assert len(gzip.compress(plain.content)) < len(plain.content)
+    assert world.http.get("/static/page.css?v=other").status_code == 404
+
+
+def test_own_scripts_are_small(world: World) -> None:
+    sizes = [len(world.http.get(f"/static/{name}").content) for name in ("live.js", "charts.js")]
+    assert sum(sizes) < 200_000
+
+
+def test_each_attempt_is_a_bar_of_the_timeline(pair: World) -> None:
+    job = pair.launch()
+    pair.plan(job)
+    claim = pair.clients["c1"].claim()
+    assert claim is not None
+    pair.clients["c1"].report(claim, "failure", code="internal", message="lost")
+    pair.train("c1", 1.0)
+    open_one = pair.clients["c2"].claim()
+    assert open_one is not None
+    bars = pair.viewer.ok("GET", f"/v1/jobs/{job}/timeline")["items"]
+    told = [(bar["client"], bar["attempt"], bar["end"]) for bar in bars]
+    assert told == [("c1", 1, "queued"), ("c1", 2, "accepted"), ("c2", 1, None)]
+    assert all(bar["round"] == 1 for bar in bars)
+    assert bars[0]["claimed_at"] < bars[0]["ended_at"] <= bars[1]["claimed_at"]
+    assert pair.viewer.ok("GET", f"/v1/jobs/{job}/timeline?behind=1")["items"] == []
