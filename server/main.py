@@ -23,6 +23,7 @@ from server.database import DatabaseAwayError, check_current, make_engine, reach
 from server.events import endpoints as events
 from server.events.feed import Feed
 from server.gate import Gate
+from server.job_tables import endpoints as job_tables
 from server.jobs import endpoints as jobs
 from server.outbox import Dispatcher
 from server.reports import endpoints as reports
@@ -48,6 +49,7 @@ _TAGS = [
     {"name": "rounds", "description": "Who was asked in a round, what came, what travelled."},
     {"name": "events", "description": "What happened, as it happens."},
     {"name": "versions", "description": "What the server held after each round, and who made it."},
+    {"name": "tables", "description": "A job's results, flat and so far, as JSON or CSV."},
     {"name": "reports", "description": "What federation gave, per client and task."},
     {"name": "clients", "description": "Participants, what they offer, and their keys."},
     {"name": "assignments", "description": "For workers: claim, heartbeat, result, failure."},
@@ -87,7 +89,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     app.state.context = context
     app.state.feed = Feed(context.sessions)
-    read = (jobs, events, waiting, rounds, versions, reports, clients, whoami)
+    read = (jobs, events, waiting, rounds, versions, job_tables, reports, clients, whoami)
     for part in (*read, assignments, updates, artifacts, health, session, pages):
         app.include_router(part.router)
     errors.install(app)

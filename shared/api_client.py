@@ -29,8 +29,9 @@ from shared.messages import (
 from shared.reports import ReportView
 from shared.results import AssignmentResult
 from shared.states import JobState
+from shared.tables_client import JobTables
 from shared.takeaway import TakeawayView
-from shared.transport import ANSWER_S, Stream, Transport, contents, read
+from shared.transport import ANSWER_S, Stream, contents, read
 from shared.views import (
     AssignmentView,
     ClientCreate,
@@ -56,20 +57,8 @@ from shared.waiting import WaitingList
 _RESULT: TypeAdapter[Any] = TypeAdapter(AssignmentResult)
 
 
-class ApiClient(Transport):
+class ApiClient(JobTables):
     """One principal's view of the API. Every method raises ApiError."""
-
-    def _pages(
-        self, kind: type[Any], path: str, asked: Mapping[str, Any] | None = None
-    ) -> Iterator[Any]:
-        """The items of a list's pages, each page asked for when it is needed."""
-        params = {name: value for name, value in (asked or {}).items() if value}
-        while True:
-            page = self._send(kind, "GET", path, params={**params, "limit": 200})
-            yield from page.items
-            if page.next is None:
-                return
-            params["cursor"] = page.next
 
     # operators
 

@@ -64,6 +64,18 @@ class Transport:
     def _send(self, kind: type[B], method: str, path: str, **options: Any) -> B:
         return read(kind, self._request(method, path, **options))
 
+    def _pages(
+        self, kind: type[Any], path: str, asked: Mapping[str, Any] | None = None, limit: int = 200
+    ) -> Iterator[Any]:
+        """The items of a list's pages, each page asked for when it is needed."""
+        params = {name: value for name, value in (asked or {}).items() if value}
+        while True:
+            page = self._send(kind, "GET", path, params={**params, "limit": limit})
+            yield from page.items
+            if page.next is None:
+                return
+            params["cursor"] = page.next
+
     def _request(
         self,
         method: str,

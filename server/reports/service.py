@@ -79,11 +79,17 @@ def optimizer_steps(spec: JobSpec) -> dict[str, int]:
 
 
 def _full_exchange(job: Job, spec: JobSpec, members: Sequence[Assignment]) -> int:
-    """Full state dicts: down and up in each round, and down once more for the final version."""
-    last = AssignmentKind.PERSONALIZE if spec.algorithm.personalizes else AssignmentKind.EVALUATE
-    times = {AssignmentKind.TRAIN: 2, last: 1}
-    sizes = component_sizes(job)
+    times, sizes = exchanges(spec), component_sizes(job)
     return sum(times.get(a.kind, 0) * full_state_bytes(a.components, sizes) for a in members)
+
+
+def exchanges(spec: JobSpec) -> dict[AssignmentKind, int]:
+    """How often a phase would send full state dicts.
+
+    Down and up in each round, and down once more for the final version.
+    """
+    last = AssignmentKind.PERSONALIZE if spec.algorithm.personalizes else AssignmentKind.EVALUATE
+    return {AssignmentKind.TRAIN: 2, last: 1}
 
 
 def scores(members: Sequence[Assignment]) -> tuple[ReportRow, ...]:

@@ -140,19 +140,29 @@ def show_version(
 ) -> Response:
     """The component ledger of a version: who made what of it, and what was carried over."""
     with app.sessions.begin() as session:
-        row = repository.get_job(session, job_id)
-        found = get_version(session, job_id, number)
-        if found is None:
+        found = _ledger(session, job_id, number)
+        if found["version"] is None:
             raise not_found("version")
-        return page(
-            "version.html",
-            {
-                "job": service.job_view(row),
-                "version": version_view(session, found),
-                "newest": newest_version(session, job_id),
-                "now": database_now(session),
-            },
-        )
+        return page("version.html", found)
+
+
+@router.get("/jobs/{job_id}/ledger")
+def show_ledger(job_id: UUID, app: App, _: Viewer) -> Response:
+    """The component ledger of the newest version, if there is one yet."""
+    with app.sessions.begin() as session:
+        return page("version.html", _ledger(session, job_id))
+
+
+def _ledger(session: Session, job_id: UUID, number: int | None = None) -> dict[str, object]:
+    job, newest = repository.get_job(session, job_id), newest_version(session, job_id)
+    wanted = newest if number is None else number
+    found = None if wanted is None else get_version(session, job_id, wanted)
+    return {
+        "job": service.job_view(job),
+        "version": found and version_view(session, found),
+        "newest": newest,
+        "now": database_now(session),
+    }
 
 
 @router.get("/compare")

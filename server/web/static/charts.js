@@ -5,6 +5,8 @@
   const X = "#2f6fb3", Z = "#c2571a", CARRIED = "#8b949e";
   const KINDS = { accepted: "#2e9e52", leased: X, queued: "#d29922", failed: "#d1442f", superseded: CARRIED, cancelled: CARRIED };
 
+  const ROUNDS = { title: { text: "round" }, tickformat: "d", minallowed: 0, tick0: 0, nticks: 20 };
+
   function layout(more) {
     const ink = dark.matches ? "#e6e9ec" : "#1b1f23", line = dark.matches ? "#3a4149" : "#d0d7de";
     const axis = { gridcolor: line, zerolinecolor: line, automargin: true };
@@ -45,7 +47,7 @@
         ...means(some, model), name: `${plain(task)}, ${model}`, mode: "lines+markers", marker: { size: 4 },
         line: { color: COLORS[index % COLORS.length], dash: model === "engaged" ? "dash" : "solid" },
       }))).filter((trace) => trace.x.length);
-      return [traces, layout({ xaxis: { title: { text: "round" } }, yaxis: { title: { text: "mean loss per sample" } } })];
+      return [traces, layout({ xaxis: ROUNDS, yaxis: { title: { text: "mean loss per sample" } } })];
     },
 
     replacements(items) {
@@ -65,7 +67,7 @@
         xgap: 1, ygap: 1, showscale: false, zmin: 0, zmax: 2, hoverongaps: false,
         colorscale: [[0, dark.matches ? "#3a4149" : "#d0d7de"], [0.5, Z], [1, "#8250df"]],
       };
-      return [[trace], layout({ height: 120 + 18 * rows.length, xaxis: { title: { text: "round" } }, yaxis: { type: "category" } })];
+      return [[trace], layout({ height: 120 + 18 * rows.length, xaxis: ROUNDS, yaxis: { type: "category" } })];
     },
 
     traffic(items) {
@@ -74,7 +76,7 @@
         type: "bar", x, y: items.map((each) => each[name]), name: said, marker: { color },
       }));
       const full = { x, y: items.map((each) => each.bytes_full_exchange), name: "full state dicts", mode: "lines", line: { color: CARRIED, dash: "dot" } };
-      return [[...bars, full], layout({ barmode: "stack", xaxis: { title: { text: "round" } }, yaxis: { title: { text: "bytes" }, type: "log", exponentformat: "SI" } })];
+      return [[...bars, full], layout({ barmode: "group", xaxis: ROUNDS, yaxis: { title: { text: "bytes" }, type: "log", exponentformat: "SI" } })];
     },
 
     timeline(items) {
@@ -108,13 +110,27 @@
     return select.value;
   }
 
+  // All pages of a table; of a figure that stands alone, what was written beside it.
+  async function rows(src) {
+    if (src.startsWith("#")) return JSON.parse(document.querySelector(src).textContent);
+    const found = [];
+    for (let cursor = null; cursor !== undefined; ) {
+      const asked = new URL(src, location.href);
+      if (cursor) asked.searchParams.set("cursor", cursor);
+      const answer = await fetch(asked);
+      if (!answer.ok) throw new Error(`the server said ${answer.status}`);
+      const page = await answer.json();
+      found.push(...page.items);
+      cursor = page.next ?? undefined;
+    }
+    return found;
+  }
+
   async function show(figure) {
     const plot = figure.querySelector(".plot");
     figure.dataset.seen = "";
     try {
-      const answer = await fetch(figure.dataset.src);
-      if (!answer.ok) throw new Error(`the server said ${answer.status}`);
-      const { items } = await answer.json();
+      const items = await rows(figure.dataset.src);
       if (!items.length) { say(plot, "Nothing yet."); return; }
       const [traces, how] = draw[figure.dataset.chart](items, figure);
       if (!plot.classList.contains("js-plotly-plot")) plot.replaceChildren();

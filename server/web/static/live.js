@@ -51,15 +51,13 @@
         const found = fresh.getElementById(here.id);
         if (found) put(here, found);
       }
-      for (const here of document.querySelectorAll("[data-part]")) {
-        const found = [...fresh.querySelectorAll("[data-part]")].find((each) => each.dataset.when === here.dataset.when);
-        if (found && found.dataset.part !== here.dataset.part) { here.dataset.part = found.dataset.part; part(here); }
-      }
       away.hidden = true;
     } catch { away.hidden = false; }
     asking = false;
     if (again) { again = false; renew(); }
   }
+
+  document.addEventListener("tapestry:renew", renew);
 
   async function part(here) {
     try {
@@ -84,7 +82,10 @@
     note(event);
     clearTimeout(timer);
     timer = setTimeout(renew, ASK_AFTER_MS);
-    if (event.kind === "round.published") document.dispatchEvent(new Event("tapestry:published"));
+    if (event.kind === "round.published") {
+      document.dispatchEvent(new Event("tapestry:published"));
+      document.querySelectorAll("[data-when=published]").forEach(part);
+    }
     if (event.kind.startsWith("job.")) document.querySelectorAll("[data-when=ended]").forEach(part);
   }
 

@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 
 from shared.api_client import ApiClient
 from shared.states import JobState
+from shared.transport import ApiError
 from tests.support.scripted import World
 
 pytestmark = pytest.mark.integration
@@ -18,15 +19,14 @@ class Short(TestClient):
 
     def __init__(self, world: World, key: str) -> None:
         super().__init__(world.http.app)
-        self._key = {"Authorization": f"Bearer {key}"}
+        self.headers["Authorization"] = f"Bearer {key}"
 
     def request(self, method: str, url: Any, **more: Any) -> Any:
         params = dict(more.pop("params", None) or {})
         if "limit" in params:
             params["limit"] = 2
         more.pop("timeout", None)
-        headers = {**(more.pop("headers", None) or {}), **self._key}
-        return super().request(method, url, params=params, headers=headers, **more)
+        return super().request(method, url, params=params, **more)
 
 
 @pytest.fixture
@@ -65,3 +65,35 @@ def test_every_answer_of_a_running_job_is_read(pair: World, api: ApiClient) -> N
     assert api.pause(job).state == "paused"
     assert api.resume(job).state == "running"
     assert api.cancel(job).state == "cancelling"
+
+
+def test_tables_are_brought_whole(pair: World, api: ApiClient) -> None:
+    job = pair.trained()
+    pair.advance(job)
+    pair.train("c1", 2.0)
+    places = [(1, "c1"), (1, "c2"), (2, "c1")]
+    assert [(row.round, row.client) for row in api.losses(job)] == places
+    assert [(row.round, row.client) for row in api.replacements(job)] == places
+    assert [row.round for row in api.losses(job, client="c1", task="digits", after_round=1)] == [2]
+    components = list(api.components(job))
+    assert len(components) > 2
+    assert len(list(api.contributions(job))) == 2 * len(components)
+    assert {row.client for row in api.contributions(job, "c2", "proj", 0)} == {"c2"}
+    assert list(api.contributions(job, after_version=1)) == []
+    assert [(row.round, row.state) for row in api.traffic(job)] == [(1, "published"), (2, "open")]
+    assert list(api.scores(job)) == []
+
+
+def test_a_table_is_brought_as_csv(pair: World, api: ApiClient) -> None:
+    job = pair.trained()
+    kept: list[bytes] = []
+
+    def keep(chunks: Iterator[bytes]) -> None:
+        kept.append(b"".join(chunks))
+
+    api.table_csv(job, "losses", keep)
+    assert kept == [
+        b"round,client,task,engaged,personal\r\n1,c1,digits,0.5,0.4\r\n1,c2,digits,0.5,0.4\r\n"
+    ]
+    with pytest.raises(ApiError, match="no such job"):
+        api.table_csv("0" * 32, "losses", keep)

@@ -4,7 +4,7 @@ import gzip
 from http.cookies import SimpleCookie
 
 import pytest
-from httpx import Response
+from httpx2 import Response
 
 from server.web.browser import cookie_name
 from server.web.site import PLOTTING, address

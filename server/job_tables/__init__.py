@@ -1,0 +1,1 @@
+"""A job's results as flat tables, while it runs and afterwards."""

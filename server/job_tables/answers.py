@@ -1,0 +1,74 @@
+"""A table's rows as a page of JSON, or all of them as CSV.
+
+CSV is made page by page while it is sent, each page by a statement of its own: no connection to
+Postgres is held for a slow reader, and no table is ever whole in memory. So it has no ETag, which
+would have to be known before the first line.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from fastapi.responses import StreamingResponse
+
+from server.context import Context
+from server.documentation import Responses, example, problems
+from server.examples.ids import Example
+from server.job_tables import csv_text
+from server.job_tables.asked import CSV, Form, Wanted
+from server.job_tables.tables import Row, Source
+from server.jobs.repository import get_job
+from server.paging import Place, cut, number, place_of, text
+from shared.job_tables import Table
+
+_AT_ONCE = 1000  # rows of CSV in memory
+_NOTHING = Wanted()
+
+
+def answer(
+    context: Context, job_id: UUID, source: Source, form: Form, wanted: Wanted = _NOTHING
+) -> Table | StreamingResponse:
+    """The table in the form that was asked for. Raises ProblemError (404, 422)."""
+    read = [number if isinstance(each, int) else text for each in source.start.values()]
+    behind = place_of(form.cursor, source.name, *read) or source.beginning
+    rows = partial(_rows, context, job_id, source, wanted)
+    if form.is_csv:
+        return _csv(job_id, source, rows(behind, _AT_ONCE), rows)
+    page, following = cut(rows(behind, form.limit + 1), form.limit, source.name, source.place)
+    return source.page.model_validate({"items": page, "next": following})
+
+
+def _rows(
+    context: Context, job_id: UUID, source: Source, wanted: Wanted, behind: Place, most: int
+) -> Sequence[Row]:
+    with context.sessions.begin() as session:
+        return source.rows(session, get_job(session, job_id), wanted, behind, most)
+
+
+def _csv(job_id: UUID, source: Source, first: Sequence[Row], rows: Any) -> StreamingResponse:
+    """The first rows are here already, so that a problem is answered as one."""
+
+    def lines() -> Iterator[str]:
+        page = first
+        yield csv_text.header(source.columns) + csv_text.lines(source.columns, page)
+        while len(page) == _AT_ONCE:
+            page = rows(source.place(page[-1]), _AT_ONCE)
+            yield csv_text.lines(source.columns, page)
+
+    name = f"{source.name}-{job_id}.csv"
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Cache-Control": "private, no-cache",
+        "Vary": "Accept",
+    }
+    return StreamingResponse(lines(), media_type=CSV, headers=headers)
+
+
+def documented(source: Source, rows: Example) -> Responses:
+    """A table's answers: JSON, and CSV of the same rows."""
+    found: dict[str, Any] = example(rows, "Rows, as JSON in pages or as CSV.")[200]
+    said = csv_text.header(source.columns) + csv_text.lines(source.columns, rows["items"])
+    as_csv = {"schema": {"type": "string"}, "example": said}
+    content = {**found["content"], CSV: as_csv}
+    return {200: {**found, "content": content}, **problems(404)}

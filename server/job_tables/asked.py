@@ -1,0 +1,82 @@
+"""Which rows of a job's tables are wanted, and in which form."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import Depends, Header, Query
+
+from server.paging import Cursor
+from shared.messages import ComponentName
+from shared.spec import Name
+
+CSV = "text/csv"
+MOST_ROWS = 5000
+_NEWEST = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows; None for all."""
+
+    client: str | None = None
+    task: str | None = None
+    component: str | None = None
+    after: int = -1  # a round or version
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How the rows are wanted."""
+
+    cursor: Cursor = None
+    limit: Annotated[
+        int, Query(ge=1, le=MOST_ROWS, description="Most rows in a page of JSON; CSV comes whole.")
+    ] = 1000
+    format: Annotated[
+        Literal["json", "csv"] | None, Query(description="Goes before what is accepted.")
+    ] = None
+    accept: Annotated[str, Header(description="`text/csv` for CSV.")] = "*/*"
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether CSV is wanted."""
+        return self.format == "csv" or (self.format is None and CSV in self.accept)
+
+
+Client = Annotated[Name | None, Query(description="Of this client.")]
+Task = Annotated[Name | None, Query(description="Of this task.")]
+Component = Annotated[ComponentName | None, Query(description="Of this component.")]
+_Number = Query(ge=0, le=_NEWEST)
+
+
+def _of_rounds(
+    client: Client = None,
+    task: Task = None,
+    after_round: Annotated[int, _Number, Query(description="Of later rounds only.")] = 0,
+) -> Wanted:
+    return Wanted(client=client, task=task, after=after_round)
+
+
+def _of_tasks(client: Client = None, task: Task = None) -> Wanted:
+    return Wanted(client=client, task=task)
+
+
+def _of_versions(
+    client: Client = None,
+    component: Component = None,
+    after_version: Annotated[int, _Number, Query(description="Of later versions only.")] = 0,
+) -> Wanted:
+    return Wanted(client=client, component=component, after=after_version)
+
+
+def _later(
+    after_round: Annotated[int, _Number, Query(description="Later rounds only.")] = 0,
+) -> Wanted:
+    return Wanted(after=after_round)
+
+
+Form = Annotated[_Form, Depends()]
+OfRounds = Annotated[Wanted, Depends(_of_rounds)]
+OfTasks = Annotated[Wanted, Depends(_of_tasks)]
+OfVersions = Annotated[Wanted, Depends(_of_versions)]
+Later = Annotated[Wanted, Depends(_later)]
