@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help environment bases bench-learning paper demo up test check compose-check format reference crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models clean
+.PHONY: help environment bases bench-learning paper demo up test check compose-check format reference screenshots crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ simulation: environment ## the decisions against a seeded network: EVENTS=100000
 	@$(RUN) -m tests.support.simulation --events $(or $(EVENTS),1000000) --seed $(or $(SEED),1) $(if $(RECORD),--record)
 state-machine: environment ## STEPS=300000 SEED=1: the server against its invariants; RECORD=1 writes the page
 	@$(RUN) -m tests.chaos.state_machine --steps $(or $(STEPS),300000) --seed $(or $(SEED),1) $(if $(RECORD),--record)
+
+screenshots: environment ## the docs' pictures of the page, made by its test on a whole stack
+	@mkdir -p docs/images
+	@TAPESTRY_SCREENSHOTS=docs/images $(RUN) -m pytest -n 0 tests/acceptance/test_page_of_a_job.py
 
 reference: environment ## write the pages of docs/reference that are made of the code
 	@$(RUN) -m docs.pages

@@ -23,6 +23,7 @@ from server.versions.views import version_view
 from server.waiting.query import waiting_of, waits
 from server.web.beside import benefits_of, candidates
 from server.web.now import newest_round
+from server.web.report import report_page
 from server.web.site import asset, page
 from shared.spec import Name
 from shared.states import JOB_TERMINAL, JobState
@@ -111,6 +112,15 @@ def show_benefits(job_id: UUID, app: App, _: Viewer, beside: UUID | None = None)
                 "now": database_now(session),
             },
         )
+
+
+@router.get("/jobs/{job_id}/report.html")
+def download_report(job_id: UUID, app: App, _: Viewer, beside: UUID | None = None) -> Response:
+    """The report as one file, to be kept: it stands alone."""
+    with app.sessions.begin() as session:
+        text = report_page(session, job_id, beside)
+    headers = {"Content-Disposition": f'attachment; filename="report-{job_id}.html"'}
+    return Response(text, media_type="text/html", headers=headers)
 
 
 Number = Annotated[int | None, Query(ge=0, le=2**31 - 1)]

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from server.main import create_app
 from tests.support import browsing
+from tests.support.finished import federated_and_alone
 from tests.support.scripted import DEAD_REDIS, World, make_settings, make_world, offer
 
 pytestmark = [
@@ -235,3 +236,22 @@ def test_the_keyboard_alone_reaches_everything(site: Site) -> None:
         ".map(each => each.outerHTML)"
     )
     assert unnamed == []
+
+
+def test_the_report_is_read_without_any_server(
+    world: World, browser: Browser, tmp_path: Path
+) -> None:
+    together, _ = federated_and_alone(world)
+    answer = world.viewer("GET", f"/jobs/{together}/report.html")
+    kept = tmp_path / "report.html"
+    kept.write_text(answer.text, encoding="utf-8")
+    with browser.new_context(offline=True) as context:
+        site = Site(world, "", context)
+        page = site.page()
+        page.goto(kept.as_uri())
+        expect(page.locator(".verdict")).to_contain_text("it hurt c2 on digits")
+        for name in ("traffic", "losses", "replacements"):
+            figure = page.locator(f'figure[data-chart="{name}"]')
+            figure.scroll_into_view_if_needed()
+            expect(figure.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+        assert site.wrong == []

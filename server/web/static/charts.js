@@ -5,7 +5,11 @@
   const X = "#2f6fb3", Z = "#c2571a", CARRIED = "#8b949e";
   const KINDS = { accepted: "#2e9e52", leased: X, queued: "#d29922", failed: "#d1442f", superseded: CARRIED, cancelled: CARRIED };
 
-  const ROUNDS = { title: { text: "round" }, tickformat: "d", minallowed: 0, tick0: 0, nticks: 20 };
+  const TICKS = 20;
+  function rounded(items) {
+    const last = Math.max(...items.map((each) => each.round));
+    return { title: { text: "round" }, tick0: 0, dtick: Math.max(1, Math.ceil(last / TICKS)) };
+  }
 
   function layout(more) {
     const ink = dark.matches ? "#e6e9ec" : "#1b1f23", line = dark.matches ? "#3a4149" : "#d0d7de";
@@ -47,7 +51,7 @@
         ...means(some, model), name: `${plain(task)}, ${model}`, mode: "lines+markers", marker: { size: 4 },
         line: { color: COLORS[index % COLORS.length], dash: model === "engaged" ? "dash" : "solid" },
       }))).filter((trace) => trace.x.length);
-      return [traces, layout({ xaxis: ROUNDS, yaxis: { title: { text: "mean loss per sample" } } })];
+      return [traces, layout({ xaxis: rounded(rows), yaxis: { title: { text: "mean loss per sample" } } })];
     },
 
     replacements(items) {
@@ -67,16 +71,17 @@
         xgap: 1, ygap: 1, showscale: false, zmin: 0, zmax: 2, hoverongaps: false,
         colorscale: [[0, dark.matches ? "#3a4149" : "#d0d7de"], [0.5, Z], [1, "#8250df"]],
       };
-      return [[trace], layout({ height: 120 + 18 * rows.length, xaxis: ROUNDS, yaxis: { type: "category" } })];
+      return [[trace], layout({ height: 120 + 18 * rows.length, xaxis: rounded(items), yaxis: { type: "category" } })];
     },
 
-    traffic(items) {
+    traffic(phases) {
+      const items = phases.filter((each) => each.phase === "train");
       const x = items.map((each) => each.round);
       const bars = [["bytes_down", "down", X], ["bytes_up", "up", Z]].map(([name, said, color]) => ({
         type: "bar", x, y: items.map((each) => each[name]), name: said, marker: { color },
       }));
       const full = { x, y: items.map((each) => each.bytes_full_exchange), name: "full state dicts", mode: "lines", line: { color: CARRIED, dash: "dot" } };
-      return [[...bars, full], layout({ barmode: "group", xaxis: ROUNDS, yaxis: { title: { text: "bytes" }, type: "log", exponentformat: "SI" } })];
+      return [[...bars, full], layout({ barmode: "group", xaxis: rounded(items), yaxis: { title: { text: "bytes" }, type: "log", exponentformat: "SI" } })];
     },
 
     timeline(items) {

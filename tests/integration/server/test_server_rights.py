@@ -71,6 +71,7 @@ RIGHTS = {
     "GET /": VIEWERS,
     "GET /jobs/{job_id}": VIEWERS,
     "GET /jobs/{job_id}/benefits": VIEWERS,
+    "GET /jobs/{job_id}/report.html": VIEWERS,
     "GET /jobs/{job_id}/versions": VIEWERS,
     "GET /jobs/{job_id}/versions/{number}": VIEWERS,
     "GET /jobs/{job_id}/ledger": VIEWERS,

@@ -8,6 +8,7 @@ from httpx2 import Response
 
 from server.web.browser import cookie_name
 from server.web.site import PLOTTING, address
+from tests.support.finished import federated_and_alone
 from tests.support.html_page import Page
 from tests.support.scripted import World
 
@@ -184,3 +185,42 @@ def test_each_attempt_is_a_bar_of_the_timeline(pair: World) -> None:
     assert all(bar["round"] == 1 for bar in bars)
     assert bars[0]["claimed_at"] < bars[0]["ended_at"] <= bars[1]["claimed_at"]
     assert pair.viewer.ok("GET", f"/v1/jobs/{job}/timeline?behind=1")["items"] == []
+
+
+def test_the_verdict_stands_beside_a_job_of_the_same_clients_alone(pair: World) -> None:
+    together, alone = federated_and_alone(pair)
+    text = pair.http.get(f"/jobs/{together}/benefits", headers={**HTML, **cookie(pair)}).text
+    said = "Federation helped 1 of 2; it hurt c2 on digits."
+    assert said in text
+    assert f'<option value="{alone}" selected>' in text
+    rows = Page(text).tables["benefits"]
+    assert [each.strip() for each in rows[1][:3]] == ["c1", "digits", "accuracy"]
+    assert rows[1][3].split()[0] == "0.600"
+    assert rows[1][-2].strip() == "+0.560"
+    assert [row[-1].strip() for row in rows[1:3]] == ["helped", "hurt"]
+    assert "Mean skill" in rows[-1][0]
+    compared = pair.http.get(
+        f"/compare?job={together}&job={alone}", headers={**HTML, **cookie(pair)}
+    )
+    assert "0.880" in compared.text
+    assert "0.600" in compared.text
+
+
+def test_the_report_is_one_file_that_stands_alone(pair: World) -> None:
+    together, _ = federated_and_alone(pair)
+    answer = pair.http.get(f"/jobs/{together}/report.html", headers=cookie(pair))
+    assert answer.status_code == 200
+    assert "attachment" in answer.headers["content-disposition"]
+    page = Page(answer.text)
+    assert page.addresses == []  # it loads nothing
+    assert page.heads_without_scope == 0
+    assert "it hurt c2 on digits" in answer.text
+    assert {"benefits", "averages"} <= set(page.tables)
+    assert {"data-losses", "data-replacements", "data-traffic"} <= set(page.ids)
+
+
+def test_there_is_no_report_of_a_job_that_runs(pair: World) -> None:
+    job = pair.launch()
+    answer = pair.http.get(f"/jobs/{job}/report.html", headers={**HTML, **cookie(pair)})
+    assert answer.status_code == 409
+    assert "ask again when it has ended" in answer.text
