@@ -1,12 +1,16 @@
 """The typed client reads what the server answers, and brings lists whole."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from server.auth import create_key
+from server.columns import Scope
 from shared.api_client import ApiClient
+from shared.keys import ClientKeyCreate, KeyCreate, KeyScope, KeyState
 from shared.states import JobState
 from tests.support.scripted import World
 
@@ -65,3 +69,17 @@ def test_every_answer_of_a_running_job_is_read(pair: World, api: ApiClient) -> N
     assert api.pause(job).state == "paused"
     assert api.resume(job).state == "running"
     assert api.cancel(job).state == "cancelling"
+
+
+def test_keys_are_made_listed_and_revoked(
+    pair: World, api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pair.context.sessions.begin() as session:
+        monkeypatch.setattr(api, "_http", Short(pair, create_key(session, Scope.ADMIN)))
+    made = api.create_key(KeyCreate(scope=KeyScope.VIEWER, lifetime=timedelta(days=90)), "one")
+    second = api.create_client_key("c1", ClientKeyCreate(), "two")
+    assert {each.prefix for each in api.keys("c1")} > {second.prefix}
+    assert api.revoke_key(made.prefix).state == KeyState.REVOKED
+    prefixes = [each.prefix for each in api.keys(live=True)]
+    assert second.prefix in prefixes
+    assert made.prefix not in prefixes
