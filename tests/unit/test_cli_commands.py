@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from cli import worker
 from cli.connection import Connection
+from cli.exits import ExitCode
 from cli.main import app
 from cli.stack import settings
 from cli.stack.errors import StackError
@@ -33,10 +34,10 @@ def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def refused(*arguments: str) -> str:
+def refused(*arguments: str, code: ExitCode = ExitCode.USAGE) -> str:
     """The one sentence that the command ends with."""
     result = CliRunner().invoke(app, list(arguments))
-    assert result.exit_code == 1
+    assert result.exit_code == code
     lines = result.stderr.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("tapestry: ")
@@ -100,7 +101,8 @@ def test_a_worker_without_its_packages_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(worker, "find_spec", lambda _: None)
     client = str(write_client(tmp_path, "one", "client: c01"))
-    said = refused("worker", client, "--url", "http://127.0.0.1:1", "--key", "k")
+    there = ("--url", "http://127.0.0.1:1", "--key", "k")
+    said = refused("worker", client, *there, code=ExitCode.FAILED)
     assert "install tapestry-fl[worker]" in said
 
 

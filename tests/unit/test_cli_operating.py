@@ -42,7 +42,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
         status, body = ANSWERS.get(request.url.path, NOTHING)
         return httpx.Response(status, json=body)
 
-    def connect(_: Connection) -> ApiClient:
+    def connect(_: Connection, __: float | None = None) -> ApiClient:
         api = ApiClient("http://127.0.0.1:1", "key")
         api._http.close()
         api._http = httpx.Client(base_url=api.url, transport=httpx.MockTransport(answer))
@@ -118,7 +118,7 @@ def test_onboarding_asks_what_the_newcomer_has(
 def test_what_is_refused_ends_in_one_sentence(arguments: list[str]) -> None:
     command, *more = arguments
     result = CliRunner().invoke(app, [command, str(JOB), *more])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.startswith("tapestry: ")
     assert result.stderr.count("\n") == 1
 
