@@ -63,18 +63,28 @@ def _one_sentence() -> Iterator[None]:
     except KeyboardInterrupt as stopped:
         raise _ended("stopped", ExitCode.STOPPED) from stopped
     except BrokenPipeError as gone:  # whoever read has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         raise typer.Exit(ExitCode.OK) from gone
     except OSError as error:
+        _drop_output()
         sentence = f"{error}: free some disk space or check the path"
         raise _ended(sentence, ExitCode.FAILED) from error
+
+
+def _drop_output() -> None:
+    """Have nothing more written that could not be written: Python would try again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _about_usage(error: TyperException) -> str:
     """What typer says of wrong options, and where the right ones stand."""
     context = getattr(error, "ctx", None)
     place = context.command_path if context else "tapestry"
-    return f"{error.format_message().rstrip('.')}: see `{place} --help`"
+    wrong = error.format_message().replace("Value error, ", "").rstrip(".")
+    return f"{wrong}: see `{place} --help`"
 
 
 def _ended(sentence: str, code: int) -> typer.Exit:

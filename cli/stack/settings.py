@@ -9,6 +9,7 @@ import yaml
 
 from cli.stack import ports
 from cli.stack.errors import ClientFileError, StackError
+from shared.spec_files import NO_YAML
 
 NEEDED_BYTES = 500_000_000
 
@@ -68,7 +69,7 @@ def client_name(path: Path) -> str:
     """The client that a client file describes. Raises ClientFileError."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, *NO_YAML) as error:
         raise ClientFileError(
             f"the client file {path} cannot be read ({error}): correct it"
         ) from error
