@@ -1,6 +1,7 @@
 """`tapestry keys`: a key is shown once or lies in a file for its owner alone, and nowhere else."""
 
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli import keys
 from cli.main import app
 from server import examples
 from tests.support.answering import answering
@@ -72,7 +72,7 @@ def test_a_key_that_cannot_be_written_is_revoked(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keys.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     said = run("create", "--scope", "viewer", "--out", "new.key", code=1).stderr
     assert "the new key is revoked" in said
     assert [request.method for request in asked] == ["POST", "DELETE"]

@@ -102,7 +102,7 @@ def test_a_stranger_who_was_given_the_number_is_left_alone(
         result = CliRunner().invoke(app, ["down", "--state", str(tmp_path)])
         assert result.exit_code == 1
         assert "end it where it was started" in result.stderr
-        running._tell(running.Launcher(**signature))
+        running._tell(running.Launcher(stranger.pid, str(signature["began"])))
         assert (launcher.poll(), stranger.poll()) == (None, None)
 
 
