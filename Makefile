@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help environment bases bench-learning paper demo up test check compose-check format reference screenshots crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models clean
+.PHONY: help environment bases bench-learning paper demo up down test check compose-check format reference screenshots crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ demo: environment ## a whole federation on real data, all processes local, with 
 
 up: environment ## the local stack in the foreground, until Ctrl-C
 	@$(RUN) -m cli up
+
+down: environment ## end the stack that `up` started, and wait until all is gone
+	@$(RUN) -m cli down
 
 test: environment ## all tests, against a real Postgres and Valkey
 	@$(RUN) -m pytest -n $(PYTEST_WORKERS)

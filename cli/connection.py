@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
+
+from cli.exits import FailedError, UsageError
 from shared.api_client import ApiClient
 from shared.problem_codes import Code
 from shared.transport import ApiError
 
 LOCAL_STATE = Path(".tapestry") / "local"
-
-
-class UsageError(Exception):
-    """The command cannot be carried out as given; the text is one sentence with the remedy."""
+PATIENCE_S = 8.0  # for an API that is started again while a command asks
+_LONGEST_KEY = 1000
 
 
 @dataclass(frozen=True)
@@ -27,21 +28,22 @@ class Connection:
     key: str | None
     key_file: Path | None
 
-    def open(self) -> ApiClient:
+    def open(self, patience_s: float | None = None) -> ApiClient:
         """A client of the API. Raises UsageError when nobody said where it is."""
         local = {} if self.url and (self.key or self.key_file) else _local_stack()
-        return ApiClient(self._address(local), self.key or self._stored_key(local))
+        address, key = self._address(local), self._secret(local)
+        return ApiClient(address, key, PATIENCE_S if patience_s is None else patience_s)
 
     @contextmanager
-    def about(self, job: UUID) -> Iterator[ApiClient]:
-        """The same, for what is asked of one job. Raises UsageError when there is no such job."""
-        with self.open() as api:
+    def about(self, job: UUID, patience_s: float | None = None) -> Iterator[ApiClient]:
+        """The same, for what is asked of one job. Raises FailedError when there is no such job."""
+        with self.open(patience_s) as api:
             try:
                 yield api
             except ApiError as error:
                 if not _lacks(api, job, error):
                     raise
-                raise UsageError(
+                raise FailedError(
                     f"there is no job {job} at {api.url}: choose one that `tapestry jobs` lists"
                 ) from error
 
@@ -53,7 +55,7 @@ class Connection:
         local = {} if self.url else _local_stack()
         address = {"TAPESTRY_API_URL": self._address(local)}
         if keys_dir is None and (self.key or self.key_file):
-            return {**address, "TAPESTRY_KEY": self.key or self._stored_key(local)}
+            return {**address, "TAPESTRY_KEY": self._secret(local)}
         if keys_dir is None and "key_file" in local:
             keys_dir = Path(local["key_file"]).parent
         if keys_dir is None:
@@ -69,13 +71,26 @@ class Connection:
             raise UsageError(
                 "no API is known: start one here with `tapestry up`, or pass --url and --key-file"
             )
-        return url
+        return _checked_address(url)
 
-    def _stored_key(self, local: Mapping[str, str]) -> str:
+    def _secret(self, local: Mapping[str, str]) -> str:
+        if self.key:
+            return _checked_key(self.key, "TAPESTRY_KEY")
         path = self.key_file or local.get("key_file")
         if path is None:
             raise UsageError("no key is known: pass --key-file, or set TAPESTRY_KEY")
         return _read_key(Path(path))
+
+
+def _checked_address(url: str) -> str:
+    """The address, if requests can be sent there."""
+    try:
+        found = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise UsageError(f"{url!r} is no address ({error}): correct --url") from error
+    if found.scheme not in {"http", "https"} or not found.host:
+        raise UsageError(f"{url!r} is no address of an API: write http://HOST:PORT or https://HOST")
+    return url
 
 
 def _lacks(api: ApiClient, job: UUID, error: ApiError) -> bool:
@@ -126,8 +141,18 @@ def _note() -> dict[str, Any]:
 
 def _read_key(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        with path.open("rb") as file:
+            found = file.read(_LONGEST_KEY + 1)
     except OSError as error:
         raise UsageError(
             f"the key file {path} cannot be read ({error.strerror}): check --key-file"
         ) from error
+    return _checked_key(found.decode("latin-1"), f"the key file {path}")
+
+
+def _checked_key(text: str, where: str) -> str:
+    """The key, if it can be one. What it is instead is not told: it may be another secret."""
+    key = text.strip()
+    if not key or len(key) > _LONGEST_KEY or not all("!" <= each <= "~" for each in key):
+        raise UsageError(f"{where} holds no key: give it the one line that begins with tap_")
+    return key

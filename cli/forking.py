@@ -9,11 +9,11 @@ import typer
 
 from cli.connection import Connection
 from cli.forks import StageTwo, distilled_again, onboarding, version_of, weights_of
-from cli.options import Job, Key, KeyFile, Url
+from cli.options import Job, Json, Key, KeyFile, Url
+from cli.output import print_json, say
 from shared import spec_files
-from shared.api_client import ApiClient
 from shared.job_spec import JobSpec
-from shared.views import JobFork
+from shared.views import JobDetail, JobFork
 
 Personal = Annotated[
     int | None,
@@ -26,7 +26,7 @@ Rate = Annotated[float | None, typer.Option(help="Of stage two; else as in the j
 Title = Annotated[str | None, typer.Option("--name", help="What the new job is called.")]
 
 
-def fork(  # noqa: PLR0913, PLR0917 - a command's options
+def fork(
     job: Job,
     number: Annotated[
         int, typer.Option("--round", min=0, help="Version to begin with; the next round follows.")
@@ -35,6 +35,7 @@ def fork(  # noqa: PLR0913, PLR0917 - a command's options
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Let clients begin without personal states.")
     ] = False,
+    json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
     key: Key = None,
@@ -43,10 +44,14 @@ def fork(  # noqa: PLR0913, PLR0917 - a command's options
     states: Literal["parent", "fresh"] = "fresh" if fresh else "parent"
     wish = JobFork(round=number, spec=spec_files.load(JobSpec, spec), personal_states=states)
     with Connection(url, key, key_file).about(job) as api:
-        print(_launched(api, job, wish))
+        launched = api.fork(job, wish, str(uuid.uuid4()))
+    if json:
+        print_json(launched)
+    else:
+        say(str(launched.id))
 
 
-def distil(  # noqa: PLR0913, PLR0917 - a command's options
+def distil(
     job: Job,
     number: Annotated[
         int | None, typer.Option("--round", min=0, help="The server's version; else the newest.")
@@ -60,6 +65,7 @@ def distil(  # noqa: PLR0913, PLR0917 - a command's options
         typer.Option(metavar="TASK=LAMBDA", help="Weight of a task's distillation loss."),
     ] = None,
     name: Title = None,
+    json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
     key: Key = None,
@@ -73,15 +79,17 @@ def distil(  # noqa: PLR0913, PLR0917 - a command's options
         version = version_of(api.versions(job), number)
         spec = distilled_again(api.job(job), version, wish)
         asked = JobFork(round=version, spec=spec, personal_round=personal_round)
-        _say(_launched(api, job, asked))
+        launched = api.fork(job, asked, str(uuid.uuid4()))
+    _say(launched, json=json)
 
 
-def onboard(  # noqa: PLR0913, PLR0917 - a command's options
+def onboard(
     job: Job,
     clients: Annotated[list[str], typer.Argument(help="Clients that the job did not have.")],
     steps: Steps = None,
     learning_rate: Rate = None,
     name: Title = None,
+    json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
     key: Key = None,
@@ -95,14 +103,14 @@ def onboard(  # noqa: PLR0913, PLR0917 - a command's options
         version = version_of(api.versions(job), None)
         offers = {client.id: client.offer for client in api.clients()}
         spec = onboarding(api.job(job), version, clients, offers, wish)
-        _say(_launched(api, job, JobFork(round=version, spec=spec)))
+        launched = api.fork(job, JobFork(round=version, spec=spec), str(uuid.uuid4()))
+    _say(launched, json=json)
 
 
-def _launched(api: ApiClient, job: uuid.UUID, wish: JobFork) -> uuid.UUID:
-    return api.fork(job, wish, str(uuid.uuid4())).id
-
-
-def _say(fork: uuid.UUID) -> None:
+def _say(fork: JobDetail, *, json: bool) -> None:
     """The id alone is what a script reads; what one may do then is for people."""
-    print(fork)
-    print(f"then: tapestry watch {fork}, and tapestry report {fork}", file=sys.stderr)
+    if json:
+        print_json(fork)
+        return
+    say(str(fork.id))
+    print(f"then: tapestry watch {fork.id}, and tapestry report {fork.id}", file=sys.stderr)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cli.connection import UsageError
+from cli.exits import UsageError
 from shared.job_spec import JobSpec
 from shared.messages import ClientOffer
 from shared.spec_files import SpecError, explain

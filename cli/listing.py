@@ -1,10 +1,12 @@
 """Tables of jobs, clients, rounds and reports."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from rich.table import Table
 
 from shared.attendance import AttendanceRow, OfferChangeRow
+from shared.keys import KeyView
 from shared.readiness import PublishedCard
 from shared.reports import ReportView
 from shared.results import TaskScore, Variant
@@ -21,7 +23,7 @@ def jobs_table(jobs: Sequence[JobView]) -> Table:
     for title in (*titles, *(["forked from"] if forks else [])):
         shown.add_column(title, no_wrap=title == "id")
     for job in jobs:
-        created = job.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
+        created = _minute(job.created_at)
         round_ = f"{job.round} of {job.rounds}"
         cells = (str(job.id), job.name, job.algorithm, str(job.state), round_, created)
         shown.add_row(*cells, *([_short(job.forked_from)] if forks else []))
@@ -53,6 +55,21 @@ def clients_table(clients: Sequence[ClientView]) -> Table:
         card = client.offer.card if client.offer else None
         shown.add_row(client.id, offered or "-", seen, *([_card(card)] if cards else []))
     return shown
+
+
+def keys_table(keys: Sequence[KeyView]) -> Table:
+    """Keys by their prefixes, in the order given."""
+    shown = Table(box=None, pad_edge=False)
+    for title in ("prefix", "scope", "client", "state", "created", "first used", "expires"):
+        shown.add_column(title)
+    for key in keys:
+        times = (_minute(at) for at in (key.created_at, key.used_at, key.expires_at))
+        shown.add_row(key.prefix, key.scope, key.client or "-", str(key.state), *times)
+    return shown
+
+
+def _minute(at: datetime | None) -> str:
+    return "-" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def _card(card: PublishedCard | None) -> str:

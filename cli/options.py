@@ -1,10 +1,27 @@
 """Options that many commands share."""
 
+import re
 import uuid
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LONGEST = timedelta(days=3650)
+
+
+def _time(text: str) -> timedelta:
+    """A time of the command line, such as 90d. Raises typer.BadParameter."""
+    found = re.fullmatch(r"([0-9]{1,8})([smhdw])", text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no time: write 30s, 10m, 12h, 90d or 2w")
+    length = timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+    if not timedelta(0) < length <= _LONGEST:
+        raise typer.BadParameter(f"{text} is not between 1s and {_LONGEST.days}d: choose another")
+    return length
+
 
 Url = Annotated[str | None, typer.Option(help="Address of the API.", envvar="TAPESTRY_API_URL")]
 KeyFile = Annotated[
@@ -12,3 +29,18 @@ KeyFile = Annotated[
 ]
 Key = Annotated[str | None, typer.Option(envvar="TAPESTRY_KEY", hidden=True)]
 Job = Annotated[uuid.UUID, typer.Argument(help="The job's id.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+GiveUp = Annotated[
+    timedelta | None,
+    typer.Option(
+        parser=_time,
+        metavar="TIME",
+        help="End when the API has been away for so long, such as 10m; else never.",
+    ),
+]
+Expires = Annotated[
+    timedelta | None,
+    typer.Option(
+        parser=_time, metavar="TIME", help="How long the key is valid, such as 90d; else for ever."
+    ),
+]

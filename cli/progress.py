@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -10,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.listing import origin
+from cli.output import one_line
+from cli.patience import Patience
 from cli.waiting import Quiet
 from shared.api_client import ApiClient
 from shared.results import TaskLosses
@@ -105,12 +108,25 @@ class Watcher:
 
 
 def follow(
-    api: ApiClient, jobs: Sequence[str], console: Console, check: Callable[[], None]
+    api: ApiClient,
+    jobs: Sequence[str],
+    console: Console,
+    check: Callable[[], None],
+    give_up: timedelta | None,
 ) -> list[Progress]:
-    """Show the jobs until all have ended; `check` may raise to end the wait. Raises ApiError."""
+    """Show the jobs until all have ended; `check` may raise to end the wait.
+
+    Raises ApiError, also when the API has been away for as long as `give_up`.
+    """
     began = time.monotonic()
     show = _show_table if console.is_terminal else _show_lines
-    return show(Watcher(api, jobs).look, console, check, began)
+    watcher = Watcher(api, jobs)
+    patience = Patience(api.url, lambda said: _line(console, _since(began), said), give_up, check)
+
+    def look(wait_s: float) -> list[Progress]:
+        return patience.ask(lambda: watcher.look(wait_s))
+
+    return show(look, console, check, began)
 
 
 Look = Callable[[float], list[Progress]]
@@ -123,7 +139,7 @@ def _show_table(
     with Live(console=console, auto_refresh=False) as live:
         while True:
             found = now(_REFRESH_S)
-            elapsed_s = time.monotonic() - began
+            elapsed_s = _since(began)
             quiet = [quietness.sentence(each.job, each.rounds, elapsed_s) for each in found]
             live.update(table(found, elapsed_s, quiet), refresh=True)
             if all(each.ended for each in found):
@@ -140,7 +156,7 @@ def _show_lines(
     while True:
         found = now(_REFRESH_S)
         for each in found:
-            elapsed_s = time.monotonic() - began
+            elapsed_s = _since(began)
             at = (each.job.state, each.job.round)
             if shown.get(each.job.id) != at:
                 shown[each.job.id] = at
@@ -157,7 +173,12 @@ def _show_lines(
 
 
 def _line(console: Console, elapsed_s: float, text: str) -> None:
-    console.print(f"{elapsed_s:6.1f} s  {text}", markup=False, highlight=False)
+    line = f"{elapsed_s:6.1f} s  {one_line(text)}"
+    console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _since(began: float) -> float:
+    return time.monotonic() - began
 
 
 def sentence(progress: Progress) -> str:

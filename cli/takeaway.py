@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from cli.connection import Connection, UsageError, local_client
+from cli.connection import Connection, local_client
+from cli.exits import FailedError, UsageError
 from cli.options import Job, Key, KeyFile, Url
 from cli.signals import ending_on_signals
 from cli.stack.settings import by_name
@@ -48,7 +49,7 @@ class Client:
         }
 
 
-def export(  # noqa: PLR0913, PLR0917 - a command's options
+def export(
     job: Job,
     out: Annotated[Path, typer.Option(help="Directory to be made.")],
     client: Annotated[
@@ -78,7 +79,7 @@ def export(  # noqa: PLR0913, PLR0917 - a command's options
         _run(["export", *options, "--", str(job)], told)
 
 
-def predict(  # noqa: PLR0913, PLR0917 - a command's options
+def predict(
     directory: Annotated[Path, typer.Argument(help="What `tapestry export` wrote.")],
     task: Annotated[str | None, typer.Option(help="Needed if the model has several.")] = None,
     image: Annotated[Path | None, typer.Option(help="An image file.")] = None,
@@ -102,7 +103,7 @@ def predict(  # noqa: PLR0913, PLR0917 - a command's options
 
 
 def _run(arguments: Sequence[str], told: Mapping[str, str] | None = None) -> None:
-    """Run the worker's part, which prints. Raises UsageError with what it ended with."""
+    """Run the worker's part, which prints. Raises FailedError with what it ended with."""
     need_packages()
     kept = {name: value for name, value in os.environ.items() if name not in TOLD_HERE}
     with subprocess.Popen(
@@ -117,7 +118,7 @@ def _run(arguments: Sequence[str], told: Mapping[str, str] | None = None) -> Non
             raise
     if child.returncode:
         lines = said.decode(errors="replace").strip().splitlines()
-        raise UsageError(lines[-1] if lines else "it ended without a word: try again")
+        raise FailedError(lines[-1] if lines else "it ended without a word: try again")
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:

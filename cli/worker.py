@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from cli.connection import Connection, UsageError
+from cli.connection import Connection
+from cli.exits import FailedError, UsageError
 from cli.stack.settings import by_name
 
 _BROKER = "TAPESTRY_REDIS_URL"
@@ -53,8 +54,8 @@ def become(wish: WorkerWish, connection: Connection) -> NoReturn:
 
 
 def need_packages() -> None:
-    """Raises UsageError where the worker is not installed."""
+    """Raises FailedError where the worker is not installed."""
     if find_spec("torch") is None:
-        raise UsageError(
+        raise FailedError(
             "the worker's packages are not installed here: install tapestry-fl[worker]"
         )

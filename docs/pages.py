@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from docs import commands
 from server.main import create_app
 from server.settings import ServerSettings
 from shared.problem_codes import MEANINGS
@@ -49,7 +50,11 @@ def problems() -> str:
     return _PROBLEMS + "".join(rows)
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"openapi.json": contract, "problems.md": problems}
+PAGES: Mapping[str, Callable[[], str]] = {
+    "openapi.json": contract,
+    "problems.md": problems,
+    "cli.md": commands.page,
+}
 
 
 def main() -> None:

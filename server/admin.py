@@ -4,16 +4,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from server.audit import verify
-from server.auth import create_key
 from server.columns import Scope
 from server.database import DatabaseAwayError, check_current, make_sessions, reachable
+from server.keys import service as keys
 from server.settings import DatabaseSettings, load
 from server.tables import ApiKey
 
+_BY = "server.admin"
 _MAKEABLE = [str(scope) for scope in Scope if scope is not Scope.CLIENT]
 
 
@@ -43,13 +44,13 @@ def _parser() -> argparse.ArgumentParser:
 def _run(engine: Engine, wish: argparse.Namespace) -> str:
     with make_sessions(engine).begin() as session:
         if wish.command == "create-key":
-            return create_key(session, Scope(wish.scope))
+            return keys.add(session, _BY, Scope(wish.scope))
         if wish.command == "verify-events":
             return _verified(session)
         row = session.scalars(select(ApiKey).where(ApiKey.prefix == wish.prefix)).one_or_none()
         if row is None:
             sys.exit(f"No key has the prefix {wish.prefix}: give the part between tap_ and _.")
-        row.revoked_at = row.revoked_at or func.now()
+        keys.end(session, _BY, row)
         return f"revoked {wish.prefix}"
 
 

@@ -71,12 +71,32 @@ class Principal:
     client: str | None
 
 
-def create_key(session: Session, scope: Scope, client: str | None = None) -> str:
+def create_key(
+    session: Session, scope: Scope, client: str | None = None, lifetime: timedelta | None = None
+) -> str:
     """A new key, which is shown this once and stored as a hash only."""
-    prefix = secrets.token_hex(4)
-    key = f"tap_{prefix}_{secrets.token_urlsafe(32)}"
-    session.add(ApiKey(prefix=prefix, sha256=_digest(key), scope=scope, client_id=client))
+    key = _key(secrets.token_hex(4))
+    expires_at = None if lifetime is None else func.now() + lifetime
+    row = ApiKey(prefix=prefix_of(key), scope=scope, client_id=client, expires_at=expires_at)
+    row.sha256 = _digest(key)
+    session.add(row)
     return key
+
+
+def remake_key(row: ApiKey) -> str:
+    """The same key with another secret; what it was before is refused."""
+    key = _key(row.prefix)
+    row.sha256 = _digest(key)
+    return key
+
+
+def prefix_of(key: str) -> str:
+    """The part of a key by which it is known and may be told."""
+    return key.split("_", 2)[1]
+
+
+def _key(prefix: str) -> str:
+    return f"tap_{prefix}_{secrets.token_urlsafe(32)}"
 
 
 def find_principal(session: Session, header: str | None) -> Principal:
@@ -146,6 +166,7 @@ def _from(scope: Scope) -> frozenset[Scope]:
 OPEN = Depends(Open())
 Viewer = Annotated[Principal, Depends(Requires(*_from(Scope.VIEWER)))]
 Operator = Annotated[Principal, Depends(Requires(*_from(Scope.OPERATOR)))]
+Admin = Annotated[Principal, Depends(Requires(*_from(Scope.ADMIN)))]
 ClientOnly = Annotated[Principal, Depends(Requires(Scope.CLIENT))]
 PlannerOnly = Annotated[Principal, Depends(Requires(Scope.PLANNER))]
 Worker = Annotated[Principal, Depends(Requires(*WORKERS))]

@@ -25,6 +25,7 @@ from server.events.feed import Feed
 from server.gate import Gate
 from server.job_tables import endpoints as job_tables
 from server.jobs import endpoints as jobs
+from server.keys import endpoints as keys
 from server.outbox import Dispatcher
 from server.reports import endpoints as reports
 from server.rounds import endpoints as rounds
@@ -51,7 +52,8 @@ _TAGS = [
     {"name": "versions", "description": "What the server held after each round, and who made it."},
     {"name": "tables", "description": "A job's results, flat and so far, as JSON or CSV."},
     {"name": "reports", "description": "What federation gave, per client and task."},
-    {"name": "clients", "description": "Participants, what they offer, and their keys."},
+    {"name": "clients", "description": "Participants, and what they offer."},
+    {"name": "keys", "description": "For administrators: who may call, and for how long."},
     {"name": "assignments", "description": "For workers: claim, heartbeat, result, failure."},
     {"name": "uploads and artifacts", "description": "For workers: components in and out."},
     {"name": "health", "description": "For health checks; open to anybody."},
@@ -89,7 +91,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     app.state.context = context
     app.state.feed = Feed(context.sessions)
-    read = (jobs, events, waiting, rounds, versions, job_tables, reports, clients, whoami)
+    read = (jobs, events, waiting, rounds, versions, job_tables, reports, clients, keys, whoami)
     for part in (*read, assignments, updates, artifacts, health, session, pages):
         app.include_router(part.router)
     errors.install(app)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 from shared.attendance import AttendanceList
 from shared.claim_reading import read_claim
 from shared.job_spec import JobSpec
+from shared.keys import ClientKeyCreate, KeyCreate, KeyCreated, KeyList, KeyView
 from shared.messages import (
     LEASE_HEADER,
     ArtifactBundle,
@@ -157,6 +158,26 @@ class ApiClient(JobTables):
     def client(self, client: str) -> ClientView:
         """One client."""
         return self._send(ClientView, "GET", f"/v1/clients/{client}")
+
+    def keys(self, client: str | None = None, *, live: bool = False) -> list[KeyView]:
+        """All keys by their prefixes, or those of a client; `live`: only those that are valid."""
+        return list(self._pages(KeyList, "/v1/keys", {"client": client, "live": live}))
+
+    def create_key(self, wish: KeyCreate, idempotency_key: str) -> KeyCreated:
+        """Make a key; it is in the answer and nowhere else."""
+        headers = {"Idempotency-Key": idempotency_key}
+        return self._send(KeyCreated, "POST", "/v1/keys", body=wish, headers=headers)
+
+    def create_client_key(
+        self, client: str, wish: ClientKeyCreate, idempotency_key: str
+    ) -> KeyCreated:
+        """Make a client's next key; it is in the answer and nowhere else."""
+        path, headers = f"/v1/clients/{client}/keys", {"Idempotency-Key": idempotency_key}
+        return self._send(KeyCreated, "POST", path, body=wish, headers=headers)
+
+    def revoke_key(self, prefix: str) -> KeyView:
+        """Have a key refused from the next request on."""
+        return self._send(KeyView, "DELETE", f"/v1/keys/{prefix}")
 
     # workers
 

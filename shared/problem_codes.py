@@ -46,6 +46,10 @@ class Code(StrEnum):
     CLIENT_EXISTS = "client_exists"
     KEY_IN_USE = "key_in_use"
 
+    # of keys
+    TOO_MANY_KEYS = "too_many_keys"
+    LAST_ADMIN_KEY = "last_admin_key"
+
     # of assignments
     STALE_LEASE = "stale_lease"
     WRONG_KIND = "wrong_kind"
@@ -108,7 +112,9 @@ MEANINGS: dict[Code, tuple[str, str]] = {  # the statuses, and what is the case
         "The fork needs a component that the version does not have.",
     ),
     Code.CLIENT_EXISTS: ("409", "A client of that name is registered."),
-    Code.KEY_IN_USE: ("409", "The client's key has been used: it is not handed out again."),
+    Code.KEY_IN_USE: ("409", "The key has been used or revoked: it is not handed out again."),
+    Code.TOO_MANY_KEYS: ("409", "The client has two live keys: revoke one before another is made."),
+    Code.LAST_ADMIN_KEY: ("409", "It is the last live admin key: make its successor first."),
     Code.STALE_LEASE: (
         "409",
         "The assignment was given to another, or has been decided about.",

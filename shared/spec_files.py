@@ -13,6 +13,8 @@ from pydantic_core import ErrorDetails
 M = TypeVar("M", bound=BaseModel)
 
 
+# A date that is none or nesting without an end is no YAMLError.
+NO_YAML = (yaml.YAMLError, ValueError, OverflowError, RecursionError)
 _WHOLE_NUMBER = "must be a whole number; correct it"
 _NUMBER = "must be a number; correct it"
 _YES_OR_NO = "must be true or false; correct it"
@@ -61,7 +63,7 @@ def parse(kind: type[M], text: str, source: str = "input") -> M:
     """Read one value of `kind` from YAML or JSON text. Raises SpecError."""
     try:
         data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except NO_YAML as error:
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where else ""
         raise SpecError(source, [f"is not valid YAML or JSON{line}: correct the syntax"]) from error

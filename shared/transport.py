@@ -16,6 +16,7 @@ from shared.views import Problem
 
 B = TypeVar("B", bound=BaseModel)
 _PASSING = frozenset({Code.UPLOAD_BUSY, Code.WRONG_OFFSET})  # an earlier request of ours still ends
+UNUSABLE = "unreachable"  # the code of a problem that no API of ours has told
 ANSWER_S = 30.0
 _CONNECT_S = 5.0
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0)
@@ -111,7 +112,7 @@ class Transport:
                 problem = _problem(response)
                 if not _passes(problem):
                     raise ApiError(problem)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 problem = _unreachable(self.url, error)
             if time.monotonic() + pause > end:
                 raise ApiError(problem)
@@ -169,7 +170,10 @@ def _problem(response: httpx.Response) -> Problem:
     try:
         return Problem.model_validate_json(response.content)
     except ValidationError:
-        detail = f"{response.request.url} answered {response.status_code} without a reason"
+        detail = (
+            f"{response.request.url} answered {response.status_code} without a reason: check the "
+            "URL and what stands between"
+        )
         return no_answer(response.status_code, detail)
 
 
@@ -178,16 +182,21 @@ def _passes(problem: Problem) -> bool:
     return problem.status == httpx.codes.SERVICE_UNAVAILABLE or problem.code in _PASSING
 
 
-def _unreachable(url: str, error: httpx.TransportError) -> Problem:
-    return no_answer(0, f"{url} cannot be reached ({error}): check that the API runs there")
+def _unreachable(url: str, error: httpx.RequestError) -> Problem:
+    why = str(error) or type(error).__name__
+    if "SSL" in why:
+        return no_answer(
+            0, f"{url} cannot be trusted ({why}): check the address, http or https, its certificate"
+        )
+    return no_answer(0, f"{url} cannot be reached ({why}): check that the API runs there")
 
 
 def no_answer(status: int, detail: str) -> Problem:
     """The problem of an answer that nobody can use."""
     return Problem(
-        type="urn:tapestry:problem:unreachable",
+        type=f"urn:tapestry:problem:{UNUSABLE}",
         title="No usable answer",
         status=status,
-        code="unreachable",
+        code=UNUSABLE,
         detail=detail,
     )

@@ -8,14 +8,15 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 import cli
-from cli.demo import comparison
+from cli import comparison
+from cli.demo.columns import COLUMNS, traffic_table
 from cli.progress import Progress, follow
 from cli.signals import Stopped
 from cli.stack import private
@@ -34,6 +35,7 @@ EXAMPLE = Path(cli.__file__).resolve().parents[1] / "examples" / "demo"
 ALGORITHMS = ("tap", "fedavg", "local")
 _PREPARE_WITHIN_S = 900.0
 _PATIENCE_S = 60.0  # for an API that is started again
+_GIVE_UP = timedelta(0)  # behind that: its process is here, and would have come back
 
 
 def run(console: Console, state: Path) -> None:
@@ -91,7 +93,8 @@ def _jobs(
     with stack.client(_PATIENCE_S) as api:
         jobs = [api.submit(spec, str(uuid.uuid4())) for spec in specs.values()]
         _print_curl(stack, jobs, console)
-        ended = follow(api, [str(job.id) for job in jobs], console, keeper.check)
+        ids = [str(job.id) for job in jobs]
+        ended = follow(api, ids, console, keeper.check, _GIVE_UP)
         _refuse_failed(ended, stack.settings.logs)
         reports = [api.report(each.job.id) for each in ended]
     return {report.algorithm: report for report in reports}
@@ -118,12 +121,12 @@ def _refuse_failed(ended: list[Progress], logs: Path) -> None:
 def _conclude(
     reports: Mapping[str, ReportView], output: Path, seconds: float, console: Console
 ) -> None:
-    found = comparison.rows(reports)
-    console.print(comparison.skill_table(found))
-    console.print(comparison.traffic_table(reports))
+    found = comparison.rows(reports, COLUMNS)
+    console.print(comparison.skill_table(found, COLUMNS))
+    console.print(traffic_table(reports))
     content = {
         "seconds": seconds,
-        "comparison": comparison.as_json(found),
+        "comparison": comparison.as_json(found, COLUMNS),
         "reports": {name: report.model_dump(mode="json") for name, report in reports.items()},
     }
     path = output / "report.json"

@@ -8,7 +8,8 @@ from pathlib import Path
 import yaml
 
 from cli.stack import ports
-from cli.stack.errors import StackError
+from cli.stack.errors import ClientFileError, StackError
+from shared.spec_files import NO_YAML
 
 NEEDED_BYTES = 500_000_000
 
@@ -27,7 +28,7 @@ class StackSettings:
     clients: Mapping[str, Path] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Read the clients' names. Raises StackError for a file that has none, or a double one."""
+        """Read the clients' names. Raises ClientFileError for a file without, or a double one."""
         object.__setattr__(self, "clients", by_name(self.client_files))
 
     def check(self) -> None:
@@ -52,35 +53,37 @@ class StackSettings:
 
 
 def by_name(files: Iterable[Path]) -> dict[str, Path]:
-    """Client files by their clients' names. Raises StackError for one without, or a double one."""
+    """Client files by their names. Raises ClientFileError for one without, or a double one."""
     clients: dict[str, Path] = {}
     for path in files:
         name = client_name(path)
         if "," in str(path):
-            raise StackError(f"{path} has a comma in its path: move the clients elsewhere")
+            raise ClientFileError(f"{path} has a comma in its path: move the clients elsewhere")
         if name in clients:
-            raise StackError(f"{path} and {clients[name]} both are client {name}: rename one")
+            raise ClientFileError(f"{path} and {clients[name]} both are client {name}: rename one")
         clients[name] = path
     return clients
 
 
 def client_name(path: Path) -> str:
-    """The client that a client file describes. Raises StackError."""
+    """The client that a client file describes. Raises ClientFileError."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise StackError(f"the client file {path} cannot be read ({error}): correct it") from error
+    except (OSError, *NO_YAML) as error:
+        raise ClientFileError(
+            f"the client file {path} cannot be read ({error}): correct it"
+        ) from error
     name = data.get("client") if isinstance(data, dict) else None
     if not isinstance(name, str):
-        raise StackError(f"the client file {path} names no client: add a line `client: NAME`")
+        raise ClientFileError(f"the client file {path} names no client: add a line `client: NAME`")
     return name
 
 
 def client_files(directory: Path) -> tuple[Path, ...]:
-    """The client files of a directory: NAME/client.yaml, or else NAME.yaml. Raises StackError."""
+    """The client files of a directory: NAME/client.yaml, or NAME.yaml. Raises ClientFileError."""
     found = sorted(directory.glob("*/client.yaml")) or sorted(directory.glob("*.yaml"))
     if not found:
-        raise StackError(
+        raise ClientFileError(
             f"{directory} holds no client: expected {directory}/NAME/client.yaml or "
             f"{directory}/NAME.yaml files"
         )

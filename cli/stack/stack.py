@@ -1,6 +1,5 @@
 """Starts, watches and stops the whole local stack: servers, API, coordinator, planner, workers."""
 
-import fcntl
 import json
 import sys
 import time
@@ -9,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from cli.stack import ports, postgres, private, valkey
+from cli.stack import ports, postgres, private, running, valkey
 from cli.stack.errors import StackError
 from cli.stack.processes import Child, Command, Processes
 from cli.stack.settings import StackSettings
@@ -78,8 +77,8 @@ class Stack:
         self.processes.stop_together(self._children, _STOP_WITHIN_S)
         self._children.clear()
         self.processes.stop_all()
-        (self.settings.state / "stack.json").unlink(missing_ok=True)
         if self._lock is not None:
+            (self.settings.state / running.NOTE).unlink(missing_ok=True)
             self._lock.close()
 
     def wait_for_offers(self) -> None:
@@ -121,19 +120,15 @@ class Stack:
             "key_file": str(self.admin_key_file),
             "clients": self._places(),
         }
-        private.write(self.settings.state / "stack.json", json.dumps(note))
+        private.write(self.settings.state / running.NOTE, json.dumps(note))
 
     def _take_lock(self) -> None:
-        lock = (self.settings.state / "lock").open("w", encoding="ascii")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.close()
-            raise StackError(
-                f"another stack runs with the state in {self.settings.state}: stop it, or choose "
-                "another --state"
-            ) from error
-        self._lock = lock
+        """Be the only stack of this state, and say so to `tapestry down`."""
+        self._lock = running.take(self.settings.state)
+        if self._lock is None:
+            raise StackError(running.taken(self.settings.state))
+        (self.settings.state / running.NOTE).unlink(missing_ok=True)  # of one that was killed
+        running.sign(self._lock)
 
     def _start_servers(self) -> None:
         state, logs, durable = self.settings.state, self.settings.logs, self.settings.durable

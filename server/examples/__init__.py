@@ -1,6 +1,19 @@
 """The examples of the OpenAPI document; a test reads each as the message that it is."""
 
-from server.examples.clients import CLIENT, CLIENT_CREATE, CLIENT_CREATED, CLIENTS, OFFER, WHO
+from server.examples.clients import (
+    CLIENT,
+    CLIENT_CREATE,
+    CLIENT_CREATED,
+    CLIENT_KEY_CREATE,
+    CLIENT_KEY_CREATED,
+    CLIENTS,
+    KEY_CREATE,
+    KEY_CREATED,
+    KEY_REVOKED,
+    KEYS,
+    OFFER,
+    WHO,
+)
 from server.examples.jobs import (
     EVENTS,
     FORK,
@@ -51,6 +64,8 @@ __all__ = [
     "CLIENTS",
     "CLIENT_CREATE",
     "CLIENT_CREATED",
+    "CLIENT_KEY_CREATE",
+    "CLIENT_KEY_CREATED",
     "EVENTS",
     "FAILED_ASSIGNMENT",
     "FAILURE",
@@ -63,6 +78,10 @@ __all__ = [
     "JOBS",
     "JOB_DETAIL",
     "JOB_SPEC",
+    "KEYS",
+    "KEY_CREATE",
+    "KEY_CREATED",
+    "KEY_REVOKED",
     "OFFER",
     "PARENT_JOB",
     "PAUSED_JOB",

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -139,3 +140,51 @@ def test_processes_that_die_are_started_again(place: Path) -> None:
     for name in ("Postgres", "Valkey", "process api", "process coordinator", "process worker-1"):
         assert re.search(rf"{name} ended with status -9; see .*: it is started again\n", said)
     assert gone(started)
+
+
+def test_a_detached_stack_is_ended_by_its_own_process_alone(place: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = tapestry(*arguments)
+        return subprocess.run(
+            command, cwd=place, env=environment, text=True, capture_output=True, check=False
+        )
+
+    up = run("up", "--detach", "--clients", "clients")
+    try:
+        assert up.returncode == 0, up.stderr
+        assert re.fullmatch(r"API at http://\S+, keys in .*; its log is .*up.log\n", up.stdout)
+        launcher = json.loads((place / ".tapestry" / "local" / "lock").read_text())["pid"]
+        started = children(launcher)
+        assert len(started) >= 6
+        again = run("up", "--detach", "--clients", "clients")
+        assert (again.returncode, again.stdout) == (1, "")
+        assert "end it by `tapestry down`" in again.stderr
+        assert run("clients").returncode == 0  # the first one serves on
+    finally:
+        down = run("down")
+    assert (down.returncode, down.stderr) == (0, "")
+    assert gone({launcher: "the launcher", **started})
+    assert not (place / ".tapestry" / "local" / "stack.json").exists()
+    assert "no stack runs" in run("down").stdout
+
+
+def test_a_detached_stack_that_cannot_start_says_why(place: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            tapestry("up", "--detach", "--port", port),
+            cwd=place,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"tapestry: port {port} of 127.0.0.1 is in use: end the program that listens there, or "
+        "choose another --port\n"
+    )

@@ -1,6 +1,7 @@
 """The command line: one sentence and a non-zero exit for every error, and quick to start."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from cli import worker
 from cli.connection import Connection
+from cli.exits import ExitCode
 from cli.main import app
 from cli.stack import settings
 from cli.stack.errors import StackError
@@ -33,10 +35,10 @@ def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def refused(*arguments: str) -> str:
+def refused(*arguments: str, code: ExitCode = ExitCode.USAGE) -> str:
     """The one sentence that the command ends with."""
     result = CliRunner().invoke(app, list(arguments))
-    assert result.exit_code == 1
+    assert result.exit_code == code
     lines = result.stderr.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("tapestry: ")
@@ -100,7 +102,8 @@ def test_a_worker_without_its_packages_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(worker, "find_spec", lambda _: None)
     client = str(write_client(tmp_path, "one", "client: c01"))
-    said = refused("worker", client, "--url", "http://127.0.0.1:1", "--key", "k")
+    there = ("--url", "http://127.0.0.1:1", "--key", "k")
+    said = refused("worker", client, *there, code=ExitCode.FAILED)
     assert "install tapestry-fl[worker]" in said
 
 
@@ -162,3 +165,46 @@ def test_the_command_line_imports_nothing_heavy() -> None:
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert not loaded & {"torch", "transformers", "sqlalchemy", "fastapi", "celery", "numpy"}
     assert not loaded & {"server", "worker"}
+
+
+def completed(words: str, at: int) -> tuple[set[str], set[str]]:
+    """What a shell is offered for a word, and what was imported for it."""
+    env = {
+        **os.environ,
+        "_TAPESTRY_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(at),
+    }
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "cli"],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2], env=env,
+    )  # fmt: skip
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    return set(done.stdout.split()), {name.partition(".")[0] for name in loaded}
+
+
+def test_a_shell_completes_commands_and_options_without_anything_heavy() -> None:
+    offered, loaded = completed("tapestry re", 1)
+    assert offered == {"report", "resume"}
+    assert "cli" in loaded
+    assert not loaded & {"torch", "transformers", "sqlalchemy", "fastapi", "celery", "numpy"}
+    assert not loaded & {"server", "worker"}
+    assert completed("tapestry keys create --sc", 3)[0] == {"--scope"}
+    assert completed("tapestry keys create --scope o", 4)[0] == {"operator"}
+
+
+def test_completion_is_installed_for_the_shell_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".bashrc").write_text("# mine\n")
+    done = subprocess.run(
+        ["bash", "-c", '"$0" -m cli --install-completion; echo $?', sys.executable],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+        env={**os.environ, "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "0", done.stdout + done.stderr
+    (written,) = (path for path in tmp_path.rglob("*") if "complete_bash" in text_of(path))
+    assert "_TAPESTRY_COMPLETE" in text_of(written)
+    assert str(written) in text_of(tmp_path / ".bashrc")
+
+
+def text_of(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""

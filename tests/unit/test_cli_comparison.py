@@ -6,7 +6,8 @@ import uuid
 import pytest
 from rich.console import Console
 
-from cli.demo import comparison
+from cli import comparison
+from cli.demo.columns import COLUMNS, traffic_table
 from shared.reports import ReportRow, ReportView
 from shared.results import TaskScore, Variant
 from shared.states import JobState
@@ -63,7 +64,7 @@ def reports() -> dict[str, ReportView]:
 
 
 def test_each_column_takes_its_job_and_model(reports: dict[str, ReportView]) -> None:
-    rows = comparison.rows(reports)
+    rows = comparison.rows(reports, COLUMNS)
     assert [(row.client, row.task, row.metric) for row in rows] == [
         ("a", "topics", "accuracy"),
         ("b", "topics", "accuracy"),
@@ -73,25 +74,25 @@ def test_each_column_takes_its_job_and_model(reports: dict[str, ReportView]) -> 
 
 
 def test_a_column_with_a_gap_has_no_average(reports: dict[str, ReportView]) -> None:
-    means = comparison.averages(comparison.rows(reports))
+    means = comparison.averages(comparison.rows(reports, COLUMNS))
     assert means == pytest.approx([0.0, None, 0.3, 0.4, 0.5])
 
 
 def test_no_scores_give_an_empty_comparison() -> None:
-    assert comparison.rows({}) == []
-    assert comparison.as_json([])["average_skill"] == {}
+    assert comparison.rows({}, COLUMNS) == []
+    assert comparison.as_json([], COLUMNS)["average_skill"] == {}
 
 
 def test_traffic_is_per_round_and_against_full_state_dicts(reports: dict[str, ReportView]) -> None:
     console = Console(width=140, file=io.StringIO(), record=True)
-    console.print(comparison.traffic_table({"tap": reports["tap"]}))
+    console.print(traffic_table({"tap": reports["tap"]}))
     text = " ".join(console.export_text().split())
     assert "demo tap │ 4 │ 750 B │ 250 B │ 4.0 kB │ 75.0%" in text
 
 
 def test_the_table_says_skill_and_metric(reports: dict[str, ReportView]) -> None:
     console = Console(width=140, file=io.StringIO(), record=True)
-    console.print(comparison.skill_table(comparison.rows(reports)))
+    console.print(comparison.skill_table(comparison.rows(reports, COLUMNS), COLUMNS))
     text = console.export_text()
     assert "0.700 (0.350)" in text
     assert "best constant answer" in text.replace("\n", " ")

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from cli.connection import UsageError
+from cli.exits import UsageError
 from cli.forks import StageTwo, distilled_again, onboarding, version_of, weights_of
 from cli.listing import origin, verdicts
 from server import examples

@@ -9,11 +9,9 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from cli.connection import Connection
 from cli.main import app
 from server import examples
-from server.errors import not_found
-from shared.api_client import ApiClient
+from tests.support.answering import answering
 from tests.support.scripted import offer
 
 pytestmark = pytest.mark.unit
@@ -29,27 +27,11 @@ ANSWERS = {
     "/v1/clients": (200, examples.CLIENTS),
 }
 
-NOTHING = (404, not_found("thing").problem.model_dump())
-
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
     """The requests of the command, which are answered with examples."""
-    requests: list[httpx.Request] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        requests.append(request)
-        status, body = ANSWERS.get(request.url.path, NOTHING)
-        return httpx.Response(status, json=body)
-
-    def connect(_: Connection) -> ApiClient:
-        api = ApiClient("http://127.0.0.1:1", "key")
-        api._http.close()
-        api._http = httpx.Client(base_url=api.url, transport=httpx.MockTransport(answer))
-        return api
-
-    monkeypatch.setattr(Connection, "open", connect)
-    return requests
+    return answering(monkeypatch, ANSWERS)
 
 
 def said(*arguments: str) -> str:
@@ -118,7 +100,7 @@ def test_onboarding_asks_what_the_newcomer_has(
 def test_what_is_refused_ends_in_one_sentence(arguments: list[str]) -> None:
     command, *more = arguments
     result = CliRunner().invoke(app, [command, str(JOB), *more])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.startswith("tapestry: ")
     assert result.stderr.count("\n") == 1
 

@@ -200,7 +200,7 @@ def test_plain_lines_name_a_fork_once_it_is_there(monkeypatch: pytest.MonkeyPatc
         after = before.model_copy(update={"forks": FORKS})
         steps = iter([before, after, after.model_copy(update={"state": JobState.SUCCEEDED})])
         monkeypatch.setattr(api, "job", lambda *_: next(steps))
-        follow(api, ["7"], console, lambda: None)
+        follow(api, ["7"], console, lambda: None, None)
     first, second, third = console.export_text().splitlines()
     assert "demo tap: running" in first
     assert second.endswith(f"demo tap: its forks: again ({FORKS[0].id}, round 2)")

@@ -16,7 +16,8 @@ from uuid import uuid4
 import pytest
 from PIL import Image
 
-from cli.connection import Connection, UsageError, local_client
+from cli.connection import Connection, local_client
+from cli.exits import UsageError
 from cli.takeaway import Client, _options
 from tests.support import small
 from tests.support.takeaway import Home, home

@@ -1,12 +1,16 @@
 """The typed client reads what the server answers, and brings lists whole."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from server.auth import create_key
+from server.columns import Scope
 from shared.api_client import ApiClient
+from shared.keys import ClientKeyCreate, KeyCreate, KeyScope, KeyState
 from shared.states import JobState
 from shared.transport import ApiError
 from tests.support.scripted import World
@@ -97,3 +101,17 @@ def test_a_table_is_brought_as_csv(pair: World, api: ApiClient) -> None:
     ]
     with pytest.raises(ApiError, match="no such job"):
         api.table_csv("0" * 32, "losses", keep)
+
+
+def test_keys_are_made_listed_and_revoked(
+    pair: World, api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pair.context.sessions.begin() as session:
+        monkeypatch.setattr(api, "_http", Short(pair, create_key(session, Scope.ADMIN)))
+    made = api.create_key(KeyCreate(scope=KeyScope.VIEWER, lifetime=timedelta(days=90)), "one")
+    second = api.create_client_key("c1", ClientKeyCreate(), "two")
+    assert {each.prefix for each in api.keys("c1")} > {second.prefix}
+    assert api.revoke_key(made.prefix).state == KeyState.REVOKED
+    prefixes = [each.prefix for each in api.keys(live=True)]
+    assert second.prefix in prefixes
+    assert made.prefix not in prefixes

@@ -16,7 +16,8 @@ from tests.support.scripted import DEAD_REDIS, Caller, World, make_settings, mak
 
 pytestmark = pytest.mark.integration
 
-OPERATORS = {"operator", "admin"}
+ADMINS = {"admin"}
+OPERATORS = {"operator"} | ADMINS
 VIEWERS = OPERATORS | {"viewer"}
 WORKERS = {"client", "planner"}
 RIGHTS = {
@@ -50,6 +51,10 @@ RIGHTS = {
     "GET /v1/clients": VIEWERS,
     "GET /v1/clients/{client}": VIEWERS,
     "PUT /v1/clients/{client}/offer": {"client"},
+    "POST /v1/clients/{client}/keys": ADMINS,
+    "POST /v1/keys": ADMINS,
+    "GET /v1/keys": ADMINS,
+    "DELETE /v1/keys/{prefix}": ADMINS,
     "GET /v1/whoami": VIEWERS | WORKERS,
     "POST /v1/assignments:claim": WORKERS,
     "POST /v1/assignments/{assignment_id}/heartbeat": WORKERS,
@@ -109,6 +114,7 @@ def declared(app: FastAPI) -> dict[str, set[str]]:
 def address(route: str) -> tuple[str, str]:
     method, path = route.split(" ")
     path = path.replace("{sha256}", "a" * 64).replace("{client}", "c1").replace("{number}", "1")
+    path = path.replace("{prefix}", "00000000")
     return method, re.sub(r"\{\w+_id\}", str(uuid4()), path)
 
 

@@ -1,38 +1,26 @@
-"""What the three jobs of the demonstration gave, side by side. Pure functions over reports."""
+"""What jobs gave, side by side per client and task. Pure functions over reports."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
 
-from cli.progress import size
 from shared.reports import ReportView
 from shared.results import TaskScore, Variant
 
 
 @dataclass(frozen=True)
 class Column:
-    """One way to train: which job's report and which of its models."""
+    """Which of its models of which job's report, and how it is called."""
 
     title: str
-    algorithm: str
+    report: str
     variant: Variant
 
 
-COLUMNS = (
-    Column("local", "local", Variant.POST_TRAINED),
-    Column("fedavg", "fedavg", Variant.ENGAGED),
-    Column("fedavg + post", "fedavg", Variant.POST_TRAINED),
-    Column("tap before distillation", "tap", Variant.PERSONAL),
-    Column("tap", "tap", Variant.DISTILLED),
-)
 SKILL = (
     "skill = (value - reference) / (best - reference) on the client's test split: 0 is the best "
     "constant answer learnt from its training split, 1 is a perfect model; in brackets the metric"
-)
-TRAFFIC = (
-    "the engaged models of tap and fedavg are equal bit for bit: the job that comes second finds "
-    "the components in the workers' caches and downloads nothing"
 )
 
 
@@ -46,15 +34,15 @@ class Row:
 
     @property
     def metric(self) -> str:
-        """The metric that all columns of the row share."""
-        return next((score.metric for score in self.scores if score), "")
+        """The metric of the row's columns; all of them where they differ."""
+        return ", ".join(dict.fromkeys(score.metric for score in self.scores if score))
 
 
-def rows(reports: Mapping[str, ReportView]) -> list[Row]:
-    """One row for each client and task; `reports` by algorithm."""
+def rows(reports: Mapping[str, ReportView], columns: Sequence[Column]) -> list[Row]:
+    """One row for each client and task; `reports` by what the columns call them."""
     scores = {
-        (report.algorithm, row.variant, row.client, row.task): row.score
-        for report in reports.values()
+        (name, row.variant, row.client, row.task): row.score
+        for name, report in reports.items()
         for row in report.scores
     }
     places = sorted({(client, task) for _, _, client, task in scores})
@@ -62,7 +50,7 @@ def rows(reports: Mapping[str, ReportView]) -> list[Row]:
         Row(
             client,
             task,
-            tuple(scores.get((c.algorithm, c.variant, client, task)) for c in COLUMNS),
+            tuple(scores.get((c.report, c.variant, client, task)) for c in columns),
         )
         for client, task in places
     ]
@@ -83,13 +71,13 @@ def _mean(scores: Iterable[TaskScore | None]) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(skills) else None
 
 
-def skill_table(found: list[Row]) -> Table:
+def skill_table(found: Sequence[Row], columns: Sequence[Column]) -> Table:
     """The comparison for people."""
     shown = Table(title="Skill per client and task", caption=SKILL, caption_justify="left")
     shown.add_column("client")
     shown.add_column("task")
     shown.add_column("metric")
-    for column in COLUMNS:
+    for column in columns:
         shown.add_column(column.title, justify="right")
     for row in found:
         shown.add_row(row.client, row.task, row.metric, *(_cell(score) for score in row.scores))
@@ -103,25 +91,9 @@ def _cell(score: TaskScore | None) -> str:
     return "-" if score is None else f"{score.skill:.3f} ({score.value:.3f})"
 
 
-def traffic_table(reports: Mapping[str, ReportView]) -> Table:
-    """Bytes per round, and what full state dicts would have cost."""
-    shown = Table(title="What travelled, per round", caption=TRAFFIC, caption_justify="left")
-    for title in ("job", "rounds", "down", "up", "full state dicts instead", "saved"):
-        shown.add_column(title, justify="left" if title == "job" else "right")
-    for report in reports.values():
-        sent, full = report.bytes_down + report.bytes_up, report.bytes_full_exchange
-        per_round = [n / max(report.rounds, 1) for n in (report.bytes_down, report.bytes_up, full)]
-        down, up, instead = map(size, per_round)
-        saved = f"{1 - sent / full:.1%}" if full else "-"
-        if report.algorithm == "local":  # nothing is exchanged, so that nothing is saved
-            instead, saved = "-", "-"
-        shown.add_row(report.name, str(report.rounds), down, up, instead, saved)
-    return shown
-
-
-def as_json(found: list[Row]) -> dict[str, object]:
+def as_json(found: Sequence[Row], columns: Sequence[Column]) -> dict[str, object]:
     """The comparison for programs."""
-    titles = [column.title for column in COLUMNS]
+    titles = [column.title for column in columns]
     table = [
         {
             "client": row.client,

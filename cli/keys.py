@@ -1,0 +1,153 @@
+"""`tapestry keys`: who may call the API. A key is shown once, where it is asked for."""
+
+import contextlib
+import os
+import re
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+
+from cli import listing
+from cli.connection import Connection
+from cli.exits import FailedError, UsageError
+from cli.options import Expires, Json, Key, KeyFile, Url
+from cli.output import console, print_json, say
+from cli.sentences import Sentences
+from shared.api_client import ApiClient
+from shared.components import NAME_PATTERN
+from shared.keys import ClientKeyCreate, KeyCreate, KeyCreated, KeyList, KeyScope
+
+app = typer.Typer(
+    cls=Sentences, name="keys", help="Make, list and revoke the keys of the API (admin keys only)."
+)
+_PREFIX = re.compile("[0-9a-f]{8}")
+
+
+@app.command("list")
+def list_keys(
+    everything: Annotated[
+        bool, typer.Option("--all", help="With those that are revoked or have expired.")
+    ] = False,
+    client: Annotated[str | None, typer.Option(help="Of this client.")] = None,
+    json: Json = False,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+) -> None:
+    """List the keys by their prefixes: scope, age, and whether they are used."""
+    with Connection(url, key, key_file).open() as api:
+        found = api.keys(client, live=not everything)
+    if json:
+        print_json(KeyList(items=tuple(found)), leaving_out={"next"})
+    else:
+        console().print(listing.keys_table(sorted(found, key=lambda each: each.created_at)))
+
+
+@app.command()
+def create(
+    scope: Annotated[KeyScope | None, typer.Option(help="What the key may do.")] = None,
+    client: Annotated[
+        str | None, typer.Option(help="Or for this client: its second, to change over to.")
+    ] = None,
+    expires: Expires = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to be made for the key, for you alone to read.")
+    ] = None,
+    json: Json = False,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+) -> None:
+    """Make a key and print it, this once; or write it to a file."""
+    if (scope is None) == (client is None):
+        raise UsageError("say whose key it is: pass --scope, or --client for a client's")
+    if client is not None and re.fullmatch(NAME_PATTERN, client) is None:
+        raise UsageError(f"{client!r} is no client's name: take one that `tapestry clients` lists")
+    with Connection(url, key, key_file).open() as api:
+        if out is None:
+            made = _made(api, scope, client, expires)
+        else:
+            with _new_file(out) as file:
+                made = _made(api, scope, client, expires)
+                _write(api, made, file, out)
+    _say_made(made, out, json=json)
+
+
+@app.command()
+def revoke(
+    prefix: Annotated[str, typer.Argument(help="What stands between tap_ and the next _.")],
+    json: Json = False,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+) -> None:
+    """Revoke a key: the next request with it is refused."""
+    if _PREFIX.fullmatch(prefix) is None:
+        raise UsageError("that is no key's prefix: take one that `tapestry keys list` shows")
+    with Connection(url, key, key_file).open() as api:
+        revoked = api.revoke_key(prefix)
+    if json:
+        print_json(revoked)
+    else:
+        say(f"key {prefix} is revoked")
+
+
+def _made(
+    api: ApiClient, scope: KeyScope | None, client: str | None, expires: Expires
+) -> KeyCreated:
+    name = str(uuid.uuid4())
+    if client is not None:
+        return api.create_client_key(client, ClientKeyCreate(lifetime=expires), name)
+    assert scope is not None  # noqa: S101 - one of both is there
+    return api.create_key(KeyCreate(scope=scope, lifetime=expires), name)
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[IO[str]]:
+    """A file that its owner alone can read; it goes again when the block fails.
+
+    It is there before the key is, which nobody could show a second time. Raises UsageError.
+    """
+    try:
+        number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be made ({error.strerror}): choose another --out"
+        ) from error
+    try:
+        with os.fdopen(number, "w", encoding="ascii") as file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _write(api: ApiClient, made: KeyCreated, file: IO[str], path: Path) -> None:
+    """Write the key down. Raises FailedError, and revokes it, where that is impossible."""
+    try:
+        file.write(made.key + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    except OSError as error:
+        api.revoke_key(made.prefix)
+        with contextlib.suppress(OSError):
+            file.close()
+        raise FailedError(
+            f"{path} cannot be written ({error.strerror}) and the new key is revoked: free some "
+            "disk space and make another"
+        ) from error
+
+
+def _say_made(made: KeyCreated, out: Path | None, *, json: bool) -> None:
+    if json:
+        print_json(made, leaving_out=None if out is None else {"key"})
+    elif out is None:
+        say(made.key)
+        print("the key is shown this once: keep it in a file of mode 0600", file=sys.stderr)
+    else:
+        say(f"key {made.prefix} is in {out}")

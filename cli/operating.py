@@ -1,0 +1,62 @@
+"""`tapestry submit`, `pause`, `resume` and `cancel`: what changes a job."""
+
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.connection import Connection
+from cli.options import Job, Json, Key, KeyFile, Url
+from cli.output import print_json, say
+from shared import spec_files
+from shared.job_spec import JobSpec
+from shared.views import JobView
+
+
+def submit(
+    file: Annotated[Path, typer.Argument(help="A job spec, YAML or JSON.")],
+    json: Json = False,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+) -> None:
+    """Launch a job and print its id."""
+    spec = spec_files.load(JobSpec, file)
+    with Connection(url, key, key_file).open() as api:
+        launched = api.submit(spec, str(uuid.uuid4()))
+    if json:
+        print_json(launched)
+    else:
+        say(str(launched.id))
+
+
+def pause(
+    job: Job, json: Json = False, url: Url = None, key_file: KeyFile = None, key: Key = None
+) -> None:
+    """Pause a job: what clients work on is still taken, nothing new begins."""
+    with Connection(url, key, key_file).about(job) as api:
+        _say_state(api.pause(job), json=json)
+
+
+def resume(
+    job: Job, json: Json = False, url: Url = None, key_file: KeyFile = None, key: Key = None
+) -> None:
+    """Resume a paused job."""
+    with Connection(url, key, key_file).about(job) as api:
+        _say_state(api.resume(job), json=json)
+
+
+def cancel(
+    job: Job, json: Json = False, url: Url = None, key_file: KeyFile = None, key: Key = None
+) -> None:
+    """Cancel a job: what its clients work on is dropped, and no round follows."""
+    with Connection(url, key, key_file).about(job) as api:
+        _say_state(api.cancel(job), json=json)
+
+
+def _say_state(job: JobView, *, json: bool) -> None:
+    if json:
+        print_json(job)
+    else:
+        say(str(job.state))

@@ -1,0 +1,115 @@
+"""`tapestry jobs`, `clients`, `rounds`, `report`, `compare`, `why`: what there is, and how."""
+
+import sys
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from cli import comparing, listing
+from cli.connection import Connection
+from cli.options import Job, Json, Key, KeyFile, Url
+from cli.output import console, print_json, say
+from cli.waiting import waiting_table
+from shared.states import JobState
+from shared.views import ClientList, JobList
+
+_PAGE = {"next"}  # the command line turns the pages itself
+
+
+def jobs(
+    state: Annotated[list[JobState] | None, typer.Option(help="In one of these states.")] = None,
+    name: Annotated[str | None, typer.Option(help="With this in their name.")] = None,
+    client: Annotated[str | None, typer.Option(help="In which this client takes part.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most jobs.")] = 50,
+    json: Json = False,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+) -> None:
+    """List the jobs, newest first."""
+    with Connection(url, key, key_file).open() as api:
+        found = list(islice(api.jobs(state or (), name, client), limit + 1))
+    if json:
+        print_json(JobList(items=tuple(found[:limit])), leaving_out=_PAGE)
+    else:
+        console().print(listing.jobs_table(found[:limit]))
+    if len(found) > limit:
+        print(f"there are more: show them with --limit {2 * limit}", file=sys.stderr)
+
+
+def clients(json: Json = False, url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
+    """List the clients and what they have."""
+    with Connection(url, key, key_file).open() as api:
+        found = api.clients()
+    if json:
+        print_json(ClientList(items=tuple(found)), leaving_out=_PAGE)
+    else:
+        console().print(listing.clients_table(found))
+
+
+def why(
+    job: Job, json: Json = False, url: Url = None, key_file: KeyFile = None, key: Key = None
+) -> None:
+    """Show why a job waits, for whom, until when, and what happens then."""
+    with Connection(url, key, key_file).about(job) as api:
+        found = api.waiting(job)
+        if json:
+            print_json(found)
+        elif found.items:
+            console().print(waiting_table(found, datetime.now(UTC)))
+        else:
+            say(f"the job has {api.job(job).state}: it waits for nothing")
+
+
+def rounds(
+    job: Job, json: Json = False, url: Url = None, key_file: KeyFile = None, key: Key = None
+) -> None:
+    """Show who delivered in each round so far, and who was missing and why."""
+    with Connection(url, key, key_file).about(job) as api:
+        found = api.attendance(job)
+    if json:
+        print_json(found)
+    else:
+        console().print(listing.rounds_table(found.items))
+
+
+def report(
+    job: Job, json: Json = False, url: Url = None, key_file: KeyFile = None, key: Key = None
+) -> None:
+    """Show what a job's models scored."""
+    with Connection(url, key, key_file).about(job) as api:
+        found = api.report(job)
+    if json:
+        print_json(found)
+    else:
+        console().print(listing.report_table(found))
+        for line in (*listing.offer_changes(found), *listing.verdicts(found)):
+            console().print(line, soft_wrap=True)
+
+
+def compare(
+    jobs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="JOB[:VARIANT]...",
+            help="Two jobs or more, or one with several of its models, as in JOB:engaged JOB; "
+            "without a variant the one that a client would take away.",
+        ),
+    ],
+    json: Json = False,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
+) -> None:
+    """Show what jobs gave each client side by side, with what they cost."""
+    wishes = comparing.wishes(jobs)
+    connection = Connection(url, key, key_file)
+    reports = {wish.job: comparing.report_of(connection, wish.job) for wish in wishes}
+    found = comparing.compared(wishes, reports)
+    if json:
+        say(found.as_json())
+    else:
+        console().print(found.table())
+        console().print(found.costs())

@@ -1,0 +1,69 @@
+"""`tapestry up --detach`: the same command in a session of its own, until it is ready."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from cli.output import one_line
+from cli.stack import private, running
+from cli.stack.errors import StackError
+from cli.stack.settings import StackSettings
+
+_LOOK_S = 0.1
+_END_WITHIN_S = 60.0
+
+
+def start(settings: StackSettings, clients: Path | None) -> str:
+    """Start the stack and return, once it is ready, what people are told.
+
+    Raises StackError with its last words where it ends instead. Whoever is interrupted meanwhile
+    ends it.
+    """
+    private.directory(settings.state)
+    if running.launcher(settings.state) is not None:
+        raise StackError(running.taken(settings.state))
+    log = private.directory(settings.logs) / "up.log"
+    child = _launch(settings, clients, log)
+    try:
+        while not (ready := _ready(log)):
+            if child.poll() is not None:
+                raise StackError(_last_words(log))
+            time.sleep(_LOOK_S)
+    except KeyboardInterrupt:
+        child.terminate()
+        child.wait(_END_WITHIN_S)
+        raise
+    child.returncode = 0  # it goes on without us
+    return f"{ready.removesuffix(', Ctrl-C ends it')}; `tapestry down` ends it; its log is {log}"
+
+
+def _launch(settings: StackSettings, clients: Path | None, log: Path) -> "subprocess.Popen[bytes]":
+    arguments = ["--state", str(settings.state), "--workers", str(settings.n_workers)]
+    arguments += [] if clients is None else ["--clients", str(clients)]
+    arguments += [] if settings.port is None else ["--port", str(settings.port)]
+    private.write(log, "")
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "cli", "up", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,
+        )
+
+
+def _ready(log: Path) -> str:
+    """What it says once it is ready; empty before."""
+    return next((line for line in _lines(log) if line.startswith("API at ")), "")
+
+
+def _last_words(log: Path) -> str:
+    said = next((one_line(line) for line in reversed(_lines(log)) if line.strip()), "")
+    return said.removeprefix("tapestry: ") or f"the stack ended without a word: see {log}"
+
+
+def _lines(log: Path) -> list[str]:
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()

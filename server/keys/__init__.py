@@ -1,0 +1,1 @@
+"""Keys: who may call, for how long, and no longer."""

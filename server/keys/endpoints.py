@@ -1,0 +1,101 @@
+"""Routes about keys, for administrators: make, list, revoke; and change a client's over."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Query
+
+from server.auth import Admin
+from server.context import App
+from server.documentation import example, problems
+from server.examples import (
+    CLIENT_KEY_CREATE,
+    CLIENT_KEY_CREATED,
+    KEY_CREATE,
+    KEY_CREATED,
+    KEY_REVOKED,
+    KEYS,
+)
+from server.idempotency import Key
+from server.keys import service
+from server.paging import Cursor, Limit, cut, place_of, text
+from shared.keys import ClientKeyCreate, KeyCreate, KeyCreated, KeyList, KeyView
+from shared.spec import Name
+
+router = APIRouter(prefix="/v1", tags=["keys"])
+
+
+@router.post(
+    "/keys",
+    status_code=201,
+    summary="Make a key",
+    responses={**example(KEY_CREATED, "The key, shown this once.", 201), **problems(409)},
+)
+def create(
+    wish: Annotated[KeyCreate, Body(examples=[KEY_CREATE])],
+    app: App,
+    principal: Admin,
+    key: Key = None,
+) -> KeyCreated:
+    """Make a key that is no client's.
+
+    A repetition with the same Idempotency-Key, as after a lost answer, shows the same key with
+    another secret, as long as it was not used: the one that nobody saw is of no use.
+    """
+    with app.sessions.begin() as session:
+        return service.create(session, principal, wish, key)
+
+
+@router.post(
+    "/clients/{client}/keys",
+    status_code=201,
+    summary="Make a client's next key",
+    responses={
+        **example(CLIENT_KEY_CREATED, "The key, shown this once.", 201),
+        **problems(404, 409),
+    },
+)
+def create_for_client(
+    client: Name,
+    wish: Annotated[ClientKeyCreate, Body(examples=[CLIENT_KEY_CREATE])],
+    app: App,
+    principal: Admin,
+    key: Key = None,
+) -> KeyCreated:
+    """Make another key of a client: both are live until one is revoked, so its worker can change.
+
+    A client has two live keys at most. A repetition is answered as one of `POST /v1/keys`.
+    """
+    with app.sessions.begin() as session:
+        return service.create_for_client(session, principal, client, wish, key)
+
+
+@router.get("/keys", summary="List keys", responses={**example(KEYS, "Keys."), **problems()})
+def list_keys(
+    app: App,
+    _: Admin,
+    client: Annotated[Name | None, Query(description="Of this client.")] = None,
+    live: Annotated[bool, Query(description="Only those that are answered.")] = False,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> KeyList:
+    """List keys in pages by their prefixes; none is shown."""
+    (behind,) = place_of(cursor, "keys", text) or ("",)
+    wanted = service.Wanted(behind, client, live=live)
+    with app.sessions.begin() as session:
+        rows = service.listed(session, wanted, limit + 1)
+    page, following = cut(rows, limit, "keys", lambda row: (row.prefix,))
+    return KeyList(items=tuple(page), next=following)
+
+
+@router.delete(
+    "/keys/{prefix}",
+    summary="Revoke a key",
+    responses={**example(KEY_REVOKED, "The key, revoked."), **problems(404, 409)},
+)
+def revoke(prefix: str, app: App, principal: Admin) -> KeyView:
+    """Refuse a key from the next request on; one that is revoked already stays so.
+
+    The last live admin key is not revoked.
+    """
+    with app.sessions.begin() as session:
+        return service.revoke(session, principal, prefix)
