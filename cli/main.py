@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import forking, hosting, keys, local, operating, reading, takeaway, watching
+from cli import forking, hosting, keys, local, opening, operating, reading, takeaway, watching
 from cli.sentences import Sentences
 
 app = typer.Typer(
@@ -14,6 +14,7 @@ _COMMANDS = (
     local.up,
     local.down,
     local.demo,
+    opening.page,
     operating.submit,
     watching.watch,
     reading.why,

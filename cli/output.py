@@ -6,6 +6,7 @@ sequence), what turns the direction of a line, or what rich would take for marku
 
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 from pydantic import BaseModel
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -64,3 +65,13 @@ def print_json(
 def escaped(text: str) -> str:
     """The same JSON without a character that a terminal would obey."""
     return "".join(f"\\u{ord(c):04x}" if c != "\n" and _obeyed(c) else c for c in text)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, or leave what was there. Raises OSError."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

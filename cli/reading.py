@@ -1,16 +1,19 @@
 """`tapestry jobs`, `clients`, `rounds`, `report`, `compare`, `why`: what there is, and how."""
 
 import sys
+import uuid
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli import comparing, listing
 from cli.connection import Connection
+from cli.exits import UsageError
 from cli.options import Job, Json, Key, KeyFile, Url
-from cli.output import console, print_json, say
+from cli.output import console, print_json, say, write_whole
 from cli.waiting import waiting_table
 from shared.states import JobState
 from shared.views import ClientList, JobList
@@ -76,10 +79,30 @@ def rounds(
 
 
 def report(
-    job: Job, json: Json = False, url: Url = None, key_file: KeyFile = None, key: Key = None
+    job: Job,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the report to this file, a page that stands alone.")
+    ] = None,
+    beside: Annotated[
+        uuid.UUID | None,
+        typer.Option(
+            help="With --html, the job in which each client trained alone; else the newest of "
+            "algorithm local over the same clients and tasks."
+        ),
+    ] = None,
+    json: Json = False,
+    url: Url = None,
+    key_file: KeyFile = None,
+    key: Key = None,
 ) -> None:
     """Show what a job's models scored."""
+    if beside is not None and html is None:
+        raise UsageError("--beside belongs to --html FILE: add that, or use `tapestry compare`")
     with Connection(url, key, key_file).about(job) as api:
+        if html is not None:
+            write_whole(html, api.report_page(job, beside))
+            say(f"the report is in {html}")
+            return
         found = api.report(job)
     if json:
         print_json(found)

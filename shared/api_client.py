@@ -134,6 +134,11 @@ class ApiClient(JobTables):
         """What federation gave; once the job has ended."""
         return self._send(ReportView, "GET", f"/v1/jobs/{job}/report")
 
+    def report_page(self, job: UUID | str, beside: UUID | None = None) -> str:
+        """The report as one HTML file; `beside`: a job in which each client trained alone."""
+        params = {"beside": str(beside)} if beside else None
+        return self._request("GET", f"/jobs/{job}/report.html", params=params).text
+
     def attendance(self, job: UUID | str) -> AttendanceList:
         """Who was missing in each round, so far."""
         return self._send(AttendanceList, "GET", f"/v1/jobs/{job}/attendance")

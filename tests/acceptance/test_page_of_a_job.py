@@ -4,6 +4,8 @@ With TAPESTRY_SCREENSHOTS=DIR it leaves pictures there: `make screenshots` makes
 """
 
 import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,7 +62,9 @@ def drawn(page: Page, *names: str) -> None:
         expect(figure.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=30_000)
 
 
-def test_a_job_is_watched_from_its_launch_to_who_benefits(stack: Stack, page: Page) -> None:
+def test_a_job_is_watched_from_its_launch_to_who_benefits(
+    stack: Stack, page: Page, tmp_path: Path
+) -> None:
     rounds = {"count": 4}
     alone = federation.job("each alone", algorithm={"name": "local"}, rounds=rounds)
     together = federation.job("together", rounds=rounds)
@@ -89,3 +93,29 @@ def test_a_job_is_watched_from_its_launch_to_who_benefits(stack: Stack, page: Pa
     expect(page.locator("#clients")).to_contain_text("there")
     page.goto(stack.url)
     picture(page, "jobs")
+    report_of(stack, second, page, tmp_path / "report.html")
+
+
+def report_of(stack: Stack, job: str, page: Page, file: Path) -> None:
+    """What `tapestry report --html` writes can be read where there is no server."""
+    tapestry(stack, "report", job, "--html", str(file))
+    page.goto(file.as_uri())
+    expect(page.locator(".verdict")).to_contain_text("of 4")
+    drawn(page, "traffic", "losses", "replacements")
+
+
+def test_a_link_of_the_command_line_signs_in(stack: Stack, browser: Browser) -> None:
+    link = tapestry(stack, "page").strip()
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(link)
+        expect(page).to_have_title("Jobs - Tapestry")
+
+
+def tapestry(stack: Stack, *arguments: str) -> str:
+    """What the command prints."""
+    key_file = str(stack.admin_key_file)
+    command = [sys.executable, "-m", "cli", *arguments, "--url", stack.url, "--key-file", key_file]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -38,6 +38,7 @@ OF_THE_API = {
     "distil": ["distil", JOB],
     "onboard": ["onboard", JOB, "c9"],
     "clients": ["clients"],
+    "page": ["page"],
     "keys list": ["keys", "list"],
     "keys create": ["keys", "create", "--scope", "viewer"],
     "keys revoke": ["keys", "revoke", "1a2b3c4d"],
