@@ -1,6 +1,5 @@
 """`tapestry jobs`, `clients`, `rounds`, `report`, `compare`, `why`: what there is, and how."""
 
-import sys
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated
@@ -10,7 +9,7 @@ import typer
 from cli import comparing, listing
 from cli.connection import Connection
 from cli.options import Job, Json, Key, KeyFile, Url
-from cli.output import console, print_json, say
+from cli.output import console, print_json, say, warn
 from cli.waiting import waiting_table
 from shared.states import JobState
 from shared.views import ClientList, JobList
@@ -36,7 +35,7 @@ def jobs(
     else:
         console().print(listing.jobs_table(found[:limit]))
     if len(found) > limit:
-        print(f"there are more: show them with --limit {2 * limit}", file=sys.stderr)
+        warn(f"there are more: show them with --limit {2 * limit}")
 
 
 def clients(json: Json = False, url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:
