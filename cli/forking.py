@@ -1,6 +1,5 @@
 """`tapestry fork`, and the two forks without a spec file: `tapestry distil`, `tapestry onboard`."""
 
-import sys
 import uuid
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +9,7 @@ import typer
 from cli.connection import Connection
 from cli.forks import StageTwo, distilled_again, onboarding, version_of, weights_of
 from cli.options import Job, Json, Key, KeyFile, Url
-from cli.output import print_json, say
+from cli.output import print_json, say, warn
 from shared import spec_files
 from shared.job_spec import JobSpec
 from shared.views import JobDetail, JobFork
@@ -113,4 +112,4 @@ def _say(fork: JobDetail, *, json: bool) -> None:
         print_json(fork)
         return
     say(str(fork.id))
-    print(f"then: tapestry watch {fork.id}, and tapestry report {fork.id}", file=sys.stderr)
+    warn(f"then: tapestry watch {fork.id}, and tapestry report {fork.id}")

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from cli import listing
 from cli.connection import Connection
 from cli.exits import FailedError, UsageError
 from cli.options import Expires, Json, Key, KeyFile, Url
-from cli.output import console, print_json, say
+from cli.output import console, print_json, say, warn
 from cli.sentences import Sentences
 from shared.api_client import ApiClient
 from shared.components import NAME_PATTERN
@@ -148,6 +147,6 @@ def _say_made(made: KeyCreated, out: Path | None, *, json: bool) -> None:
         print_json(made, leaving_out=None if out is None else {"key"})
     elif out is None:
         say(made.key)
-        print("the key is shown this once: keep it in a file of mode 0600", file=sys.stderr)
+        warn("the key is shown this once: keep it in a file of mode 0600")
     else:
         say(f"key {made.prefix} is in {out}")

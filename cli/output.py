@@ -4,6 +4,7 @@ A job's name, a worker's sentence or a proxy's answer may hold what a terminal w
 sequence), what turns the direction of a line, or what rich would take for markup.
 """
 
+import sys
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
@@ -52,7 +53,12 @@ def _obeyed(character: str) -> bool:
 
 def say(text: str) -> None:
     """Print a line at once, also into a pipe."""
-    print(text, flush=True)
+    print(harmless(text), flush=True)
+
+
+def warn(text: str) -> None:
+    """Print a line beside the answer, on standard error."""
+    print(one_line(text), file=sys.stderr, flush=True)
 
 
 def print_json(

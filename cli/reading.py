@@ -1,6 +1,5 @@
 """`tapestry jobs`, `clients`, `rounds`, `report`, `compare`, `why`: what there is, and how."""
 
-import sys
 import uuid
 from datetime import UTC, datetime
 from itertools import islice
@@ -13,7 +12,7 @@ from cli import comparing, listing
 from cli.connection import Connection
 from cli.exits import UsageError
 from cli.options import Job, Json, Key, KeyFile, Url
-from cli.output import console, print_json, say, write_whole
+from cli.output import console, print_json, say, warn, write_whole
 from cli.waiting import waiting_table
 from shared.states import JobState
 from shared.views import ClientList, JobList
@@ -39,7 +38,7 @@ def jobs(
     else:
         console().print(listing.jobs_table(found[:limit]))
     if len(found) > limit:
-        print(f"there are more: show them with --limit {2 * limit}", file=sys.stderr)
+        warn(f"there are more: show them with --limit {2 * limit}")
 
 
 def clients(json: Json = False, url: Url = None, key_file: KeyFile = None, key: Key = None) -> None:

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from cli.exits import ExitCode, FailedError, UsageError, exit_code
-from cli.output import one_line
+from cli.output import warn
 from cli.signals import Stopped
 from cli.stack.errors import StackError
 from shared.spec_files import SpecError
@@ -88,5 +88,5 @@ def _about_usage(error: TyperException) -> str:
 
 
 def _ended(sentence: str, code: int) -> typer.Exit:
-    print(f"tapestry: {one_line(sentence)}", file=sys.stderr)
+    warn(f"tapestry: {sentence}")
     return typer.Exit(code)

@@ -1,6 +1,5 @@
 """`tapestry watch`: a job to its end, through breaks of the connection."""
 
-import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import Annotated
@@ -11,7 +10,7 @@ import typer
 from cli.connection import Connection
 from cli.exits import FailedError
 from cli.options import GiveUp, Job, Key, KeyFile, Url
-from cli.output import console, print_json
+from cli.output import console, print_json, warn
 from cli.patience import Patience
 from cli.progress import follow
 from cli.signals import ending_on_signals
@@ -42,7 +41,7 @@ def watch(
     connection = Connection(url, key, key_file)
     with ending_on_signals(), connection.about(job, _SILENT_S) as api:
         if json:
-            ended = _print_events(api, job, Patience(api.url, _tell, give_up))
+            ended = _print_events(api, job, Patience(api.url, warn, give_up))
         else:
             (last,) = follow(api, [str(job)], console(), lambda: None, give_up)
             ended = last.job
@@ -69,7 +68,3 @@ def _behind(api: ApiClient, job: UUID, known: int, patience: Patience) -> Iterat
     while found := patience.ask(partial(api.events, job, known)).items:
         yield from found
         known = found[-1].id
-
-
-def _tell(sentence: str) -> None:
-    print(f"tapestry: {sentence}", file=sys.stderr, flush=True)

@@ -66,7 +66,7 @@ def launcher(state: Path) -> Launcher | None:
         lock.close()
         return None
     found = _signature(state)
-    if found is None or began(found.pid) != found.began:
+    if found is None or not found.began or began(found.pid) != found.began:
         raise StackError(
             f"a stack runs with the state in {state}, and it is not known which process it is: "
             "end it where it was started"

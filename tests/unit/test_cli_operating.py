@@ -7,10 +7,15 @@ from uuid import UUID
 
 import httpx
 import pytest
+from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from cli.main import app
 from server import examples
+from shared.attendance import AttendanceList
+from shared.reports import ReportView
+from shared.views import ClientList, JobDetail, JobList, JobView
+from shared.waiting import WaitingList
 from tests.support.answering import answering
 from tests.support.scripted import offer
 
@@ -197,3 +202,47 @@ def test_something_else_that_is_not_there_is_no_unknown_job(
     monkeypatch.setitem(ANSWERS, f"/v1/jobs/{JOB}", (200, examples.JOB_DETAIL))
     result = CliRunner().invoke(app, ["why", str(JOB)])
     assert result.stderr == "tapestry: There is no such thing: check the address.\n"
+
+
+AS_JSON: dict[str, tuple[list[str], type[BaseModel]]] = {
+    "submit": (["submit", "job.json"], JobDetail),
+    "why": (["why", str(JOB)], WaitingList),
+    "jobs": (["jobs"], JobList),
+    "clients": (["clients"], ClientList),
+    "rounds": (["rounds", str(JOB)], AttendanceList),
+    "report": (["report", str(JOB)], ReportView),
+    "pause": (["pause", str(JOB)], JobView),
+    "resume": (["resume", str(JOB)], JobView),
+    "cancel": (["cancel", str(JOB)], JobView),
+    "fork": (["fork", str(JOB), "--round", "2", "--spec", "job.json"], JobDetail),
+    "distil": (["distil", str(JOB)], JobDetail),
+    "onboard": (["onboard", str(JOB), "c9"], JobDetail),
+}
+
+
+@pytest.mark.usefixtures("asked", "job_there")
+@pytest.mark.parametrize("command", AS_JSON)
+def test_json_is_what_the_api_answered_and_nothing_else(
+    command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "job.json").write_text(json.dumps(examples.JOB_SPEC))
+    arguments, kind = AS_JSON[command]
+    newcomer = {**examples.CLIENT, "id": "c9", "offer": offer()}
+    answers = {
+        "/v1/jobs": (200, examples.JOB_DETAIL if command == "submit" else examples.JOBS),
+        "/v1/clients": (200, {"items": [newcomer]}),
+        f"/v1/jobs/{JOB}/waiting": (200, examples.WAITING),
+        f"/v1/jobs/{JOB}/cancel": (200, {**examples.JOB, "state": "cancelling"}),
+    }
+    for path, answer in answers.items():
+        monkeypatch.setitem(ANSWERS, path, answer)
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert kind.model_validate_json(result.stdout) == kind.model_validate(answered(command))
+
+
+def answered(command: str) -> Any:
+    path = {"submit": "/v1/jobs", "jobs": "/v1/jobs", "clients": "/v1/clients"}.get(command)
+    route = {"why": "waiting", "rounds": "attendance", "distil": "fork", "onboard": "fork"}
+    return ANSWERS[path or f"/v1/jobs/{JOB}/{route.get(command, command)}"][1]

@@ -25,7 +25,14 @@ running.sign(lock)
 print("held", flush=True)
 time.sleep(600)
 """
-SIGNATURES = ["", "{", "[1]", '{"pid": "x", "began": "1"}', '{"pid": 999999999, "began": "1"}']
+SIGNATURES = [
+    "",
+    "{",
+    "[1]",
+    '{"pid": "x", "began": "1"}',
+    '{"pid": 999999999, "began": "1"}',
+    '{"pid": 999999999, "began": ""}',
+]
 
 
 @contextmanager
