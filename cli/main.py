@@ -16,6 +16,7 @@ from cli import doctor as examining
 from cli import forking, listing, takeaway
 from cli.connection import LOCAL_STATE, Connection, UsageError
 from cli.demo import run as demo_run
+from cli.dry_run import try_out
 from cli.options import Job, Key, KeyFile, Url
 from cli.progress import follow
 from cli.signals import Stopped, ending_on_signals
@@ -165,14 +166,23 @@ app.command()(takeaway.predict)
 @app.command()
 def submit(
     file: Annotated[Path, typer.Argument(help="A job spec, YAML or JSON.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would need and cost; launch nothing.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the dry run as JSON.")] = False,
     url: Url = None,
     key_file: KeyFile = None,
     key: Key = None,
 ) -> None:
     """Launch a job and print its id."""
+    if json and not dry_run:
+        raise UsageError("--json is of a dry run: add --dry-run, or leave it out")
     spec = spec_files.load(JobSpec, file)
     with Connection(url, key, key_file).open() as api:
-        print(api.submit(spec, str(uuid.uuid4())).id)
+        if dry_run:
+            try_out(api, spec, console(), json=json)
+        else:
+            print(api.submit(spec, str(uuid.uuid4())).id)
 
 
 @app.command()

@@ -25,7 +25,7 @@ from shared.problem_codes import Code
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 WORKERS = frozenset({Scope.CLIENT, Scope.PLANNER})
-SEEN_TO = timedelta(seconds=15)  # how exactly it is known when a client was last heard of
+SEEN_TO = timedelta(seconds=15)  # how exactly it is known when a worker was last heard of
 _LADDER = (Scope.VIEWER, Scope.OPERATOR, Scope.ADMIN)
 
 # Made once: making it costs more than answering it, and each request needs it.
@@ -36,7 +36,9 @@ _VALID_KEY = (
         ApiKey.scope,
         ApiKey.client_id,
         ApiKey.used_at,
-        func.coalesce(Client.seen_at < func.now() - SEEN_TO, True).label("unseen"),
+        func.coalesce(
+            func.coalesce(Client.seen_at, ApiKey.seen_at) < func.now() - SEEN_TO, True
+        ).label("unseen"),
     )
     .outerjoin(Client, Client.id == ApiKey.client_id)
     .where(
@@ -73,7 +75,7 @@ def create_key(session: Session, scope: Scope, client: str | None = None) -> str
 
 
 def find_principal(session: Session, header: str | None) -> Principal:
-    """Whose Authorization header it is; a client is noted as seen. Raises ProblemError (401)."""
+    """Whose Authorization header it is; workers are noted as seen. Raises ProblemError (401)."""
     kind, _, key = (header or "").partition(" ")
     parts = key.strip().split("_", 2)
     if kind.lower() != "bearer" or len(parts) != 3 or not key.isascii() or "\0" in key:
@@ -85,6 +87,8 @@ def find_principal(session: Session, header: str | None) -> Principal:
         session.execute(update(ApiKey).where(ApiKey.id == row.id).values(used_at=func.now()))
     if row.client_id is not None and row.unseen:
         session.execute(_SEEN, {"client": row.client_id})
+    if row.scope is Scope.PLANNER and row.unseen:
+        session.execute(update(ApiKey).where(ApiKey.id == row.id).values(seen_at=func.now()))
     return Principal(row.id, row.scope, row.client_id)
 
 

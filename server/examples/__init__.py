@@ -1,6 +1,12 @@
 """The examples of the OpenAPI document; a test reads each as the message that it is."""
 
 from server.examples.clients import CLIENT, CLIENT_CREATE, CLIENT_CREATED, CLIENTS, OFFER, WHO
+from server.examples.dry_runs import (
+    DRY_RUN,
+    DRY_RUN_CLAIM,
+    DRY_RUN_DESCRIPTION,
+    DRY_RUN_FAILURE,
+)
 from server.examples.jobs import (
     EVENTS,
     FORK,
@@ -50,6 +56,10 @@ __all__ = [
     "CLIENTS",
     "CLIENT_CREATE",
     "CLIENT_CREATED",
+    "DRY_RUN",
+    "DRY_RUN_CLAIM",
+    "DRY_RUN_DESCRIPTION",
+    "DRY_RUN_FAILURE",
     "EVENTS",
     "FAILED_ASSIGNMENT",
     "FAILURE",

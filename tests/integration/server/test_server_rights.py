@@ -23,6 +23,11 @@ RIGHTS = {
     "GET /healthz": set(),
     "GET /readyz": set(),
     "POST /v1/jobs": OPERATORS,
+    "POST /v1/jobs:dry-run": OPERATORS,
+    "GET /v1/dry-runs/{dry_run_id}": VIEWERS,
+    "POST /v1/dry-runs:claim": {"planner"},
+    "PUT /v1/dry-runs/{dry_run_id}/description": {"planner"},
+    "PUT /v1/dry-runs/{dry_run_id}/failure": {"planner"},
     "GET /v1/jobs": VIEWERS,
     "GET /v1/jobs/{job_id}": VIEWERS,
     "POST /v1/jobs/{job_id}/cancel": OPERATORS,
@@ -161,9 +166,11 @@ def test_a_key_is_asked_for_before_the_body_is_read(world: World) -> None:
         ("POST", "/v1/clients", 64 << 10),
         ("PUT", "/v1/clients/c1/offer", 64 << 10),
         ("POST", "/v1/jobs", 1 << 20),
+        ("POST", "/v1/jobs:dry-run", 1 << 20),
         ("POST", f"/v1/jobs/{UUID(int=1)}/fork", 1 << 20),
         ("POST", f"/v1/assignments/{UUID(int=1)}/result", 1 << 20),
         ("PUT", f"/v1/assignments/{UUID(int=1)}/catalogue", 1 << 20),
+        ("PUT", f"/v1/dry-runs/{UUID(int=1)}/description", 1 << 20),
     ],
 )
 def test_bodies_have_a_limit(world: World, method: str, path: str, limit: int) -> None:
