@@ -53,9 +53,10 @@ def shown(found: DryRunView) -> Iterator[RenderableType]:
     if found.waiting:
         yield f"  {found.waiting.sentence}"
     yield from (f"warning: {sentence}" for sentence in found.warnings)
-    yield _tasks(found)
-    yield _components(found)
-    yield _clients(found)
+    for table in (_tasks(found), _components(found), _clients(found)):
+        yield ""
+        yield table
+    yield ""
     yield from _costs(found)
 
 
@@ -156,7 +157,8 @@ def _span(time: Span | None) -> str:
 
 
 def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.1f} min"
+    """A duration for people, in minutes unless it is short."""
+    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
 
 
 def _table(*titles: str) -> Table:

@@ -55,7 +55,7 @@ class _Asked:
 def shown(session: Session, row: DryRun) -> DryRunView:
     """All that is known of it now."""
     asked, now = _Asked.of(row), database_now(session)
-    clients = {client.id: client for client in repository.clients_of(session, asked.spec.clients)}
+    clients = {client.id: client for client in repository.clients_of(session, list(row.offers))}
     described = _described(row)
     plan = _plan(session, asked, clients, described)
     reasons = (*asked.reasons, *_failure(row, now))

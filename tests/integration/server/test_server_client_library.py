@@ -7,8 +7,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from shared.api_client import ApiClient
+from shared.dry_run import DryRunDescription, DryRunFailure, Verdict
+from shared.job_spec import JobSpec
+from shared.messages import Catalogue, FailureCode
 from shared.states import JobState
-from tests.support.scripted import World
+from tests.support.scripted import SHA, World, component_spec, job_spec
 
 pytestmark = pytest.mark.integration
 
@@ -45,6 +48,27 @@ def test_lists_are_brought_whole(pair: World, api: ApiClient) -> None:
     assert [job.name for job in api.jobs(states=[JobState.SUCCEEDED])] == []
     pair.add_client("c3")
     assert [client.id for client in api.clients()] == ["c1", "c2", "c3"]
+
+
+def test_a_dry_run_goes_from_operator_to_planner_and_back(pair: World, api: ApiClient) -> None:
+    spec = JobSpec.model_validate(job_spec(["c1", "c2"]))
+    asked = api.try_out(spec, "once")
+    assert api.dry_run(asked.id, wait_s=0.1).waiting == asked.waiting
+    api._http, operator = Short(pair, pair.planner.key), api._http
+    claim = api.claim_dry_run()
+    assert claim is not None
+    assert (claim.id, claim.spec) == (asked.id, spec)
+    assert api.claim_dry_run() is None
+    components = dict.fromkeys(claim.components, component_spec())
+    found = DryRunDescription(
+        catalogue=Catalogue(base_digest=SHA, components=components),
+        version=dict.fromkeys(claim.components, SHA),
+    )
+    api.describe_dry_run(claim.id, found)
+    reason = DryRunFailure(code=FailureCode.INTERNAL, message="too late")
+    api.fail_dry_run(claim.id, reason)
+    api._http = operator
+    assert api.dry_run(asked.id).verdict is Verdict.CAN_RUN
 
 
 def test_every_answer_of_a_running_job_is_read(pair: World, api: ApiClient) -> None:

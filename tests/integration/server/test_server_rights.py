@@ -62,6 +62,14 @@ RIGHTS = {
     "HEAD /v1/artifacts/{sha256}": OPERATORS | {"client"},
     "POST /v1/artifacts:bundle": OPERATORS | {"client"},
 }
+CREATING = {
+    "POST /v1/jobs",
+    "POST /v1/jobs:dry-run",
+    "POST /v1/jobs/{job_id}/fork",
+    "POST /v1/clients",
+    "POST /v1/uploads",
+}
+BYTES = {"application/octet-stream", "text/event-stream"}
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +214,23 @@ def test_openapi_is_complete(world: World) -> None:
         assert schema.get("description") or schema["title"].endswith("Error"), schema["title"]
 
 
+def test_all_that_creates_takes_an_idempotency_key(world: World) -> None:
+    document = world.http.get("/openapi.json").json()
+    operations = {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    creating = {route for route, each in operations.items() if "201" in each["responses"]}
+    assert creating == CREATING
+    with_key = {
+        route
+        for route, each in operations.items()
+        if any(p["name"] == "Idempotency-Key" for p in each.get("parameters", ()))
+    }
+    assert with_key == CREATING
+
+
 def check_operation(route: str, operation: dict[str, Any], tags: set[str]) -> None:
     assert operation["summary"], route
     assert operation["description"], route
@@ -213,6 +238,7 @@ def check_operation(route: str, operation: dict[str, Any], tags: set[str]) -> No
     if RIGHTS[route]:
         assert {"401", "403", "422", "503"} <= set(operation["responses"]), route
         assert operation["security"], route
+    assert any(shows(route, *each) for each in operation["responses"].items()), route
     for status, answer in operation["responses"].items():
         assert answer["description"], (route, status)
         for kind, content in answer.get("content", {}).items():
@@ -224,3 +250,13 @@ def check_operation(route: str, operation: dict[str, Any], tags: set[str]) -> No
     for content in operation.get("requestBody", {}).get("content", {}).values():
         schema = content["schema"]
         assert "example" in content or "examples" in schema or schema["type"] == "string", route
+
+
+def shows(route: str, status: str, answer: dict[str, Any]) -> bool:
+    """Whether an answer is a success whose content has an example, or that has none to show."""
+    content = answer.get("content", {})
+    if not status.startswith("2"):
+        return False
+    if status == "204" or route.startswith("HEAD"):
+        return not content
+    return bool(content) and all(kind in BYTES or each["example"] for kind, each in content.items())
