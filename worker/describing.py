@@ -2,12 +2,15 @@
 
 import logging
 import time
+from uuid import UUID
 
+from shared.api_client import ApiClient
 from shared.dry_run import DryRunClaim, DryRunDescription, DryRunFailure
 from shared.messages import FailureCode
 from shared.transport import ApiError
 from worker.attempt import Member
 from worker.coordinator import WithdrawnError
+from worker.decisions import has_decided
 from worker.failures import FailedError
 from worker.supervision import ChildDiedError, Report, UnexpectedError
 from worker.trainer_process import TrainerProcess
@@ -27,17 +30,30 @@ def describe_next(member: Member, trainer: TrainerProcess, on_progress: Report) 
         claim = member.api.claim_dry_run()
         if claim is None:
             return False
-        found = _found(trainer, claim, on_progress)
-        if isinstance(found, DryRunFailure):
-            log.warning("dry run %s: %s", claim.id, found.message)
-            member.api.fail_dry_run(claim.id, found)
-        else:
-            member.api.describe_dry_run(claim.id, found)
-            log.info("dry run %s: described", claim.id)
+        _answer(member.api, claim.id, _found(trainer, claim, on_progress))
     except (ApiError, WithdrawnError) as error:
         log.warning("no dry run is described now: %s", error)
         return False
     return True
+
+
+def _answer(api: ApiClient, dry_run: UUID, found: DryRunDescription | DryRunFailure) -> None:
+    """Tell what was found; a description that is refused is a failure, which needs no second try.
+
+    Raises ApiError.
+    """
+    if isinstance(found, DryRunDescription):
+        try:
+            api.describe_dry_run(dry_run, found)
+        except ApiError as error:
+            if not has_decided(error.problem.status):
+                raise
+            found = DryRunFailure(code=FailureCode.REFUSED, message=str(error)[:2000])
+        else:
+            log.info("dry run %s: described", dry_run)
+            return
+    log.warning("dry run %s: %s", dry_run, found.message)
+    api.fail_dry_run(dry_run, found)
 
 
 def _found(

@@ -145,6 +145,22 @@ def test_how_it_fails_is_told(tmp_path: Path, error: Exception, code: str, said:
     assert said in failure.message
 
 
+@pytest.mark.parametrize(("status", "failures"), [(422, 1), (413, 1), (503, 0), (0, 0)])
+def test_a_description_that_is_refused_is_a_failure(
+    tmp_path: Path, status: int, failures: int
+) -> None:
+    class Refusing(Api):
+        def describe_dry_run(self, *_: object) -> None:
+            raise ApiError(no_answer(status, "proj is missing"))
+
+    api = Refusing()
+    describe_next(member(api, tmp_path), Child(), lambda _: None)
+    assert len(api.told) == failures
+    for _, failure in api.told:
+        assert isinstance(failure, DryRunFailure)
+        assert (failure.code, failure.message) == ("refused", "proj is missing")
+
+
 def test_one_that_takes_too_long_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,11 +50,14 @@ def test_lists_are_brought_whole(pair: World, api: ApiClient) -> None:
     assert [client.id for client in api.clients()] == ["c1", "c2", "c3"]
 
 
-def test_a_dry_run_goes_from_operator_to_planner_and_back(pair: World, api: ApiClient) -> None:
+def test_a_dry_run_goes_from_operator_to_planner_and_back(
+    pair: World, api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = JobSpec.model_validate(job_spec(["c1", "c2"]))
     asked = api.try_out(spec, "once")
     assert api.dry_run(asked.id, wait_s=0.1).waiting == asked.waiting
-    api._http, operator = Short(pair, pair.planner.key), api._http
+    operator = api._http
+    monkeypatch.setattr(api, "_http", Short(pair, pair.planner.key))
     claim = api.claim_dry_run()
     assert claim is not None
     assert (claim.id, claim.spec) == (asked.id, spec)
@@ -67,7 +70,7 @@ def test_a_dry_run_goes_from_operator_to_planner_and_back(pair: World, api: ApiC
     api.describe_dry_run(claim.id, found)
     reason = DryRunFailure(code=FailureCode.INTERNAL, message="too late")
     api.fail_dry_run(claim.id, reason)
-    api._http = operator
+    monkeypatch.setattr(api, "_http", operator)
     assert api.dry_run(asked.id).verdict is Verdict.CAN_RUN
 
 
