@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.connection import Connection
+from cli.dry_run import try_out
 from cli.options import Job, Json, Key, KeyFile, Url
 from cli.output import print_json, say
 from shared import spec_files
@@ -16,14 +17,20 @@ from shared.views import JobView
 
 def submit(
     file: Annotated[Path, typer.Argument(help="A job spec, YAML or JSON.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would need and cost; launch nothing.")
+    ] = False,
     json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
     key: Key = None,
 ) -> None:
-    """Launch a job and print its id."""
+    """Launch a job and print its id, or try it out first."""
     spec = spec_files.load(JobSpec, file)
     with Connection(url, key, key_file).open() as api:
+        if dry_run:
+            try_out(api, spec, json=json)
+            return
         launched = api.submit(spec, str(uuid.uuid4()))
     if json:
         print_json(launched)

@@ -26,7 +26,7 @@ from shared.problem_codes import Code
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/signin", "/signout"})
 _OPEN_BELOW = "/static/"  # what pages load, which holds nobody's data
 WORKERS = frozenset({Scope.CLIENT, Scope.PLANNER})
-SEEN_TO = timedelta(seconds=15)  # how exactly it is known when a client was last heard of
+SEEN_TO = timedelta(seconds=15)  # how exactly it is known when a worker was last heard of
 _LADDER = (Scope.VIEWER, Scope.OPERATOR, Scope.ADMIN)
 VIEWING = frozenset(_LADDER)
 
@@ -38,7 +38,9 @@ _VALID_KEY = (
         ApiKey.scope,
         ApiKey.client_id,
         ApiKey.used_at,
-        func.coalesce(Client.seen_at < func.now() - SEEN_TO, True).label("unseen"),
+        func.coalesce(
+            func.coalesce(Client.seen_at, ApiKey.seen_at) < func.now() - SEEN_TO, True
+        ).label("unseen"),
     )
     .outerjoin(Client, Client.id == ApiKey.client_id)
     .where(
@@ -100,7 +102,7 @@ def _key(prefix: str) -> str:
 
 
 def find_principal(session: Session, header: str | None) -> Principal:
-    """Whose Authorization header it is; a client is noted as seen. Raises ProblemError (401)."""
+    """Whose Authorization header it is; workers are noted as seen. Raises ProblemError (401)."""
     kind, _, key = (header or "").partition(" ")
     parts = key.strip().split("_", 2)
     if kind.lower() != "bearer" or len(parts) != 3 or not key.isascii() or "\0" in key:
@@ -112,6 +114,8 @@ def find_principal(session: Session, header: str | None) -> Principal:
         session.execute(update(ApiKey).where(ApiKey.id == row.id).values(used_at=func.now()))
     if row.client_id is not None and row.unseen:
         session.execute(_SEEN, {"client": row.client_id})
+    if row.scope is Scope.PLANNER and row.unseen:
+        session.execute(update(ApiKey).where(ApiKey.id == row.id).values(seen_at=func.now()))
     return Principal(row.id, row.scope, row.client_id)
 
 

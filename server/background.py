@@ -17,6 +17,7 @@ from server.aggregation.process import Aggregator
 from server.celery_app import make_celery, make_publish
 from server.context import Context, make_context
 from server.database import DatabaseAwayError, check_current, reachable
+from server.dry_runs.service import forget_old as forget_dry_runs
 from server.outbox import Dispatcher, dispatch, prune
 from server.settings import ServerSettings, load
 from server.signals import exit_on_signals
@@ -52,6 +53,7 @@ def loops(context: Context) -> tuple[Loop, ...]:
     quick = (partial(suspect_missed_leases, context), partial(hint_again, context))
     sweep = (
         partial(prune, context.sessions),
+        partial(forget_dry_runs, context.sessions),
         partial(drop_abandoned, context),
         partial(watch, context),
     )

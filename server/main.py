@@ -20,6 +20,7 @@ from server.celery_app import make_publish
 from server.clients import endpoints as clients
 from server.context import make_context
 from server.database import DatabaseAwayError, check_current, make_engine, reachable
+from server.dry_runs import endpoints as dry_runs
 from server.events import endpoints as events
 from server.events.feed import Feed
 from server.gate import Gate
@@ -47,6 +48,7 @@ components and report. Every answer that is not a success is `application/proble
 stable `code` and a `detail` that says what to do."""
 _TAGS = [
     {"name": "jobs", "description": "Launch, follow and cancel federated runs."},
+    {"name": "dry runs", "description": "What a job would need and cost, before it is launched."},
     {"name": "rounds", "description": "Who was asked in a round, what came, what travelled."},
     {"name": "events", "description": "What happened, as it happens."},
     {"name": "versions", "description": "What the server held after each round, and who made it."},
@@ -91,8 +93,9 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     app.state.context = context
     app.state.feed = Feed(context.sessions)
-    read = (jobs, events, waiting, rounds, versions, job_tables, reports, clients, keys, whoami)
-    for part in (*read, assignments, updates, artifacts, health, session, pages):
+    read = (jobs, dry_runs, events, waiting, rounds, versions, job_tables, reports, clients)
+    parts = (*read, keys, whoami, assignments, updates, artifacts, health, session, pages)
+    for part in parts:
         app.include_router(part.router)
     errors.install(app)
     _complete(app)

@@ -42,6 +42,11 @@ def wake(session: Session, assignment: Assignment) -> None:
     _enqueue(session, WAKE, client_queue(client) if client else PLANNER_QUEUE, assignment.id)
 
 
+def wake_planner(session: Session, dry_run: UUID) -> None:
+    """Tell a planner that there is a dry run to describe."""
+    _enqueue(session, WAKE, PLANNER_QUEUE, dry_run)
+
+
 def _enqueue(session: Session, task: str, queue: str, argument: UUID) -> None:
     row = {"task": task, "queue": queue, "argument": str(argument)}
     session.execute(insert(Outbox).values(row).on_conflict_do_nothing())

@@ -1,12 +1,13 @@
-"""The tables beside the jobs': what is to be sent, and which requests were answered."""
+"""The tables beside the jobs': what is to be sent, which requests were answered, dry runs."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.columns import Now, Table
+from server.columns import NEVER, Count, Id, Now, Table
 
 
 class Outbox(Table):
@@ -43,3 +44,25 @@ class IdempotencyKey(Table):
     request_sha256: Mapped[str]
     resource: Mapped[str]
     created_at: Mapped[Now]
+
+
+class DryRun(Table):
+    """What a job would be, for a planner to describe. No job, round or assignment knows of it.
+
+    `offers` are those of the registered clients among the spec's; null where one has made none.
+    `description` and the failure are the planner's; without either it is still to be described.
+    """
+
+    __tablename__ = "dry_runs"
+
+    id: Mapped[Id]
+    spec: Mapped[dict[str, Any]]
+    offers: Mapped[dict[str, Any]]
+    components: Mapped[list[str]]  # none where the job could not run
+    created_at: Mapped[Now]
+    attempt: Mapped[Count]
+    lease_until: Mapped[datetime] = mapped_column(server_default=NEVER)
+    description: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)  # it is large
+    failure_code: Mapped[str | None]
+    failure_message: Mapped[str | None]
+    answered_at: Mapped[datetime | None]

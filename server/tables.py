@@ -52,6 +52,7 @@ class ApiKey(Table):
     client_id: Mapped[str | None] = mapped_column(ForeignKey("clients.id"))
     created_at: Mapped[Now]
     used_at: Mapped[datetime | None]
+    seen_at: Mapped[datetime | None]  # of planners: when one last called
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
 

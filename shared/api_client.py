@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from shared.attendance import AttendanceList
 from shared.claim_reading import read_claim
+from shared.dry_run import DryRunClaim, DryRunDescription, DryRunFailure, DryRunView
 from shared.job_spec import JobSpec
 from shared.keys import ClientKeyCreate, KeyCreate, KeyCreated, KeyList, KeyView
 from shared.messages import (
@@ -74,6 +75,24 @@ class ApiClient(JobTables):
         """Launch a job; the same key launches it once."""
         headers = {"Idempotency-Key": idempotency_key}
         return self._send(JobDetail, "POST", "/v1/jobs", body=spec, headers=headers)
+
+    def try_out(self, spec: JobSpec, idempotency_key: str, wait_s: float = 0.0) -> DryRunView:
+        """What a job would need and cost; waits so long, 60 at most, for a planner's part of it."""
+        headers, timeout = {"Idempotency-Key": idempotency_key}, ANSWER_S + wait_s
+        return self._send(
+            DryRunView,
+            "POST",
+            "/v1/jobs:dry-run",
+            body=spec,
+            params={"wait": wait_s},
+            headers=headers,
+            timeout=timeout,
+        )
+
+    def dry_run(self, dry_run: UUID, wait_s: float = 0.0) -> DryRunView:
+        """The dry run as far as it is known; waits so long, 60 at most, for the rest."""
+        path, timeout = f"/v1/dry-runs/{dry_run}", ANSWER_S + wait_s
+        return self._send(DryRunView, "GET", path, params={"wait": wait_s}, timeout=timeout)
 
     def jobs(
         self,
@@ -237,6 +256,20 @@ class ApiClient(JobTables):
         path = f"/v1/assignments/{held.assignment_id}/catalogue"
         lease = {"lease_id": str(held.lease_id), "attempt": held.attempt}
         self._request("PUT", path, body=catalogue, params=lease)
+
+    def claim_dry_run(self) -> DryRunClaim | None:
+        """The next dry run for a planner to describe; None if there is none."""
+        response = self._request("POST", "/v1/dry-runs:claim")
+        nothing = response.status_code == httpx.codes.NO_CONTENT
+        return None if nothing else read(DryRunClaim, response)
+
+    def describe_dry_run(self, dry_run: UUID, found: DryRunDescription) -> None:
+        """Say what the components of a dry run would be."""
+        self._request("PUT", f"/v1/dry-runs/{dry_run}/description", body=found)
+
+    def fail_dry_run(self, dry_run: UUID, reason: DryRunFailure) -> None:
+        """Say why they cannot be made."""
+        self._request("PUT", f"/v1/dry-runs/{dry_run}/failure", body=reason)
 
     def announce(self, create: UploadCreate) -> UploadView:
         """Announce components' bytes; repeating it finds the same upload."""

@@ -46,6 +46,15 @@ class Traffic(Message):
     seconds: Annotated[float, Field(ge=0)] = 0.0
 
 
+class Pace(Message):
+    """How fast an assignment trained."""
+
+    steps: PositiveInt = Field(description="Optimizer steps of all its trainings.")
+    step_seconds: Annotated[FiniteFloat, Field(ge=0)] = Field(
+        description="Mean over the steps that the reporting worker made itself."
+    )
+
+
 class Variant(StrEnum):
     """Which of a client's models was measured; `guarded` is for each task one of the others."""
 
@@ -102,6 +111,7 @@ class TrainResult(HeldLease):
     state_digest: Sha256 | None = None
     traffic: Traffic = Traffic()
     samples_at_once: SamplesAtOnce = None
+    pace: Pace | None = Field(default=None, description="Absent where the worker does not say.")
 
 
 class PersonalizeResult(HeldLease):
@@ -112,6 +122,7 @@ class PersonalizeResult(HeldLease):
     state_digest: Sha256 | None = None
     traffic: Traffic = Traffic()
     samples_at_once: SamplesAtOnce = None
+    pace: Pace | None = Field(default=None, description="Absent where the worker does not say.")
 
 
 class EvaluateResult(HeldLease):

@@ -25,6 +25,7 @@ class Cause(StrEnum):
     PAUSE_AFTER_FAILURE = "pause_after_failure"
     CLIENT_BUSY = "client_busy"
     CLIENT_SILENT = "client_silent"
+    PLANNER_SILENT = "planner_silent"
     NOT_CLAIMED = "not_claimed"
     WORKING = "working"
     LEASE_MISSED = "lease_missed"

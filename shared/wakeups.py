@@ -7,7 +7,7 @@ those under which Redis faults were measured to recover (docs/decisions/0001).
 from collections.abc import Mapping
 from typing import Any
 
-WAKE = "tapestry.wake"  # args: [assignment_id]; to a client's queue or the planner's
+WAKE = "tapestry.wake"  # args: [id of the assignment or dry run]; to its worker's queue
 ADVANCE = "tapestry.advance"  # args: [job_id]; to the coordinator's queue
 COORDINATOR_QUEUE = "coordinator"
 PLANNER_QUEUE = "planner"

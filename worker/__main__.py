@@ -72,7 +72,7 @@ def _serve(
     cache = next(iter(members.values())).place.cache
 
     tidy = Trimming(cache, settings.cache_bytes, settings.work_dir)
-    host = Host(members, trainer, tidy)
+    host = Host(members, trainer, tidy, planner=planner)
     tidy()
     memory.settle()
     _offer_when_ready(host)

@@ -72,10 +72,11 @@ def save_state(store: ArtifactStore, state: State) -> dict[str, str]:
 
 def save_component(store: ArtifactStore, tensors: Mapping[str, Tensor]) -> str:
     """Keep one component; returns its sha256."""
-    return store.write(_chunks(tensors))
+    return store.write(component_chunks(tensors))
 
 
-def _chunks(tensors: Mapping[str, Tensor]) -> Iterator[bytes]:
+def component_chunks(tensors: Mapping[str, Tensor]) -> Iterator[bytes]:
+    """The bytes of a component's file."""
     yield component_layout(component_spec(tensors)).header
     for name in sorted(tensors):
         yield tensors[name].detach().contiguous().numpy().astype("<f4", copy=False).tobytes()

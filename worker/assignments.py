@@ -1,7 +1,8 @@
 """Doing one claimed assignment in the training process: plan, train, personalize, evaluate."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypedDict
@@ -11,6 +12,7 @@ import torch
 
 from shared.artifacts import ArtifactError, ArtifactStore
 from shared.crash_points import crash_point
+from shared.dry_run import DryRunClaim, DryRunDescription
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, Claim, FailureCode
 from shared.results import (
@@ -29,7 +31,7 @@ from worker.metrics.ready import check_metrics
 from worker.models.base import BaseError, load_base
 from worker.models.network import Network, State
 from worker.personal_files import StateError
-from worker.planner import plan
+from worker.planner import describe, plan
 from worker.state import PersonalStore
 from worker.supervision import Report
 from worker.training.evaluation import evaluate_all
@@ -71,16 +73,28 @@ class Workshop:
         if request is None:
             return None
         crash_point("trainer.begun")
-        try:
+        with _failing(request.member):
             computed = perform(request, self._benches[request.member], report)
-        except Exception as error:
-            failed = failure(error)
-            if failed is None:
-                raise
-            log.exception("%s: failed", request.member)
-            raise failed from error
         crash_point("trainer.computed")
         return computed
+
+    def describe(self, claim: DryRunClaim) -> DryRunDescription:
+        """What a dry run's components would be. Raises FailedError."""
+        with _failing("dry run"):
+            return describe(claim)
+
+
+@contextmanager
+def _failing(label: str) -> Iterator[None]:
+    """Raises FailedError for an error that the coordinator knows."""
+    try:
+        yield
+    except Exception as error:
+        failed = failure(error)
+        if failed is None:
+            raise
+        log.exception("%s: failed", label)
+        raise failed from error
 
 
 def failure(error: Exception) -> FailedError | None:
@@ -183,6 +197,7 @@ def _train(work: Work) -> TrainResult:
         losses=dict(outcome.losses),
         decisions=outcome.decisions,
         state_digest=work.store.save(outcome.personal),
+        pace=work.trainer.pacemaker.pace,
     )
 
 
@@ -192,6 +207,7 @@ def _personalize(work: Work) -> PersonalizeResult:
         **work.held,
         losses=dict(outcome.losses),
         state_digest=work.store.save(outcome.personal),
+        pace=work.trainer.pacemaker.pace,
     )
 
 

@@ -12,8 +12,10 @@ from shared.messages import Claim, ClientOffer, FailureCode
 from shared.transport import ApiError
 from worker.attempt import Attempt, Member
 from worker.cards import published_card
+from worker.coordinator import WithdrawnError
 from worker.data.client_file import offer
 from worker.decisions import Going, going, is_final, needs_claim
+from worker.describing import describe_next
 from worker.failures import FailedError
 from worker.journal import Entry, held_by
 from worker.trainer_process import TrainerProcess
@@ -23,18 +25,24 @@ log = logging.getLogger("tapestry.worker")
 
 
 class Host:
-    """Does the assignments of its members, one at a time; `tidy` is called after each."""
+    """Does the assignments of its members, one at a time; `tidy` is called after each.
+
+    A planner describes dry runs when it has no assignment.
+    """
 
     def __init__(
         self,
         members: Mapping[str, Member],
         trainer: TrainerProcess,
         tidy: Callable[[], None] = lambda: None,
+        *,
+        planner: bool = False,
     ) -> None:
         self.members = members
         self.stopping = threading.Event()
         self._trainer = trainer
         self._tidy = tidy
+        self._planner = planner
         self._busy = threading.Lock()
         self._served: str | None = None
 
@@ -62,7 +70,7 @@ class Host:
         with self._busy:
             self._served = name
             try:
-                while not self.stopping.is_set() and self._work_once(self.members[name]):
+                while not self.stopping.is_set() and self._once(self.members[name]):
                     self._tidy()
             finally:
                 self._served = None
@@ -90,6 +98,17 @@ class Host:
                 if name != served:
                     with suppress(ApiError):
                         member.api.whoami()
+
+    def _once(self, member: Member) -> bool:
+        """An assignment, or what a planner does when it has none."""
+        return self._work_once(member) or (
+            self._planner and describe_next(member, self._trainer, self._go_on)
+        )
+
+    def _go_on(self, _: float) -> None:
+        """Raises WithdrawnError once the host stops."""
+        if self.stopping.is_set():
+            raise WithdrawnError("this worker stops")
 
     def _work_once(self, member: Member) -> bool:
         """Whether an assignment came to an end, so that there may be another."""

@@ -5,6 +5,7 @@ The worker imports this module without torch; torch is loaded in the training pr
 
 from functools import partial
 
+from shared.dry_run import DryRunClaim, DryRunDescription
 from worker.supervision import Handle, Limits, Report, Supervisor
 from worker.work import Computed, Equipment, Request
 
@@ -39,6 +40,14 @@ class TrainerProcess:
         computed: Computed = self._supervisor.call(request, on_progress)
         return computed
 
+    def describe(self, claim: DryRunClaim, on_progress: Report) -> DryRunDescription:
+        """Say what a dry run's components would be. `on_progress` may raise to end it.
+
+        Raises FailedError, ChildDiedError, UnexpectedError.
+        """
+        found: DryRunDescription = self._supervisor.call(claim, on_progress)
+        return found
+
     def kill(self) -> None:
         """End the process at once; the next request gets a fresh one."""
         self._supervisor.kill()
@@ -47,4 +56,11 @@ class TrainerProcess:
 def _build(equipment: Equipment) -> Handle:
     from worker.assignments import Workshop  # noqa: PLC0415  # torch stays out of the worker
 
-    return Workshop(equipment).handle
+    workshop = Workshop(equipment)
+
+    def handle(request: DryRunClaim | Request | None, report: Report) -> object:
+        if isinstance(request, DryRunClaim):
+            return workshop.describe(request)
+        return workshop.handle(request, report)
+
+    return handle

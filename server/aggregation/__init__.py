@@ -2,13 +2,19 @@
 
 from server.aggregation.average import Average, aggregate
 from server.aggregation.files import Contribution
-from server.aggregation.weights import client_components, component_weight, offered_tasks
+from server.aggregation.weights import (
+    client_components,
+    client_weights,
+    component_weight,
+    offered_tasks,
+)
 
 __all__ = [
     "Average",
     "Contribution",
     "aggregate",
     "client_components",
+    "client_weights",
     "component_weight",
     "offered_tasks",
 ]

@@ -24,16 +24,22 @@ def _read(spec: JobSpec, offer: ClientOffer, task: str) -> TaskSpec | None:
     return spec.tasks[task].read_with(offer.tasks[task].modalities)
 
 
-def component_weight(component: Component, spec: JobSpec, offer: ClientOffer) -> int:
-    """The client's training samples that train the component, over the job's tasks.
+def client_weights(spec: JobSpec, offer: ClientOffer) -> dict[Component, int]:
+    """The client's training samples that train each of its components, over the job's tasks.
 
     A domain expert is trained by the samples of its domain only.
     """
-    return sum(
-        _samples(component, spec, offer, task)
-        for task in offered_tasks(spec, offer)
-        if component in _task_components(spec, offer, task)
-    )
+    weights: dict[Component, int] = {}
+    for task in offered_tasks(spec, offer):
+        for component in _task_components(spec, offer, task):
+            samples = _samples(component, spec, offer, task)
+            weights[component] = weights.get(component, 0) + samples
+    return weights
+
+
+def component_weight(component: Component, spec: JobSpec, offer: ClientOffer) -> int:
+    """The weight of one component; 0 for one that the client does not use."""
+    return client_weights(spec, offer).get(component, 0)
 
 
 def _samples(component: Component, spec: JobSpec, offer: ClientOffer, task: str) -> int:

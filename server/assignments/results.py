@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
-from server.aggregation import component_weight, offered_tasks
+from server.aggregation import client_weights, offered_tasks
 from server.assignments import decide
 from server.assignments.decide import Reception
 from server.assignments.repository import norms, own_locked, uploaded
@@ -133,7 +133,7 @@ def _record(session: Session, job: Job, row: Assignment, result: AssignmentResul
 def _contribute(session: Session, job: Job, row: Assignment, result: TrainResult) -> None:
     """One contribution for each changed component; weights come from what lasts of the offer."""
     spec = JobSpec.model_validate(job.spec)
-    offer = _offer(session, row)
+    weights = client_weights(spec, _offer(session, row))
     moved = norms(session, row.id)
     for name, sha256 in result.components.items():
         session.add(
@@ -141,7 +141,7 @@ def _contribute(session: Session, job: Job, row: Assignment, result: TrainResult
                 round_id=row.round_id,
                 component=name,
                 client_id=row.client_id,
-                weight=component_weight(parse(name), spec, offer),
+                weight=weights.get(parse(name), 0),
                 sha256=sha256,
                 norm=moved[name, sha256],
                 verdict="accepted",

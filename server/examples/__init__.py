@@ -14,6 +14,12 @@ from server.examples.clients import (
     OFFER,
     WHO,
 )
+from server.examples.dry_runs import (
+    DRY_RUN,
+    DRY_RUN_CLAIM,
+    DRY_RUN_DESCRIPTION,
+    DRY_RUN_FAILURE,
+)
 from server.examples.jobs import (
     EVENTS,
     FORK,
@@ -66,6 +72,10 @@ __all__ = [
     "CLIENT_CREATED",
     "CLIENT_KEY_CREATE",
     "CLIENT_KEY_CREATED",
+    "DRY_RUN",
+    "DRY_RUN_CLAIM",
+    "DRY_RUN_DESCRIPTION",
+    "DRY_RUN_FAILURE",
     "EVENTS",
     "FAILED_ASSIGNMENT",
     "FAILURE",

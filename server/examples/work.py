@@ -39,6 +39,7 @@ RESULT: Example = {
     "decisions": [DECISION],
     "state_digest": SHA,
     "traffic": _TRAFFIC,
+    "pace": {"steps": 40, "step_seconds": 0.07},
 }
 FAILURE: Example = {
     **HELD,

@@ -1,5 +1,6 @@
 """The planner's description of a job's components, against which uploads are checked."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import delete
@@ -9,7 +10,7 @@ from server.assignments.service import held_locked
 from server.auth import Principal
 from server.database import to_json
 from server.errors import ProblemError, not_found
-from server.tables import Assignment, Job, Upload, UploadedComponent
+from server.tables import Upload, UploadedComponent
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, Catalogue, HeldLease
 from shared.problem_codes import Code
@@ -33,7 +34,7 @@ def put_catalogue(
     job, row = held_locked(session, principal, assignment_id, held)
     if row.kind is not AssignmentKind.PLAN:
         raise not_found("assignment")
-    _check(job, row, catalogue)
+    check(row.components, JobSpec.model_validate(job.spec), catalogue)
     data = to_json(catalogue)
     if job.catalogue != data:
         for table in (Upload, UploadedComponent):
@@ -42,8 +43,9 @@ def put_catalogue(
         job.base_digest = catalogue.base_digest
 
 
-def _check(job: Job, row: Assignment, catalogue: Catalogue) -> None:
-    wanted, given = set(row.components), set(catalogue.components)
+def check(components: Collection[str], spec: JobSpec, catalogue: Catalogue) -> None:
+    """Whether it is a catalogue of these components. Raises ProblemError (422)."""
+    wanted, given = set(components), set(catalogue.components)
     sentences = [
         *(f"components: {name} is missing; add it" for name in sorted(wanted - given)),
         *(
@@ -57,7 +59,7 @@ def _check(job: Job, row: Assignment, catalogue: Catalogue) -> None:
             > LARGEST_COMPONENT_BYTES
         ),
     ]
-    expected = JobSpec.model_validate(job.spec).model.digest
+    expected = spec.model.digest
     if expected is not None and expected != catalogue.base_digest:
         sentences.append(
             f"base_digest: is {catalogue.base_digest} but the spec's model.digest is {expected}; "

@@ -11,6 +11,7 @@ from server.context import App, Context
 from server.documentation import example, problems
 from server.errors import ProblemError
 from server.examples import UPLOAD, UPLOAD_CREATE
+from server.idempotency import Key
 from server.storage import append, exclusive_part, part_path
 from server.tables import Upload
 from server.updates import service
@@ -34,10 +35,13 @@ _LONGEST = 2**63 - 1
     },
 )
 def create(
-    wish: Annotated[UploadCreate, Body(examples=[UPLOAD_CREATE])], app: App, principal: Worker
+    wish: Annotated[UploadCreate, Body(examples=[UPLOAD_CREATE])],
+    app: App,
+    principal: Worker,
+    key: Key = None,
 ) -> UploadView:
-    """Announce components' bytes; their space is reserved. Again: the same upload."""
-    return service.create(app, principal, wish)
+    """Announce components' bytes; their space is reserved. Again: the same upload, with any key."""
+    return service.create(app, principal, wish, key)
 
 
 @router.get(

@@ -21,6 +21,7 @@ from server.auth import Principal
 from server.context import Context
 from server.database import killable, lock_job
 from server.errors import ProblemError, not_found, stale_lease, unavailable
+from server.idempotency import once
 from server.storage import (
     check_space,
     check_writable,
@@ -47,8 +48,12 @@ _TRIES = 3
 _log = logging.getLogger(__name__)
 
 
-def create(context: Context, principal: Principal, wish: UploadCreate) -> UploadView:
+def create(
+    context: Context, principal: Principal, wish: UploadCreate, key: str | None = None
+) -> UploadView:
     """Announce an upload and reserve its space; the same one again answers the same.
+
+    It is named by what it announces: a key does no more than refuse another body beside it.
 
     Raises ProblemError (404, 409, 422, 507).
     """
@@ -57,6 +62,7 @@ def create(context: Context, principal: Principal, wish: UploadCreate) -> Upload
         job, assignment = held_locked(session, principal, wish.assignment_id, wish)
         _check(job, assignment, wish)
         row = _announced(session, wish)
+        once(session, principal, "POST /v1/uploads", key, wish, lambda: str(row.id))
         _reserve(session, context, row)
         session.refresh(row)
         specs = repository.specs_of(session, row)

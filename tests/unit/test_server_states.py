@@ -15,7 +15,7 @@ from server import examples
 from server.auth import check_scopes
 from server.lifecycle import Row, TransitionError, transition
 from server.tables import Assignment, Event, Job, Round
-from shared import attendance, messages, reports, results, takeaway, views, waiting
+from shared import attendance, dry_run, messages, reports, results, takeaway, views, waiting
 from shared.job_spec import JobSpec
 from shared.states import AnyState, AssignmentState, JobState, RoundState, may_follow
 
@@ -118,6 +118,10 @@ EXAMPLES: dict[str, Any] = {
     "JOBS": views.JobList,
     "EVENTS": views.EventList,
     "WAITING": waiting.WaitingList,
+    "DRY_RUN": dry_run.DryRunView,
+    "DRY_RUN_CLAIM": dry_run.DryRunClaim,
+    "DRY_RUN_DESCRIPTION": dry_run.DryRunDescription,
+    "DRY_RUN_FAILURE": dry_run.DryRunFailure,
     "WHO": views.Who,
     "OFFER": messages.ClientOffer,
     "CLIENT_CREATE": views.ClientCreate,

@@ -1,6 +1,6 @@
 """Training of one client's models: binds network, data, spec and seeds, and hides the loop."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,8 +15,8 @@ from worker.training import seeds
 from worker.training.batches import batches
 from worker.training.checkpoints import Checkpoints, Finished, NoCheckpoints
 from worker.training.loop import Budget, Keeping, Rule, train
+from worker.training.pace import Pacemaker, Progress
 
-Progress = Callable[[int], None]
 Trained = tuple[State, dict[str, float]]  # the new state, and the mean loss of each task
 
 
@@ -36,6 +36,7 @@ class Trainer:
     on_step: Progress = lambda _: None
     checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
     samples_at_once: int | None = None
+    pacemaker: Pacemaker = field(default_factory=Pacemaker)
 
     @property
     def component_sets(self) -> dict[str, frozenset[str]]:
@@ -85,9 +86,10 @@ class Trainer:
     ) -> Trained:
         """`steps` counts what costs the same for all rules: a forward and a backward pass."""
         _, purpose = naming
-        done = self.checkpoints.finished(purpose)
+        done, steps = self.checkpoints.finished(purpose), max(steps // rule.passes, 1)
+        self.pacemaker.begin(steps)
         if done is None:
-            losses = self._steps(start, naming, max(steps // rule.passes, 1), rate, rule)
+            losses = self._steps(start, naming, steps, rate, rule)
             kept = [tensor.cpu() for tensor in rule.tensors()]
             done = Finished(self.network.state(), losses, kept)
             self.checkpoints.finish(purpose, done)
@@ -114,4 +116,5 @@ class Trainer:
         kept, (_, purpose) = self.checkpoints, naming
         keeping = Keeping(partial(kept.latest, purpose), partial(kept.offer, purpose))
         with seeds.scope(*names, "dropout"):
-            return train(self.network, stream, rule, budget, self.on_step, keeping)
+            on_step = self.pacemaker.timing(self.on_step)
+            return train(self.network, stream, rule, budget, on_step, keeping)

@@ -10,10 +10,13 @@ from fastapi.testclient import TestClient
 from server.auth import create_key
 from server.columns import Scope
 from shared.api_client import ApiClient
+from shared.dry_run import DryRunDescription, DryRunFailure, Verdict
+from shared.job_spec import JobSpec
 from shared.keys import ClientKeyCreate, KeyCreate, KeyScope, KeyState
+from shared.messages import Catalogue, FailureCode
 from shared.states import JobState
 from shared.transport import ApiError
-from tests.support.scripted import World
+from tests.support.scripted import SHA, World, component_spec, job_spec
 
 pytestmark = pytest.mark.integration
 
@@ -49,6 +52,30 @@ def test_lists_are_brought_whole(pair: World, api: ApiClient) -> None:
     assert [job.name for job in api.jobs(states=[JobState.SUCCEEDED])] == []
     pair.add_client("c3")
     assert [client.id for client in api.clients()] == ["c1", "c2", "c3"]
+
+
+def test_a_dry_run_goes_from_operator_to_planner_and_back(
+    pair: World, api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = JobSpec.model_validate(job_spec(["c1", "c2"]))
+    asked = api.try_out(spec, "once")
+    assert api.dry_run(asked.id, wait_s=0.1).waiting == asked.waiting
+    operator = api._http
+    monkeypatch.setattr(api, "_http", Short(pair, pair.planner.key))
+    claim = api.claim_dry_run()
+    assert claim is not None
+    assert (claim.id, claim.spec) == (asked.id, spec)
+    assert api.claim_dry_run() is None
+    components = dict.fromkeys(claim.components, component_spec())
+    found = DryRunDescription(
+        catalogue=Catalogue(base_digest=SHA, components=components),
+        version=dict.fromkeys(claim.components, SHA),
+    )
+    api.describe_dry_run(claim.id, found)
+    reason = DryRunFailure(code=FailureCode.INTERNAL, message="too late")
+    api.fail_dry_run(claim.id, reason)
+    monkeypatch.setattr(api, "_http", operator)
+    assert api.dry_run(asked.id).verdict is Verdict.CAN_RUN
 
 
 def test_every_answer_of_a_running_job_is_read(pair: World, api: ApiClient) -> None:

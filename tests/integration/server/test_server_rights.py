@@ -24,6 +24,11 @@ RIGHTS = {
     "GET /healthz": set(),
     "GET /readyz": set(),
     "POST /v1/jobs": OPERATORS,
+    "POST /v1/jobs:dry-run": OPERATORS,
+    "GET /v1/dry-runs/{dry_run_id}": VIEWERS,
+    "POST /v1/dry-runs:claim": {"planner"},
+    "PUT /v1/dry-runs/{dry_run_id}/description": {"planner"},
+    "PUT /v1/dry-runs/{dry_run_id}/failure": {"planner"},
     "GET /v1/jobs": VIEWERS,
     "GET /v1/jobs/{job_id}": VIEWERS,
     "POST /v1/jobs/{job_id}/cancel": OPERATORS,
@@ -84,6 +89,16 @@ RIGHTS = {
     "GET /clients": VIEWERS,
     "GET /clients/{client}": VIEWERS,
 }
+CREATING = {
+    "POST /v1/jobs",
+    "POST /v1/jobs:dry-run",
+    "POST /v1/jobs/{job_id}/fork",
+    "POST /v1/clients",
+    "POST /v1/clients/{client}/keys",
+    "POST /v1/keys",
+    "POST /v1/uploads",
+}
+BYTES = {"application/octet-stream", "text/event-stream"}
 
 
 @pytest.fixture(scope="module")
@@ -189,9 +204,11 @@ def test_a_key_is_asked_for_before_the_body_is_read(world: World) -> None:
         ("POST", "/v1/clients", 64 << 10),
         ("PUT", "/v1/clients/c1/offer", 64 << 10),
         ("POST", "/v1/jobs", 1 << 20),
+        ("POST", "/v1/jobs:dry-run", 1 << 20),
         ("POST", f"/v1/jobs/{UUID(int=1)}/fork", 1 << 20),
         ("POST", f"/v1/assignments/{UUID(int=1)}/result", 1 << 20),
         ("PUT", f"/v1/assignments/{UUID(int=1)}/catalogue", 1 << 20),
+        ("PUT", f"/v1/dry-runs/{UUID(int=1)}/description", 1 << 20),
     ],
 )
 def test_bodies_have_a_limit(world: World, method: str, path: str, limit: int) -> None:
@@ -227,6 +244,23 @@ def test_openapi_is_complete(world: World) -> None:
         assert schema.get("description") or schema["title"].endswith("Error"), schema["title"]
 
 
+def test_all_that_creates_takes_an_idempotency_key(world: World) -> None:
+    document = world.http.get("/openapi.json").json()
+    operations = {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    creating = {route for route, each in operations.items() if "201" in each["responses"]}
+    assert creating == CREATING
+    with_key = {
+        route
+        for route, each in operations.items()
+        if any(p["name"] == "Idempotency-Key" for p in each.get("parameters", ()))
+    }
+    assert with_key == CREATING
+
+
 def check_operation(route: str, operation: dict[str, Any], tags: set[str]) -> None:
     assert operation["summary"], route
     assert operation["description"], route
@@ -234,6 +268,7 @@ def check_operation(route: str, operation: dict[str, Any], tags: set[str]) -> No
     if RIGHTS[route]:
         assert {"401", "403", "422", "503"} <= set(operation["responses"]), route
         assert operation["security"], route
+    assert any(shows(route, *each) for each in operation["responses"].items()), route
     for status, answer in operation["responses"].items():
         assert answer["description"], (route, status)
         for kind, content in answer.get("content", {}).items():
@@ -245,3 +280,13 @@ def check_operation(route: str, operation: dict[str, Any], tags: set[str]) -> No
     for content in operation.get("requestBody", {}).get("content", {}).values():
         schema = content["schema"]
         assert "example" in content or "examples" in schema or schema["type"] == "string", route
+
+
+def shows(route: str, status: str, answer: dict[str, Any]) -> bool:
+    """Whether an answer is a success whose content has an example, or that has none to show."""
+    content = answer.get("content", {})
+    if not status.startswith("2"):
+        return False
+    if status == "204" or route.startswith("HEAD"):
+        return not content
+    return bool(content) and all(kind in BYTES or each["example"] for kind, each in content.items())

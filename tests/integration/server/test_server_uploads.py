@@ -65,6 +65,16 @@ def test_an_upload_resumes_where_it_broke_off(pair: World, claim: Json) -> None:
     assert parts(pair) == []
 
 
+def test_an_idempotency_key_stands_for_one_announcement(pair: World, claim: Json) -> None:
+    caller, headers = pair.clients["c1"], {"Idempotency-Key": "once"}
+    for _ in range(2):
+        made = caller.ok("POST", "/v1/uploads", json=wish(claim, {"proj": GOOD}), headers=headers)
+        assert made == announce(pair, claim)
+    body = wish(claim, {"head.digits": OTHER})
+    refused = caller("POST", "/v1/uploads", json=body, headers=headers)
+    assert refused.json()["code"] == "idempotency_key_reused"
+
+
 OTHER = component_bytes(4, 5, 6)
 BOTH = {"proj": GOOD, "head.digits": OTHER}
 

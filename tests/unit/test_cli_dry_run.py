@@ -1,0 +1,141 @@
+"""`tapestry submit FILE --dry-run`: the verdict first, short tables, and status 1 where not."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.connection import Connection
+from cli.main import app
+from server import examples
+from shared.api_client import ApiClient
+
+pytestmark = pytest.mark.unit
+
+WAITING = {
+    "cause": "working",
+    "owner": "planner",
+    "since": "2026-01-31T12:00:00Z",
+    "until": "2026-01-31T12:05:00Z",
+    "then": "A planner describes the components, and the answer is complete.",
+    "sentence": "A planner describes the components.",
+}
+UNKNOWN: dict[str, Any] = {
+    **examples.DRY_RUN,
+    "verdict": "unknown",
+    "complete": False,
+    "waiting": WAITING,
+    "components": {"proj": {"contributors": {"c01": 120}, "size": None}},
+    "clients": {"c01": {"seen_at": None, "tasks": ["digits"], "components": ["proj"]}},
+    **dict.fromkeys(("version", "round", "job", "base_digest")),
+}
+SILENT = {**UNKNOWN, "waiting": {**WAITING, "cause": "planner_silent", "sentence": "No planner."}}
+REFUSED = {
+    **UNKNOWN,
+    "verdict": "cannot_run",
+    "complete": True,
+    "waiting": None,
+    "reasons": [
+        {"code": "unknown_client", "sentence": "clients: c9 is not registered; register it"},
+        {"code": "quorum_unreachable", "sentence": "rounds.quorum: 5 clients are needed"},
+    ],
+}
+Submit = Callable[..., Result]
+
+
+@pytest.fixture
+def asked() -> list[httpx.Request]:
+    return []
+
+
+@pytest.fixture
+def submit(asked: list[httpx.Request], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submit:
+    """The command on a spec, answered in turn."""
+    spec = tmp_path / "job.json"
+    spec.write_text(json.dumps(examples.JOB_SPEC))
+
+    def run(*answers: dict[str, Any], options: tuple[str, ...] = ("--dry-run",)) -> Result:
+        coming = iter(answers)
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            asked.append(request)
+            return httpx.Response(200, json=next(coming))
+
+        def connect(_: Connection) -> ApiClient:
+            api = ApiClient("http://127.0.0.1:1", "key")
+            api._http.close()
+            transport = httpx.MockTransport(answer)
+            api._http = httpx.Client(base_url=api.url, transport=transport)
+            return api
+
+        monkeypatch.setattr(Connection, "open", connect)
+        return CliRunner().invoke(app, ["submit", str(spec), *options])
+
+    return run
+
+
+def test_a_job_that_can_run_is_said_to_with_its_tables(
+    submit: Submit, asked: list[httpx.Request]
+) -> None:
+    result = submit(examples.DRY_RUN)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "the job can run"
+    assert lines[1].startswith("warning: tasks.digits")
+    text = " ".join(result.stdout.split())
+    for piece in (
+        "digits c01 image 120 20 40 64 56",
+        "proj 4,160 16.8 kB 0 B c01 (120)",
+        "a whole version 4,290 17.4 kB 0 B",
+        "17.4 kB 17.4 kB 17.4 kB 34.3 kB 12 s",
+        "a round of 6 clients: 104.7 kB down the first time, 104.7 kB later, 104.7 kB up",
+        "12 s with all clients at once, 1.2 min one after the other",
+        "the job's 4 rounds: 523.4 kB down, 418.8 kB up; full state dicts would be 926.6 kB",
+    ):
+        assert piece in text
+    [request] = asked
+    assert request.url.path == "/v1/jobs:dry-run"
+    assert request.headers["Idempotency-Key"]
+
+
+def test_a_job_that_cannot_run_ends_with_status_1_and_every_reason(submit: Submit) -> None:
+    result = submit(REFUSED)
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert lines[0] == "the job cannot run"
+    assert [line.strip() for line in lines[1:3]] == [r["sentence"] for r in REFUSED["reasons"]]
+
+
+def test_it_waits_while_a_planner_works(submit: Submit, asked: list[httpx.Request]) -> None:
+    result = submit(UNKNOWN, UNKNOWN, examples.DRY_RUN)
+    assert result.exit_code == 0
+    assert [request.method for request in asked] == ["POST", "GET", "GET"]
+    assert result.stderr.splitlines() == ["A planner describes the components."] * 2
+
+
+def test_without_a_planner_it_says_what_it_knows_and_ends(
+    submit: Submit, asked: list[httpx.Request]
+) -> None:
+    result = submit(SILENT)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[1].strip() == "No planner."
+    assert "proj ? ? ? c01 (120)" in " ".join(result.stdout.split())
+    assert len(asked) == 1
+
+
+def test_minutes_that_nobody_measured_are_unknown(submit: Submit) -> None:
+    time = {"stands_on": "unknown: it has trained no model of this size yet"}
+    client = {**examples.DRY_RUN["clients"]["c01"], "time": time}
+    rounds = {name: {**examples.DRY_RUN[name], "time": None} for name in ("round", "job")}
+    text = submit({**examples.DRY_RUN, "clients": {"c01": client}, **rounds}).stdout
+    assert text.count("minutes unknown") == 2
+    assert "minutes of c01: unknown: it has trained no model of this size yet" in text
+
+
+def test_as_json_it_is_the_answer(submit: Submit) -> None:
+    result = submit(examples.DRY_RUN, options=("--dry-run", "--json"))
+    assert json.loads(result.stdout) == examples.DRY_RUN
