@@ -1,6 +1,5 @@
 """The API server: routes put together, and the command that serves them."""
 
-import logging
 import os
 import socket
 import sys
@@ -15,7 +14,7 @@ from fastapi import FastAPI
 from server import conditional, errors, health, whoami
 from server.assignments import endpoints as assignments
 from server.assignments.service import nothing_to_claim
-from server.auth import check_scopes
+from server.auth import Watchers, check_scopes
 from server.celery_app import make_publish
 from server.clients import endpoints as clients
 from server.context import make_context
@@ -33,7 +32,9 @@ from server.updates import artifacts
 from server.updates import endpoints as updates
 from server.versions import endpoints as versions
 from server.waiting import endpoints as waiting
-from shared import memory
+from server.watching import endpoints as watching
+from server.watching.requests import Watched, plain_paths
+from shared import logs, memory
 from shared.views import Problem
 
 _DESCRIPTION = """\
@@ -65,7 +66,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
     """
     engine = make_engine(settings.database_url)
     context = make_context(settings, engine)
-    dispatcher = Dispatcher(context.sessions, make_publish(settings.redis_url))
+    publish = context.meters.counted(make_publish(settings.redis_url))
+    dispatcher = Dispatcher(context.sessions, publish)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -86,13 +88,16 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.context = context
     app.state.feed = Feed(context.sessions)
     read = (jobs, events, waiting, rounds, versions, reports, clients, whoami)
-    for part in (*read, assignments, updates, artifacts, health):
+    for part in (*read, assignments, updates, artifacts, health, watching):
         app.include_router(part.router)
+    watching.install(context, app.state.feed)
     errors.install(app)
     _complete(app)
     check_scopes(app)
     app.add_middleware(conditional.Conditional)
-    app.add_middleware(Gate, context=context, shortcuts=_SHORTCUTS)
+    watchers = Watchers(watching.PATH)
+    app.add_middleware(Gate, context=context, shortcuts=_SHORTCUTS, watchers=watchers)
+    app.add_middleware(Watched, meters=context.meters, paths=plain_paths(app))
     return app
 
 
@@ -115,8 +120,8 @@ def _complete(app: FastAPI) -> None:
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     exit_on_signals()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = load(ServerSettings)
+    logs.set_up("api", settings.log)
     try:
         with reachable(settings.database_url) as engine:
             check_current(engine)
@@ -130,6 +135,7 @@ def main() -> None:
         h11_max_incomplete_event_size=_HEADER_LIMIT_BYTES,
         timeout_graceful_shutdown=10,
         timeout_keep_alive=_KEEP_ALIVE_S,
+        log_config=None,
         access_log=False,  # a thousand idle clients ask two hundred times a second
     )
     memory.settle()

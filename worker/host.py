@@ -8,6 +8,7 @@ from contextlib import suppress
 from shared.api_client import ApiClient
 from shared.claim_reading import UnreadableClaimError
 from shared.crash_points import crash_point
+from shared.logs import about
 from shared.messages import Claim, ClientOffer, FailureCode
 from shared.transport import ApiError
 from worker.attempt import Attempt, Member
@@ -59,10 +60,11 @@ class Host:
 
     def work(self, name: str) -> None:
         """Do all that there is to do for one member, what was interrupted first."""
-        with self._busy:
+        member = self.members[name]
+        with self._busy, about(client=name if member.place.file else None):
             self._served = name
             try:
-                while not self.stopping.is_set() and self._work_once(self.members[name]):
+                while not self.stopping.is_set() and self._work_once(member):
                     self._tidy()
             finally:
                 self._served = None
@@ -102,11 +104,11 @@ class Host:
         except UnreadableClaimError as error:
             return _refused(member, error)
         except ApiError as error:
-            log.warning("%s cannot claim: %s", member.place.name, error)
+            log.warning("it cannot claim: %s", error)
             return False
         begun = _begun(member.place, entry, claim)
         if entry is not None and (begun is None or begun.held != entry.held):
-            log.warning("%s: what was in hand is no longer wanted", member.place.name)
+            log.warning("what was in hand is no longer wanted")
             member.place.journal.clear()
         if begun is None:
             return False
@@ -127,12 +129,12 @@ def _published(api: ApiClient, name: str, wanted: ClientOffer) -> bool:
 
 def _refused(member: Member, error: UnreadableClaimError) -> bool:
     """Say that the claim is in the words of another version; whether that was heard."""
-    log.error("%s: %s", member.place.name, error)
+    log.error("%s", error)
     failure = FailedError(FailureCode.REFUSED, str(error)).under(error.held)
     try:
         member.api.failure(error.held.assignment_id, failure)
     except ApiError as problem:
-        log.warning("%s: that is not reported: %s", member.place.name, problem)
+        log.warning("that is not reported: %s", problem)
         return False
     member.place.drop()
     return True

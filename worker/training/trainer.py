@@ -11,8 +11,9 @@ from shared.job_spec import JobSpec
 from worker.algorithm.losses import task_loss
 from worker.data.loader import TaskData
 from worker.models.network import Batch, Network, State
+from worker.spent import Spent
 from worker.training import seeds
-from worker.training.batches import batches
+from worker.training.batches import batches, shares
 from worker.training.checkpoints import Checkpoints, Finished, NoCheckpoints
 from worker.training.loop import Budget, Keeping, Rule, train
 
@@ -36,6 +37,7 @@ class Trainer:
     on_step: Progress = lambda _: None
     checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
     samples_at_once: int | None = None
+    spent: Spent = field(default_factory=Spent)
 
     @property
     def component_sets(self) -> dict[str, frozenset[str]]:
@@ -87,7 +89,8 @@ class Trainer:
         _, purpose = naming
         done = self.checkpoints.finished(purpose)
         if done is None:
-            losses = self._steps(start, naming, max(steps // rule.passes, 1), rate, rule)
+            with self.spent.phase("train"):
+                losses = self._steps(start, naming, max(steps // rule.passes, 1), rate, rule)
             kept = [tensor.cpu() for tensor in rule.tensors()]
             done = Finished(self.network.state(), losses, kept)
             self.checkpoints.finish(purpose, done)
@@ -113,5 +116,12 @@ class Trainer:
         stream = batches(splits, training.batch_size, seeds.generator(*names, "batches"))
         kept, (_, purpose) = self.checkpoints, naming
         keeping = Keeping(partial(kept.latest, purpose), partial(kept.offer, purpose))
+        sizes = [len(split) for split in splits.values()]
+        n_samples = budget.accumulation * rule.passes * sum(shares(sizes, training.batch_size))
+
+        def on_step(done: int) -> None:
+            self.spent.stepped(n_samples)
+            self.on_step(done)
+
         with seeds.scope(*names, "dropout"):
-            return train(self.network, stream, rule, budget, self.on_step, keeping)
+            return train(self.network, stream, rule, budget, on_step, keeping)

@@ -22,6 +22,7 @@ WORKERS = {"client", "planner"}
 RIGHTS = {
     "GET /healthz": set(),
     "GET /readyz": set(),
+    "GET /metrics": VIEWERS,
     "POST /v1/jobs": OPERATORS,
     "GET /v1/jobs": VIEWERS,
     "GET /v1/jobs/{job_id}": VIEWERS,

@@ -1,0 +1,36 @@
+"""What an assignment takes in the training process: told with its answer, counted by the worker."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+Phase = Literal["pull", "load", "plan", "train", "replace", "evaluate", "upload"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+Device = Literal["cpu", "gpu"]
+DEVICES: tuple[Device, ...] = get_args(Device)
+
+
+@dataclass
+class Spent:
+    """Seconds by phase, optimizer steps, samples that went through the network, peak memory."""
+
+    seconds: dict[Phase, float] = field(default_factory=dict)
+    steps: int = 0
+    samples: int = 0
+    peak_bytes: dict[Device, int] = field(default_factory=dict)  # since the process began
+
+    @contextmanager
+    def phase(self, name: Phase) -> Iterator[None]:
+        """Add the block's time to the phase."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+
+    def stepped(self, samples: int) -> None:
+        """Count an optimizer step and its samples."""
+        self.steps += 1
+        self.samples += samples
