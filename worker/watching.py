@@ -2,12 +2,14 @@
 
 from itertools import product
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Summary
+from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from shared.messages import AssignmentKind
 from worker.spent import DEVICES, PHASES, Spent
+
+disable_created_metrics()  # a series more for each, which nobody asks for
 
 ENDS = ("done", "failed", "given_back", "withdrawn", "kept")
 DEATHS = ("memory", "other")

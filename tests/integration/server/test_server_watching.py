@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cli.stack.ports import free_port
@@ -31,9 +32,11 @@ from shared.states import AssignmentState, JobState
 from tests.conftest import Databases
 from tests.support.patience import wait_for
 from tests.support.scripted import Caller, World, component_bytes, sha
+from worker.watching import METERS
 
 pytestmark = pytest.mark.integration
 
+DOCS = Path(__file__).parents[3] / "docs"
 Samples = dict[str, float]
 
 
@@ -342,3 +345,37 @@ def test_a_failing_statement_s_values_are_not_logged(world: World) -> None:
     with pytest.raises(Exception, match="hide_parameters") as caught:
         world.execute("SELECT 1 / (:a - 1) WHERE :b = 'hidden'", a=1, b="hidden value")
     assert "hidden value" not in str(caught.value)
+
+
+def families(world: World) -> set[str]:
+    """The names of all series that a process of ours has, as PromQL writes them."""
+    pages = [world.viewer("GET", "/metrics").text, generate_latest(METERS.registry).decode()]
+    names = set()
+    for page in pages:
+        for family in text_string_to_metric_families(page):
+            suffixes = {"counter": ["_total"], "summary": ["_sum", "_count"]}.get(family.type, [""])
+            if family.type == "histogram":
+                suffixes = ["_bucket", "_sum", "_count"]
+            names |= {f"{family.name}{suffix}" for suffix in suffixes}
+    return names
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are(world: World) -> None:
+    board = json.loads((DOCS / "grafana" / "tapestry.json").read_text(encoding="utf-8"))
+    asked = [t["expr"] for panel in board["panels"] for t in panel.get("targets", ())]
+    assert len(asked) > 30
+    names = {name for expr in asked for name in re.findall(r"\b(?:tapestry|process)_\w+", expr)}
+    assert names - families(world) - {"tapestry"} == set()
+    ids = [panel["id"] for panel in board["panels"]]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_page_names_every_metric_of_ours_and_no_other(world: World) -> None:
+    page = (DOCS / "how-to" / "watching.md").read_text(encoding="utf-8")
+    ours = {
+        re.sub(r"_(bucket|sum|count)$", "", name)
+        for name in families(world)
+        if name.startswith("tapestry_")
+    }
+    named = set(re.findall(r"`(tapestry_\w+)`", page))
+    assert named == ours
