@@ -33,7 +33,7 @@ from server.upkeep.collect import Collector
 from server.upkeep.scrub import Scrub
 from server.watchdog import watch
 from server.watching.rows import Connections, Rows, outbox
-from shared import logs, memory
+from shared import logs, memory, tracing
 from shared.telemetry import serve_metrics
 from shared.wakeups import ADVANCE, COORDINATOR_QUEUE, WORKER_ARGUMENTS
 
@@ -102,6 +102,7 @@ def main() -> None:
     exit_on_signals()
     settings = load(ServerSettings)
     logs.set_up("coordinator", settings.log)
+    tracing.set_up("coordinator")
     logging.getLogger("celery").setLevel(logging.WARNING)
     setup_logging.connect(_leave_logging, weak=False)
     try:

@@ -10,11 +10,12 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from server import conditional, errors, health, whoami
 from server.assignments import endpoints as assignments
 from server.assignments.service import nothing_to_claim
-from server.auth import Watchers, check_scopes
+from server.auth import OPEN_PATHS, Watchers, check_scopes
 from server.celery_app import make_publish
 from server.clients import endpoints as clients
 from server.context import make_context
@@ -34,7 +35,7 @@ from server.versions import endpoints as versions
 from server.waiting import endpoints as waiting
 from server.watching import endpoints as watching
 from server.watching.requests import Watched, plain_paths
-from shared import logs, memory
+from shared import logs, memory, tracing
 from shared.views import Problem
 
 _DESCRIPTION = """\
@@ -53,6 +54,7 @@ _TAGS = [
     {"name": "uploads and artifacts", "description": "For workers: components in and out."},
     {"name": "health", "description": "For health checks; open to anybody."},
 ]
+_UNTRACED = OPEN_PATHS | {watching.PATH}
 _SHORTCUTS = {("POST", "/v1/assignments:claim"): nothing_to_claim}
 _KEEP_ALIVE_S = 60  # well above a worker's poll interval: else each poll makes a new connection
 _HEADER_LIMIT_BYTES = 16 << 10
@@ -84,6 +86,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
+        telemetry=_telemetry(),
     )
     app.state.context = context
     app.state.feed = Feed(context.sessions)
@@ -99,6 +102,19 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.add_middleware(Gate, context=context, shortcuts=_SHORTCUTS, watchers=watchers)
     app.add_middleware(Watched, meters=context.meters, paths=plain_paths(app))
     return app
+
+
+def _telemetry() -> TelemetryConfig:
+    """A span for each request, where the process is traced, and nothing else of FastAPI's."""
+    return {
+        "tracer_provider": tracing.provider(),
+        "tracing": tracing.provider() is not None,
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+        "exclude": lambda scope: scope["path"] in _UNTRACED,
+    }
 
 
 def _complete(app: FastAPI) -> None:
@@ -122,6 +138,7 @@ def main() -> None:
     exit_on_signals()
     settings = load(ServerSettings)
     logs.set_up("api", settings.log)
+    tracing.set_up("api")
     try:
         with reachable(settings.database_url) as engine:
             check_current(engine)

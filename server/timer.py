@@ -21,6 +21,7 @@ from server.tables import Assignment, Job
 from server.watching.meters import Meters
 from shared.logs import about
 from shared.states import ASSIGNMENT_CLAIMABLE, JOB_ACTIVE, AssignmentState, JobState
+from shared.tracing import span
 
 Step = Callable[[], object]
 
@@ -105,7 +106,7 @@ def _take_due(session: Session) -> UUID | None:
 
 def advance_safely(context: Context, job_id: UUID) -> None:
     """Advance one job; whatever goes wrong is logged, and the timer comes again."""
-    with about(job=job_id):
+    with about(job=job_id), span("advance", job=job_id):
         try:
             advance(context, job_id)
         except SQLAlchemyError as error:

@@ -16,7 +16,7 @@ if __name__ == "__main__":  # the imports below take a while, and nothing is in 
 from celery import Celery
 from pydantic import ValidationError
 
-from shared import logs, memory
+from shared import logs, memory, tracing
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore
 from shared.spec_files import SpecError, explain
@@ -51,7 +51,9 @@ def main(role: str) -> None:
     """
     when_told_to_stop(lambda: os._exit(0))
     settings = WorkerSettings()
-    logs.set_up("planner" if role == PLANNER else "worker", settings.log)
+    process = PLANNER if role == PLANNER else "worker"
+    logs.set_up(process, settings.log)
+    tracing.set_up(process)
     with owned(settings.work_dir):
         clear_parts(settings.work_dir)
         keep_temporary_files(settings.work_dir)

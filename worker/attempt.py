@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from shared import tracing
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactError
 from shared.crash_points import crash_point
@@ -72,7 +73,8 @@ class Attempt:
 
     def run(self) -> bool:
         """Whether it came to an end; where not, the journal keeps it for another time."""
-        with about(**self._about()):
+        named = self._about()
+        with about(**named), tracing.span(f"assignment {self._kind}", **named):
             over = self._run()
         METERS.ended(self._kind, self._end if over else "kept")
         return over
@@ -139,6 +141,8 @@ class Attempt:
         if computed.catalogue is not None:
             hold.describe(computed.catalogue)
         METERS.spent(computed.spent)
+        for interval in computed.spent.intervals_ns:
+            tracing.past(*interval)
         crash_point("worker.computed")
         result = computed.result.model_copy(update={"traffic": hold.traffic})
         self._note(Stage.TRAINED, result)
@@ -266,7 +270,7 @@ def _measured(phase: Phase) -> Iterator[None]:
     """Count a phase of the worker's own, however it ends."""
     spent = Spent()
     try:
-        with spent.phase(phase):
+        with tracing.span(phase), spent.phase(phase):
             yield
     finally:
         METERS.spent(spent)

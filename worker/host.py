@@ -10,6 +10,7 @@ from shared.claim_reading import UnreadableClaimError
 from shared.crash_points import crash_point
 from shared.logs import about
 from shared.messages import Claim, ClientOffer, FailureCode
+from shared.tracing import continued
 from shared.transport import ApiError
 from worker.attempt import Attempt, Member
 from worker.cards import published_card
@@ -113,7 +114,8 @@ class Host:
         if begun is None:
             return False
         crash_point("worker.answered")
-        return Attempt(member, begun, claim, self._trainer, self.stopping).run()
+        with continued(member.api.claimed_under):
+            return Attempt(member, begun, claim, self._trainer, self.stopping).run()
 
 
 def _published(api: ApiClient, name: str, wanted: ClientOffer) -> bool:

@@ -19,16 +19,18 @@ class Spent:
     seconds: dict[Phase, float] = field(default_factory=dict)
     steps: int = 0
     samples: int = 0
+    intervals_ns: list[tuple[Phase, int, int]] = field(default_factory=list)  # of the wall's clock
     peak_bytes: dict[Device, int] = field(default_factory=dict)  # since the process began
 
     @contextmanager
     def phase(self, name: Phase) -> Iterator[None]:
         """Add the block's time to the phase."""
-        began = time.monotonic()
+        began, began_ns = time.monotonic(), time.time_ns()
         try:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+            self.intervals_ns.append((name, began_ns, time.time_ns()))
 
     def stepped(self, samples: int) -> None:
         """Count an optimizer step and its samples."""

@@ -9,7 +9,8 @@ from prometheus_client.process_collector import ProcessCollector
 from shared.messages import AssignmentKind
 from worker.spent import DEVICES, PHASES, Spent
 
-disable_created_metrics()  # a series more for each, which nobody asks for
+# A series more for each, which nobody asks for.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
 
 ENDS = ("done", "failed", "given_back", "withdrawn", "kept")
 DEATHS = ("memory", "other")

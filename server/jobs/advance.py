@@ -40,6 +40,7 @@ from shared.job_spec import JobSpec
 from shared.logs import about
 from shared.messages import AssignmentKind
 from shared.states import AssignmentState, JobState, RoundState
+from shared.tracing import span
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +63,9 @@ def advance(context: Context, job_id: UUID) -> None:
 
 def _average(context: Context, order: publishing.Order) -> None:
     """Aggregate a round, and go on with its job."""
-    with about(job=order.job_id, round=order.number), context.meters.aggregation_seconds.time():
+    named = {"job": order.job_id, "round": order.number}
+    seconds = context.meters.aggregation_seconds
+    with about(**named), span("aggregate", **named), seconds.time():
         step = _aggregate(context, order)
     if step is GO_ON:
         with about(job=order.job_id):

@@ -19,7 +19,8 @@ from prometheus_client import (
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
-disable_created_metrics()  # a series more for each, which nobody asks for
+# A series more for each, which nobody asks for.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
 
 Publish = Callable[[str, str, str], None]  # as server.outbox says
 

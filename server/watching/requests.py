@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.watching.meters import Meters
-from shared import logs
+from shared import logs, tracing
 
 REQUEST_HEADER = "X-Request-Id"
 UNROUTED = "(none)"  # it was answered before, or without, finding a route
@@ -45,7 +45,7 @@ class Watched:
         scope["tapestry.request_id"] = name
         passing = _Passing(scope, receive, send, name)
         # Not taken back: it ends with the request's task, and uvicorn's line of a fault is of it.
-        logs.begin(request=name)
+        logs.begin(request=name, trace=tracing.trace_id())
         try:
             await self._app(scope, passing.receive, passing.send)
         except ClientDisconnect:

@@ -35,7 +35,7 @@ NEVER = {
     "scripts": LEARNING | SERVING | {"server", "worker", "celery", "numpy"},
 }
 SHARED_USES = {"pydantic", "pydantic_core", "yaml", "httpx", "shared"}
-WATCHING = {"prometheus_client"}  # loaded by processes that are watched
+WATCHING = {"prometheus_client", "opentelemetry"}  # loaded by processes that are watched
 STANDARD_LIBRARY_ALONE = (
     "scripts.compose_health",
     "scripts.environment",
@@ -45,9 +45,11 @@ STANDARD_LIBRARY_ALONE = (
 )
 # What processes start from (`python -m ...`), and what must not be loaded once they have.
 ENTRANCES = {
-    ("server.main", "server.background", "server.migrate", "server.admin"): LEARNING | {"worker"},
+    ("server.main", "server.background", "server.migrate", "server.admin"): LEARNING
+    | {"worker", "opentelemetry.exporter"},  # redis loads the SDK where it is installed
     ("server.aggregation.child",): LEARNING | SERVING | {"worker", "celery"},
-    ("worker.__main__",): SERVING | LEARNING | {"server", "numpy"},  # its trainer loads them
+    # its trainer loads what learns; traces only where they are asked for
+    ("worker.__main__",): SERVING | LEARNING | {"server", "numpy", "opentelemetry"},
     ("worker.assignments", "worker.doctor.__main__"): SERVING | METRICS | {"server"},
     ("worker.takeaway.__main__",): SERVING | METRICS | {"server"},
     ("cli.main",): LEARNING | SERVING | WATCHING | {"server", "worker", "celery", "numpy"},
