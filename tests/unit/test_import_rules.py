@@ -52,7 +52,11 @@ ENTRANCES = {
     ("worker.__main__",): SERVING | LEARNING | {"server", "numpy", "opentelemetry"},
     ("worker.assignments", "worker.doctor.__main__"): SERVING | METRICS | {"server"},
     ("worker.takeaway.__main__",): SERVING | METRICS | {"server"},
-    ("cli.main",): LEARNING | SERVING | WATCHING | {"server", "worker", "celery", "numpy"},
+    ("cli.main",): LEARNING
+    | SERVING
+    | WATCHING
+    | {"mlflow"}
+    | {"server", "worker", "celery", "numpy"},
 }
 
 
