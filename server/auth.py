@@ -103,19 +103,25 @@ class Watchers:
         self._known: dict[str, Principal] = {}
 
     def remember(self, path: str, header: str | None, principal: Principal) -> None:
-        """Note a key that is valid now; only the last few are known."""
-        if path == self._path:
-            known = {**self._known, _digest(header or ""): principal}
+        """Note a key that is valid now, unless a worker's: no worker watches. The last few last."""
+        if path == self._path and principal.scope not in WORKERS:
+            self.forget(header)
+            known = {**self._known, _named_by(header): principal}
             self._known = dict(list(known.items())[-_WATCHERS:])
 
     def recall(self, path: str, header: str | None) -> Principal | None:
         """Whose key it was when it was valid last."""
-        return self._known.get(_digest(header or "")) if path == self._path else None
+        return self._known.get(_named_by(header)) if path == self._path else None
 
     def forget(self, header: str | None) -> None:
         """Note that a key is not valid now."""
         if self._known:
-            self._known = {k: v for k, v in self._known.items() if k != _digest(header or "")}
+            self._known = {k: v for k, v in self._known.items() if k != _named_by(header)}
+
+
+def _named_by(header: str | None) -> str:
+    """The digest of the key in an Authorization header."""
+    return _digest((header or "").partition(" ")[2].strip())
 
 
 def unauthorized() -> ProblemError:

@@ -1,6 +1,7 @@
 """The commands of operators: what they ask the API, and what they print."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,9 @@ from typer.testing import CliRunner
 
 from cli.connection import Connection
 from cli.main import app
+from cli.stack.processes import Command, Processes
+from cli.stack.settings import StackSettings
+from cli.stack.stack import Stack
 from server import examples
 from server.errors import not_found
 from shared.api_client import ApiClient
@@ -215,3 +219,14 @@ def test_something_else_that_is_not_there_is_no_unknown_job(
     monkeypatch.setitem(ANSWERS, f"/v1/jobs/{JOB}", (200, examples.JOB_DETAIL))
     result = CliRunner().invoke(app, ["why", str(JOB)])
     assert result.stderr == "tapestry: There is no such thing: check the address.\n"
+
+
+def test_processes_of_a_stack_are_watched_at_ports_that_follow_each_other(tmp_path: Path) -> None:
+    with Processes() as processes:
+        stack = Stack(processes, StackSettings(tmp_path, tmp_path, metrics_port=9100))
+        given = []
+        for _ in ("api", "coordinator", "planner"):
+            given.append(stack._metrics_env().get("TAPESTRY_METRICS_PORT"))
+            command = Command("sleeper", [sys.executable, "-c", "input()"])
+            stack._children.append(processes.start(command, tmp_path / "log"))
+    assert given == [None, "9100", "9101"]

@@ -17,12 +17,13 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from fastapi.testclient import TestClient
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cli.stack.ports import free_port
 from server.aggregation import Average
-from server.auth import create_key
+from server.auth import Principal, Watchers, create_key
 from server.columns import Scope
 from server.jobs.advance import advance
 from server.timer import Loop
@@ -191,7 +192,24 @@ def test_a_client_reads_no_metrics_without_postgres_either(
 ) -> None:
     assert pair.clients["c1"]("GET", "/metrics").status_code == 403
     with postgres_away(databases, database_url):
-        assert pair.clients["c1"]("GET", "/metrics").status_code == 403
+        assert pair.clients["c1"]("GET", "/metrics").status_code == 503
+
+
+def test_the_keys_that_watch_most_are_remembered_longest() -> None:
+    watchers = Watchers("/metrics")
+    principal = Principal(uuid4(), Scope.VIEWER, None)
+    for number in range(20):
+        watchers.remember("/metrics", "Bearer always", principal)
+        watchers.remember("/metrics", f"Bearer once-{number}", principal)
+        watchers.remember(
+            "/metrics", f"Bearer worker-{number}", Principal(uuid4(), Scope.CLIENT, "c")
+        )
+        watchers.remember("/v1/jobs", f"Bearer elsewhere-{number}", principal)
+    assert watchers.recall("/metrics", "bearer  always") == principal
+    assert watchers.recall("/metrics", "Bearer once-19") == principal
+    for key in ("once-0", "worker-19", "elsewhere-19", ""):
+        assert watchers.recall("/metrics", f"Bearer {key}") is None
+    assert watchers.recall("/v1/jobs", "Bearer always") is None
 
 
 def test_the_coordinator_counts_its_averages_and_its_turns(pair: World) -> None:
@@ -325,6 +343,19 @@ def test_a_refused_request_has_a_name_and_a_line(pair: World, written: Written) 
     given = pair.viewer("GET", "/v1/jobs", headers={REQUEST_HEADER: "no good\tname"})
     assert re.fullmatch("[0-9a-f]{16}", given.headers[REQUEST_HEADER])
     assert pair.http.get("/v1/jobs").headers[REQUEST_HEADER]  # a 401 has one too
+
+
+def test_a_fault_of_ours_is_counted_and_named_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> str:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("server.health._redis", fails)
+    outside = TestClient(world.http.app, raise_server_exceptions=False)
+    answer = outside.get("/readyz", headers={REQUEST_HEADER: "mine-12345"})
+    assert (answer.status_code, answer.headers[REQUEST_HEADER]) == (500, "mine-12345")
+    assert scrape(world)["tapestry_http_requests_total{method=GET,route=/readyz,status=500}"] == 1
 
 
 def test_no_secret_is_logged_while_a_job_runs(pair: World, written: Written) -> None:
