@@ -26,6 +26,15 @@ def up(
     state: State = LOCAL_STATE,
     port: Annotated[int | None, typer.Option(help="Port of the API.", min=1, max=65535)] = None,
     workers: Annotated[int, typer.Option(help="Worker processes.", min=1)] = 2,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65000,
+            envvar="TAPESTRY_METRICS_PORT",
+            help="Port of the coordinator's metrics; planner and workers take the next ones.",
+        ),
+    ] = None,
     detach: Annotated[
         bool,
         typer.Option("--detach", help="Return once it is ready; `tapestry down` ends it."),
@@ -33,7 +42,9 @@ def up(
 ) -> None:
     """Start the local stack in the foreground, until Ctrl-C."""
     files = client_files(clients) if clients else ()
-    settings = StackSettings(state, state / "logs", files, port=port, n_workers=workers)
+    settings = StackSettings(
+        state, state / "logs", files, port=port, n_workers=workers, metrics_port=metrics_port
+    )
     if detach:
         with ending_on_signals():
             say(detached.start(settings, clients))

@@ -2,7 +2,18 @@
 
 import typer
 
-from cli import forking, hosting, keys, local, opening, operating, reading, takeaway, watching
+from cli import (
+    forking,
+    hosting,
+    keys,
+    local,
+    mlflow_sink,
+    opening,
+    operating,
+    reading,
+    takeaway,
+    watching,
+)
 from cli.sentences import Sentences
 
 app = typer.Typer(
@@ -22,6 +33,7 @@ _COMMANDS = (
     reading.rounds,
     reading.report,
     reading.compare,
+    mlflow_sink.mlflow,
     operating.pause,
     operating.resume,
     operating.cancel,

@@ -35,8 +35,7 @@ from worker.models.base import Base, load_base
 from worker.models.network import Network, State
 from worker.planner import initial_version
 from worker.training.evaluation import evaluate_all
-from worker.training.pace import Progress
-from worker.training.trainer import Trainer
+from worker.training.trainer import Progress, Trainer
 
 Scores = dict[str, dict[Variant, dict[str, TaskScore]]]  # client -> variant -> task -> score
 

@@ -6,6 +6,7 @@ scope by a dependency made here, and `check_scopes` refuses an app in which one 
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
@@ -21,12 +22,15 @@ from sqlalchemy.orm import Session
 from server.columns import Scope
 from server.errors import ProblemError
 from server.tables import ApiKey, Client
+from shared import logs
 from shared.problem_codes import Code
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/signin", "/signout"})
 _OPEN_BELOW = "/static/"  # what pages load, which holds nobody's data
 WORKERS = frozenset({Scope.CLIENT, Scope.PLANNER})
+_NAMES = {"job_id": "job", "number": "round", "assignment_id": "assignment", "upload_id": "upload"}
 SEEN_TO = timedelta(seconds=15)  # how exactly it is known when a worker was last heard of
+_WATCHERS = 8
 _LADDER = (Scope.VIEWER, Scope.OPERATOR, Scope.ADMIN)
 VIEWING = frozenset(_LADDER)
 
@@ -119,6 +123,38 @@ def find_principal(session: Session, header: str | None) -> Principal:
     return Principal(row.id, row.scope, row.client_id)
 
 
+class Watchers:
+    """Who has read a path with a valid key: they may while Postgres, which knows keys, is away.
+
+    For the metrics alone: they say that it is away, and nothing of what it holds.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._known: dict[str, Principal] = {}
+
+    def remember(self, path: str, header: str | None, principal: Principal) -> None:
+        """Note a key that is valid now, unless a worker's: no worker watches. The last few last."""
+        if path == self._path and principal.scope not in WORKERS:
+            self.forget(header)
+            known = {**self._known, _named_by(header): principal}
+            self._known = dict(list(known.items())[-_WATCHERS:])
+
+    def recall(self, path: str, header: str | None) -> Principal | None:
+        """Whose key it was when it was valid last."""
+        return self._known.get(_named_by(header)) if path == self._path else None
+
+    def forget(self, header: str | None) -> None:
+        """Note that a key is not valid now."""
+        if self._known:
+            self._known = {k: v for k, v in self._known.items() if k != _named_by(header)}
+
+
+def _named_by(header: str | None) -> str:
+    """The digest of the key in an Authorization header."""
+    return _digest((header or "").partition(" ")[2].strip())
+
+
 def unauthorized() -> ProblemError:
     """401: no key, or none that is valid."""
     return ProblemError(
@@ -153,7 +189,13 @@ class Requires:
                 Code.FORBIDDEN,
                 f"A {principal.scope} key may not do this: use a key with scope {allowed}.",
             )
+        logs.note(**_named(request.path_params))
         return principal
+
+
+def _named(parameters: Mapping[str, object]) -> dict[str, object]:
+    """What a request is about, by its address."""
+    return {name: parameters.get(key) for key, name in _NAMES.items()}
 
 
 class Open:

@@ -11,6 +11,7 @@ from functools import partial
 from uuid import UUID
 
 from celery import Celery
+from celery.signals import setup_logging
 
 from server.aggregation.beside import Beside
 from server.aggregation.process import Aggregator
@@ -32,7 +33,9 @@ from server.updates.service import drop_abandoned
 from server.upkeep.collect import Collector
 from server.upkeep.scrub import Scrub
 from server.watchdog import watch
-from shared import memory
+from server.watching.rows import Connections, Rows, outbox
+from shared import logs, memory, tracing
+from shared.telemetry import serve_metrics
 from shared.wakeups import ADVANCE, COORDINATOR_QUEUE, WORKER_ARGUMENTS
 
 _log = logging.getLogger(__name__)
@@ -49,7 +52,9 @@ def register(app: Celery, context: Context) -> None:
 def loops(context: Context) -> tuple[Loop, ...]:
     """The timers: quick steps, advancing, and sweeping."""
     period = context.settings.timer
-    send = partial(dispatch, context.sessions, make_publish(context.settings.redis_url))
+    meters = context.meters
+    publish = meters.counted(make_publish(context.settings.redis_url))
+    send = partial(dispatch, context.sessions, publish)
     quick = (partial(suspect_missed_leases, context), partial(hint_again, context))
     sweep = (
         partial(prune, context.sessions),
@@ -58,11 +63,16 @@ def loops(context: Context) -> tuple[Loop, ...]:
         partial(watch, context),
     )
     return (
-        Loop("leases", quick, period),
-        Loop("send", (send,), period),
-        Loop("advance", (partial(advance_due_jobs, context),), period),
-        Loop("sweep", sweep, context.settings.sweep),
-        Loop("upkeep", (Collector(context).sweep, Scrub(context).sweep), context.settings.sweep),
+        Loop("leases", quick, period, meters),
+        Loop("send", (send,), period, meters),
+        Loop("advance", (partial(advance_due_jobs, context),), period, meters),
+        Loop("sweep", sweep, context.settings.sweep, meters),
+        Loop(
+            "upkeep",
+            (Collector(context).sweep, Scrub(context).sweep),
+            context.settings.sweep,
+            meters,
+        ),
     )
 
 
@@ -70,12 +80,13 @@ def serve(context: Context, app: Celery) -> None:
     """Coordinate until SIGTERM or SIGINT."""
     register(app, context)
     timers = loops(context)
-    dispatcher = Dispatcher(context.sessions, make_publish(context.settings.redis_url))
+    publish = context.meters.counted(make_publish(context.settings.redis_url))
+    dispatcher = Dispatcher(context.sessions, publish)
     dispatcher.start()
     for timer in timers:
         timer.start()
     try:
-        app.worker_main(["worker", "--loglevel=WARNING", *WORKER_ARGUMENTS])
+        app.worker_main(["--quiet", "worker", *WORKER_ARGUMENTS])
     finally:
         for timer in timers:
             timer.end()  # all at once: none goes on while another is waited for
@@ -84,11 +95,18 @@ def serve(context: Context, app: Celery) -> None:
         dispatcher.stop()
 
 
+def _leave_logging(**_: object) -> None:
+    """Have Celery leave logging to us: it does where somebody hears this signal."""
+
+
 def main() -> None:
     """Run the coordinator of this environment."""
     exit_on_signals()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = load(ServerSettings)
+    logs.set_up("coordinator", settings.log)
+    tracing.set_up("coordinator")
+    logging.getLogger("celery").setLevel(logging.WARNING)
+    setup_logging.connect(_leave_logging, weak=False)
     try:
         with reachable(settings.database_url) as engine:
             check_current(engine)
@@ -99,6 +117,10 @@ def main() -> None:
                 context = replace(context, averaging=beside)
                 app = make_celery(settings.redis_url, [COORDINATOR_QUEUE])
                 memory.settle()
+                registry = context.meters.registry
+                registry.register(Rows(context.sessions, (outbox,)))
+                registry.register(Connections(context.sessions))
+                serve_metrics(registry, settings.metrics_host, settings.metrics_port)
                 serve(context, app)
     except DatabaseAwayError as error:
         sys.exit(str(error))

@@ -11,6 +11,7 @@ from server.aggregation import Average, Contribution, aggregate
 from server.aggregation.beside import AtOnce, Averaging
 from server.database import Sessions, make_sessions
 from server.settings import ServerSettings
+from server.watching.meters import Meters
 from shared.aggregation_spec import LowRankAggregation
 from shared.artifacts import ArtifactStore
 from shared.messages import ComponentSpec
@@ -38,6 +39,7 @@ class Context:
     store: ArtifactStore
     aggregate: Aggregate
     averaging: Averaging = field(default_factory=AtOnce)
+    meters: Meters = field(default_factory=Meters)
 
 
 def make_context(

@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from server.errors import invalid
+from server.lifecycle import tell
 from server.tables import Job
 from shared.crash_points import crash_point
 from shared.spec_files import explain
@@ -36,6 +37,7 @@ def make_engine(url: str) -> Engine:
         max_overflow=0,  # each that flows over is opened and closed, which costs Postgres a process
         pool_timeout=CONNECT_TIMEOUT_S,
         pool_pre_ping=True,
+        hide_parameters=True,  # of statements in errors, which are logged
         connect_args={
             "options": _LIMITS,
             "connect_timeout": CONNECT_TIMEOUT_S,
@@ -55,8 +57,10 @@ def _name_a_cut(context: ExceptionContext) -> None:
 
 
 def make_sessions(engine: Engine) -> Sessions:
-    """Sessions whose rows stay readable after the commit."""
-    return sessionmaker(engine, expire_on_commit=False)
+    """Sessions whose rows stay readable after the commit, and whose events are logged by it."""
+    made = sessionmaker(engine, expire_on_commit=False)
+    tell(made)
+    return made
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
+from server.watching.requests import REQUEST_HEADER
 from shared.problem_codes import Code
 from shared.spec_files import explain
 from shared.views import Problem
@@ -116,9 +117,10 @@ def _on_data(_: Request, __: Exception) -> ProblemResponse:
     return ProblemError(422, Code.INVALID, detail).response()
 
 
-def _on_bug(_: Request, __: Exception) -> ProblemResponse:
+def _on_bug(request: Request, _: Exception) -> ProblemResponse:
+    name = request.scope.get("tapestry.request_id", "")  # this answer passes no middleware of ours
     detail = "The server has a fault: look at its log, and report it."
-    return ProblemError(500, Code.INTERNAL, detail).response()
+    return ProblemError(500, Code.INTERNAL, detail, headers={REQUEST_HEADER: name}).response()
 
 
 def _on_validation(request: Request, error: Exception) -> ProblemResponse:

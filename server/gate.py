@@ -15,10 +15,11 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.auth import Principal, find_principal, is_open, unauthorized
+from server.auth import Principal, Watchers, find_principal, is_open, unauthorized
 from server.context import Context
 from server.database import glance
 from server.errors import DATABASE_AWAY, ProblemError, database_away
+from shared import logs
 from shared.problem_codes import Code
 
 SMALL_BODY_BYTES = 64 << 10
@@ -41,10 +42,13 @@ as the answer that there is nothing to do.
 class Gate:
     """ASGI middleware; answers 204, 401, 411, 413, 415 and 503 by itself."""
 
-    def __init__(self, app: ASGIApp, context: Context, shortcuts: Shortcuts) -> None:
+    def __init__(
+        self, app: ASGIApp, context: Context, shortcuts: Shortcuts, watchers: Watchers
+    ) -> None:
         self._app = app
         self._context = context
         self._shortcuts = shortcuts
+        self._watchers = watchers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request pass, or answer it."""
@@ -56,22 +60,31 @@ class Gate:
             if answer is not None:
                 await answer(scope, receive, send)
                 return
+            logs.note(client=scope["tapestry.principal"].client)
         await self._app(scope, receive, send)
 
     def _enter(self, scope: Scope) -> Response | None:
         """Note who calls; returns the answer where it is known. Raises ProblemError."""
         headers = HTTPConnection(scope).headers
-        known = self._shortcuts.get((scope["method"], scope["path"]))
+        path, key = scope["path"], headers.get("authorization")
+        known = self._shortcuts.get((scope["method"], path))
         try:
             with glance(self._context.sessions) as session:
-                principal = find_principal(session, headers.get("authorization"))
-                _check_body(scope["method"], scope["path"], headers)
+                principal = find_principal(session, key)
+                _check_body(scope["method"], path, headers)
                 if known and not _has_body(headers) and known(session, principal, headers):
                     return Response(status_code=204)
         except DATABASE_AWAY as error:
-            raise database_away() from error
+            remembered = self._watchers.recall(path, key)
+            if remembered is None:
+                raise database_away() from error
+            principal = remembered
+        except ProblemError:
+            self._watchers.forget(key)
+            raise
         except DataError as error:
             raise unauthorized() from error
+        self._watchers.remember(path, key, principal)
         scope["tapestry.principal"] = principal
         return None
 

@@ -1,13 +1,15 @@
 """The one door for state: nothing else in the server writes a row's state.
 
 A change locks the row, checks `shared.states`, and writes the state and its event together; the
-caller adds what must be sent to the same transaction (`server.outbox`).
+caller adds what must be sent to the same transaction (`server.outbox`). Each event is a line of the
+log too, once it is committed.
 """
 
+import logging
 from uuid import UUID
 
-from sqlalchemy import func
-from sqlalchemy.orm import Session
+from sqlalchemy import event, func
+from sqlalchemy.orm import Session, sessionmaker
 
 from server.tables import Assignment, Event, Job, Round
 from shared.states import (
@@ -20,6 +22,8 @@ from shared.states import (
 )
 
 Row = Job | Round | Assignment
+_log = logging.getLogger(__name__)
+_TOLD = "events"  # of a session: what is to be logged once it is committed
 Scalar = str | int | float | bool | None
 
 
@@ -47,7 +51,7 @@ def transition(session: Session, row: Row, target: AnyState, **data: Scalar) -> 
             row.state = target
         case _:
             raise TypeError(f"{target!r} is no state of {kind_of(row)}")
-    record(session, f"{kind_of(row)}.{target}", _job_id(row), {**_about(row), **data})
+    _record(session, row, target, data)
     session.flush()
 
 
@@ -56,12 +60,36 @@ def created(session: Session, row: Row, **data: Scalar) -> None:
     session.add(row)
     session.flush()
     session.refresh(row)
-    record(session, f"{kind_of(row)}.{row.state}", _job_id(row), {**_about(row), **data})
+    _record(session, row, row.state, data)
 
 
 def record(session: Session, kind: str, job_id: UUID | None, data: dict[str, Scalar]) -> None:
     """Append one event."""
     session.add(Event(kind=kind, job_id=job_id, data=data))
+    _tell_later(session, kind, {"job": job_id, **data})
+
+
+def _record(session: Session, row: Row, state: AnyState, data: dict[str, Scalar]) -> None:
+    kind, told = f"{kind_of(row)}.{state}", {**_about(row), **data}
+    session.add(Event(kind=kind, job_id=_job_id(row), data=told))
+    more: dict[str, object] = {}
+    if isinstance(row, Assignment):
+        more = {"round": session.get_one(Round, row.round_id).number, "kind": row.kind}
+    _tell_later(session, kind, {"job": _job_id(row), **more, **told})
+
+
+def _tell_later(session: Session, kind: str, about: dict[str, object]) -> None:
+    session.info.setdefault(_TOLD, []).append((kind, about))
+
+
+def tell(sessions: sessionmaker[Session]) -> None:
+    """Have events logged from now on, each when it is committed."""
+
+    def committed(session: Session) -> None:
+        for kind, about in session.info.pop(_TOLD, ()):
+            _log.info("%s", kind, extra={"about": about})
+
+    event.listen(sessions.class_, "after_commit", committed)
 
 
 def kind_of(row: Row) -> str:

@@ -1,6 +1,5 @@
 """The API server: routes put together, and the command that serves them."""
 
-import logging
 import os
 import socket
 import sys
@@ -11,11 +10,12 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from server import conditional, errors, health, whoami
 from server.assignments import endpoints as assignments
 from server.assignments.service import nothing_to_claim
-from server.auth import check_scopes
+from server.auth import OPEN_PATHS, Watchers, check_scopes
 from server.celery_app import make_publish
 from server.clients import endpoints as clients
 from server.context import make_context
@@ -36,9 +36,11 @@ from server.updates import artifacts
 from server.updates import endpoints as updates
 from server.versions import endpoints as versions
 from server.waiting import endpoints as waiting
+from server.watching import endpoints as watching
+from server.watching.requests import Watched, plain_paths
 from server.web import pages, session
 from server.web.browser import Browser
-from shared import memory
+from shared import logs, memory, tracing
 from shared.views import Problem
 
 _DESCRIPTION = """\
@@ -60,6 +62,7 @@ _TAGS = [
     {"name": "uploads and artifacts", "description": "For workers: components in and out."},
     {"name": "health", "description": "For health checks; open to anybody."},
 ]
+_UNTRACED = OPEN_PATHS | {watching.PATH}
 _SHORTCUTS = {("POST", "/v1/assignments:claim"): nothing_to_claim}
 _KEEP_ALIVE_S = 60  # well above a worker's poll interval: else each poll makes a new connection
 _HEADER_LIMIT_BYTES = 16 << 10
@@ -73,7 +76,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
     """
     engine = make_engine(settings.database_url)
     context = make_context(settings, engine)
-    dispatcher = Dispatcher(context.sessions, make_publish(settings.redis_url))
+    publish = context.meters.counted(make_publish(settings.redis_url))
+    dispatcher = Dispatcher(context.sessions, publish)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -90,20 +94,37 @@ def create_app(settings: ServerSettings) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
+        telemetry=_telemetry(),
     )
     app.state.context = context
     app.state.feed = Feed(context.sessions)
     read = (jobs, dry_runs, events, waiting, rounds, versions, job_tables, reports, clients)
-    parts = (*read, keys, whoami, assignments, updates, artifacts, health, session, pages)
-    for part in parts:
+    work = (keys, whoami, assignments, updates, artifacts)
+    for part in (*read, *work, health, watching, session, pages):
         app.include_router(part.router)
+    watching.install(context, app.state.feed)
     errors.install(app)
     _complete(app)
     check_scopes(app)
     app.add_middleware(conditional.Conditional)
-    app.add_middleware(Gate, context=context, shortcuts=_SHORTCUTS)
+    watchers = Watchers(watching.PATH)
+    app.add_middleware(Gate, context=context, shortcuts=_SHORTCUTS, watchers=watchers)
     app.add_middleware(Browser, port=settings.port)
+    app.add_middleware(Watched, meters=context.meters, paths=plain_paths(app))
     return app
+
+
+def _telemetry() -> TelemetryConfig:
+    """A span for each request, where the process is traced, and nothing else of FastAPI's."""
+    return {
+        "tracer_provider": tracing.provider(),
+        "tracing": tracing.provider() is not None,
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+        "exclude": lambda scope: scope["path"] in _UNTRACED,
+    }
 
 
 def _complete(app: FastAPI) -> None:
@@ -125,8 +146,9 @@ def _complete(app: FastAPI) -> None:
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     exit_on_signals()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = load(ServerSettings)
+    logs.set_up("api", settings.log)
+    tracing.set_up("api")
     try:
         with reachable(settings.database_url) as engine:
             check_current(engine)
@@ -140,6 +162,7 @@ def main() -> None:
         h11_max_incomplete_event_size=_HEADER_LIMIT_BYTES,
         timeout_graceful_shutdown=10,
         timeout_keep_alive=_KEEP_ALIVE_S,
+        log_config=None,
         access_log=False,  # a thousand idle clients ask two hundred times a second
     )
     memory.settle()

@@ -3,7 +3,7 @@
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,6 +29,16 @@ class DatabaseSettings(BaseSettings):
 class ServerSettings(DatabaseSettings):
     """What the API and the coordinator need."""
 
+    log: Literal["text", "json"] = Field(
+        default="text", description="Lines for people, or one JSON object in each."
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Where the coordinator's metrics are read; the API has a route for its own.",
+    )
+    metrics_host: str = "127.0.0.1"
     redis_url: str = Field(pattern=r"^rediss?://")
     artifacts_dir: Path
     host: str = "127.0.0.1"

@@ -18,7 +18,10 @@ from server.jobs.advance import advance
 from server.lifecycle import transition
 from server.outbox import wake
 from server.tables import Assignment, Job
+from server.watching.meters import Meters
+from shared.logs import about
 from shared.states import ASSIGNMENT_CLAIMABLE, JOB_ACTIVE, AssignmentState, JobState
+from shared.tracing import span
 
 Step = Callable[[], object]
 
@@ -30,8 +33,12 @@ _BUSY = timedelta(seconds=5)  # not due for another coordinator, unless this one
 class Loop:
     """A thread that runs the steps again and again; a step that fails does not stop it."""
 
-    def __init__(self, name: str, steps: Sequence[Step], period: timedelta) -> None:
+    def __init__(
+        self, name: str, steps: Sequence[Step], period: timedelta, meters: Meters | None = None
+    ) -> None:
+        self._name = name
         self._steps = steps
+        self._meters = meters or Meters()
         self._period_s = period.total_seconds()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -51,15 +58,20 @@ class Loop:
 
     def _run(self) -> None:
         while not self._end.wait(self._period_s):
-            for step in self._steps:
-                if self._end.is_set():
-                    return
-                try:
+            with about(timer=self._name), self._meters.turn(self._name):
+                self._turn()
+
+    def _turn(self) -> None:
+        for step in self._steps:
+            if self._end.is_set():
+                return
+            try:
+                with self._meters.steps_failed.labels(self._name).count_exceptions():
                     step()
-                except SQLAlchemyError as error:
-                    _log.warning("the database did not let a timer's step pass: %s", error)
-                except Exception:  # noqa: BLE001  # logged; the next run tries again
-                    _log.exception("a timer's step failed; it will run again")
+            except SQLAlchemyError as error:
+                _log.warning("the database did not let a timer's step pass: %s", error)
+            except Exception:  # noqa: BLE001  # logged; the next run tries again
+                _log.exception("a timer's step failed; it will run again")
 
 
 def advance_due_jobs(context: Context) -> None:
@@ -94,12 +106,13 @@ def _take_due(session: Session) -> UUID | None:
 
 def advance_safely(context: Context, job_id: UUID) -> None:
     """Advance one job; whatever goes wrong is logged, and the timer comes again."""
-    try:
-        advance(context, job_id)
-    except SQLAlchemyError as error:
-        _log.warning("job %s cannot be advanced now: %s", job_id, error)
-    except Exception:  # noqa: BLE001  # logged; the timer comes again
-        _log.exception("job %s cannot be advanced", job_id)
+    with about(job=job_id), span("advance", job=job_id):
+        try:
+            advance(context, job_id)
+        except SQLAlchemyError as error:
+            _log.warning("the job cannot be advanced now: %s", error)
+        except Exception:  # noqa: BLE001  # logged; the timer comes again
+            _log.exception("the job cannot be advanced")
 
 
 def suspect_missed_leases(context: Context) -> None:

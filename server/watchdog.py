@@ -14,6 +14,7 @@ from server.database import lock_job
 from server.lifecycle import record
 from server.tables import Assignment, Event, Job, Round
 from server.upkeep.scrub import damaged
+from shared.logs import about
 from shared.states import (
     ASSIGNMENT_ACTIVE,
     ASSIGNMENT_CLAIMABLE,
@@ -68,7 +69,8 @@ def watch(context: Context) -> None:
             if not _reported(session, finding):
                 data = {"key": finding.key, "code": finding.code, "reason": finding.sentence}
                 record(session, STUCK, finding.job_id, {**data})
-                _log.error("%s", finding.sentence)
+                with about(job=finding.job_id):
+                    _log.error("%s", finding.sentence)
 
 
 def _reported(session: Session, finding: Finding) -> bool:

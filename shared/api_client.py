@@ -8,6 +8,7 @@ from uuid import UUID
 import httpx
 from pydantic import BaseModel, TypeAdapter
 
+from shared import tracing
 from shared.attendance import AttendanceList
 from shared.claim_reading import read_claim
 from shared.dry_run import DryRunClaim, DryRunDescription, DryRunFailure, DryRunView
@@ -61,6 +62,8 @@ _RESULT: TypeAdapter[Any] = TypeAdapter(AssignmentResult)
 
 class ApiClient(JobTables):
     """One principal's view of the API. Every method raises ApiError."""
+
+    claimed_under: str | None = None  # the trace that the last claim's answer named
 
     # operators
 
@@ -221,6 +224,7 @@ class ApiClient(JobTables):
         request = None if held is None else ClaimRequest(held=held)
         headers = {} if lease_id is None else {LEASE_HEADER: str(lease_id)}
         response = self._request("POST", "/v1/assignments:claim", body=request, headers=headers)
+        self.claimed_under = response.headers.get(tracing.HEADER)
         return None if response.status_code == httpx.codes.NO_CONTENT else read_claim(response)
 
     def whoami(self) -> Who:

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from shared import tracing
 from shared.artifacts import CHUNK_BYTES
 from shared.crash_points import crash_point
 from shared.problem_codes import Code
@@ -45,6 +46,7 @@ class Transport:
             headers={"Authorization": f"Bearer {key}"},
             timeout=httpx.Timeout(ANSWER_S, connect=_CONNECT_S),
             trust_env=False,
+            event_hooks={"request": [_name_trace]},
         )
 
     def __enter__(self) -> Self:
@@ -118,6 +120,10 @@ class Transport:
                 raise ApiError(problem)
             time.sleep(pause)
         raise AssertionError  # the pauses outlast any patience
+
+
+def _name_trace(request: httpx.Request) -> None:
+    request.headers.update(tracing.headers())
 
 
 def contents(paths: Iterable[Path], offset: int) -> Iterator[bytes]:

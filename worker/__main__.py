@@ -16,10 +16,11 @@ if __name__ == "__main__":  # the imports below take a while, and nothing is in 
 from celery import Celery
 from pydantic import ValidationError
 
-from shared import memory
+from shared import logs, memory, tracing
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore
 from shared.spec_files import SpecError, explain
+from shared.telemetry import serve_metrics
 from shared.transport import ApiError
 from shared.wakeups import WORKER_ARGUMENTS
 from worker.attempt import Member
@@ -33,6 +34,7 @@ from worker.host import Host
 from worker.settings import WorkerSettings
 from worker.supervision import Limits
 from worker.trainer_process import TrainerProcess
+from worker.watching import METERS
 from worker.work import Equipment
 from worker.workplace import Workplace
 
@@ -49,8 +51,9 @@ def main(role: str) -> None:
     """
     when_told_to_stop(lambda: os._exit(0))
     settings = WorkerSettings()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    process = PLANNER if role == PLANNER else "worker"
+    logs.set_up(process, settings.log)
+    tracing.set_up(process)
     with owned(settings.work_dir):
         clear_parts(settings.work_dir)
         keep_temporary_files(settings.work_dir)
@@ -75,6 +78,7 @@ def _serve(
     host = Host(members, trainer, tidy, planner=planner)
     tidy()
     memory.settle()
+    serve_metrics(METERS.registry, settings.metrics_host, settings.metrics_port)
     _offer_when_ready(host)
     when_told_to_stop(host.stopping.set)
     threading.Thread(target=host.publish_cards, args=(_RETRY_S,), daemon=True).start()
@@ -110,7 +114,7 @@ def _listen(app: Celery, host: Host, poll_s: float) -> None:
     threading.Thread(target=_leave, args=(host,), name="leave", daemon=True).start()
     try:
         if not host.stopping.is_set():
-            app.worker_main(["worker", "--loglevel=INFO", *WORKER_ARGUMENTS])
+            app.worker_main(["--quiet", "worker", *WORKER_ARGUMENTS])
     finally:
         host.stopping.set()
         poller.join()

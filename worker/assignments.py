@@ -1,9 +1,11 @@
 """Doing one claimed assignment in the training process: plan, train, personalize, evaluate."""
 
 import logging
+import resource
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypedDict
 from uuid import UUID
@@ -32,6 +34,7 @@ from worker.models.base import BaseError, load_base
 from worker.models.network import Network, State
 from worker.personal_files import StateError
 from worker.planner import describe, plan
+from worker.spent import Device, Spent
 from worker.state import PersonalStore
 from worker.supervision import Report
 from worker.training.evaluation import evaluate_all
@@ -76,6 +79,7 @@ class Workshop:
         with _failing(request.member):
             computed = perform(request, self._benches[request.member], report)
         crash_point("trainer.computed")
+        computed.spent.peak_bytes.update(_peak_bytes())
         return computed
 
     def describe(self, claim: DryRunClaim) -> DryRunDescription:
@@ -95,6 +99,15 @@ def _failing(label: str) -> Iterator[None]:
             raise
         log.exception("%s: failed", label)
         raise failed from error
+
+
+def _peak_bytes() -> dict[Device, int]:
+    """The most memory that this process had so far, here and on the GPU."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak: dict[Device, int] = {"cpu": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    if torch.cuda.is_initialized():
+        peak["gpu"] = torch.cuda.max_memory_allocated()
+    return peak
 
 
 def failure(error: Exception) -> FailedError | None:
@@ -160,9 +173,14 @@ def perform(request: Request, bench: Workbench, report: Report) -> Computed:
     Raises BaseError, DataError, MetricError, StateError, DivergedError, ArtifactError and what
     `report` raises.
     """
+    spent = Spent()
     if request.claim.kind is AssignmentKind.PLAN:
-        return plan(request.claim, bench.place.cache)
-    return Computed(_done(_work(request, bench, report), request.claim.kind))
+        with spent.phase("plan"):
+            computed = plan(request.claim, bench.place.cache)
+        return replace(computed, spent=spent)
+    with spent.phase("load"):
+        work = _work(request, bench, report, spent)
+    return Computed(_done(work, request.claim.kind), spent=spent)
 
 
 def _done(work: Work, kind: AssignmentKind) -> AssignmentResult:
@@ -177,9 +195,9 @@ def _done(work: Work, kind: AssignmentKind) -> AssignmentResult:
             raise ValueError("a plan has no client")
 
 
-def _work(request: Request, bench: Workbench, report: Report) -> Work:
+def _work(request: Request, bench: Workbench, report: Report, spent: Spent) -> Work:
     claim, cache = request.claim, bench.place.cache
-    trainer = _trainer(request, bench, report)
+    trainer = replace(_trainer(request, bench, report), spent=spent)
     store = bench.personal_store(claim.job_id)
     specs = network_specs(trainer.network, claim.components)
     personal = bench.personal(claim, specs)
@@ -197,7 +215,7 @@ def _train(work: Work) -> TrainResult:
         losses=dict(outcome.losses),
         decisions=outcome.decisions,
         state_digest=work.store.save(outcome.personal),
-        pace=work.trainer.pacemaker.pace,
+        pace=work.trainer.spent.pace,
     )
 
 
@@ -207,18 +225,17 @@ def _personalize(work: Work) -> PersonalizeResult:
         **work.held,
         losses=dict(outcome.losses),
         state_digest=work.store.save(outcome.personal),
-        pace=work.trainer.pacemaker.pace,
+        pace=work.trainer.spent.pace,
     )
 
 
 def _evaluate(work: Work) -> EvaluateResult:
     trainer, chosen = work.trainer, work.personal.chosen
     models = method_of(trainer).final_models(work.server, work.personal)
-    return EvaluateResult(
-        **work.held,
-        scores=evaluate_all(trainer, models, chosen, "test"),
-        validation=evaluate_all(trainer, models, chosen, "validation"),
-    )
+    with trainer.spent.phase("evaluate"):
+        scores = evaluate_all(trainer, models, chosen, "test")
+        validation = evaluate_all(trainer, models, chosen, "validation")
+    return EvaluateResult(**work.held, scores=scores, validation=validation)
 
 
 def _trainer(request: Request, bench: Workbench, report: Report) -> Trainer:

@@ -7,11 +7,15 @@ ends with the same result and the same personal state.
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from shared import tracing
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactError
 from shared.crash_points import crash_point
+from shared.logs import about
 from shared.messages import AssignmentKind, Claim, FailureCode
 from shared.results import AssignmentResult
 from shared.transport import ApiError
@@ -30,8 +34,10 @@ from worker.decisions import (
 from worker.failures import FailedError, of_disk
 from worker.journal import Entry, Stage
 from worker.personal_files import StateError
+from worker.spent import Phase, Spent
 from worker.supervision import ChildDiedError, UnexpectedError
 from worker.trainer_process import TrainerProcess
+from worker.watching import METERS
 from worker.work import Computed, Request
 from worker.workplace import Workplace
 
@@ -63,27 +69,49 @@ class Attempt:
         self._claim = claim
         self._trainer = trainer
         self._stopping = stopping
-        kind = f"{claim.kind} round {claim.round}" if claim else entry.outcome.kind
-        self._label = f"{member.place.name} {kind} job {entry.job_id}"
+        self._end = "kept"
 
     def run(self) -> bool:
         """Whether it came to an end; where not, the journal keeps it for another time."""
-        log.info("%s: attempt %d, %s", self._label, self._entry.held.attempt, self._entry.stage)
+        named = self._about()
+        with about(**named), tracing.span(f"assignment {self._kind}", **named):
+            over = self._run()
+        METERS.ended(self._kind, self._end if over else "kept")
+        return over
+
+    @property
+    def _kind(self) -> AssignmentKind:
+        return self._claim.kind if self._claim else AssignmentKind(self._entry.outcome.kind)
+
+    def _about(self) -> dict[str, object]:
+        held = self._entry.held
+        return {
+            "job": self._entry.job_id,
+            "round": self._claim.round if self._claim else None,
+            "kind": self._kind,
+            "assignment": held.assignment_id,
+            "attempt": held.attempt,
+        }
+
+    def _run(self) -> bool:
+        log.info("the attempt goes on, %s", self._entry.stage)
         try:
             self._go_on()
         except WithdrawnError as error:
-            log.warning("%s: given up: %s", self._label, error)
+            log.warning("given up: %s", error)
             given_back = when_withdrawn(stopping=self._stopping.is_set()) is Ending.GIVE_BACK
+            self._end = "given_back" if given_back else "withdrawn"
             return self._give_back() if given_back else self._drop()
         except ApiError as error:
-            log.warning("%s: not delivered: %s", self._label, error)
+            log.warning("not delivered: %s", error)
             failed = when_not_delivered(error.problem.status) is Ending.FAIL
             return failed and self._fail(FailedError(FailureCode.REFUSED, str(error)))
         except Exception as error:
-            log.exception("%s: failed", self._label)
+            log.exception("the attempt failed")
             disk = isinstance(error, OSError)
             failed = when_broken(self._entry.stage, disk=disk) is Ending.FAIL
             return failed and self._fail(_failed(error))
+        self._end = "done"
         return True
 
     def _go_on(self) -> None:
@@ -100,7 +128,7 @@ class Attempt:
             self._report()
         if next_step(self._entry.stage) is Step.PROMOTE:
             self._promote()
-        log.info("%s: done in %.1f s", self._label, self._entry.outcome.traffic.seconds)
+        log.info("done in %.1f s", self._entry.outcome.traffic.seconds)
 
     def _compute(self, claim: Claim, hold: Hold) -> None:
         self._check_starts()
@@ -112,13 +140,17 @@ class Attempt:
             computed = self._start(claim, hold)
         if computed.catalogue is not None:
             hold.describe(computed.catalogue)
+        METERS.spent(computed.spent)
+        for interval in computed.spent.intervals_ns:
+            tracing.past(*interval)
         crash_point("worker.computed")
         result = computed.result.model_copy(update={"traffic": hold.traffic})
         self._note(Stage.TRAINED, result)
 
     def _pull(self, hold: Hold) -> None:
         try:
-            hold.pull()
+            with _measured("pull"):
+                hold.pull()
         except ApiError:
             self._entry = self._entry.not_begun()
             self._place.journal.write(self._entry)
@@ -130,7 +162,7 @@ class Attempt:
         try:
             return self._trainer.compute(request, lambda progress: _heard(hold, progress))
         except ChildDiedError as error:
-            log.warning("%s: %s", self._label, error)
+            log.warning("%s", error)
             if not error.out_of_memory:
                 self._again(self._entry.begun_again(str(error)))
                 return None
@@ -154,11 +186,7 @@ class Attempt:
                 f"the memory does not suffice, even for one sample at a time: use a machine with "
                 f"more, or a smaller base ({sentence})",
             )
-        log.warning(
-            "%s: out of memory, again with at most %s samples at once",
-            self._label,
-            smaller.samples_at_once,
-        )
+        log.warning("out of memory, again with at most %s samples at once", smaller.samples_at_once)
         self._again(smaller)
 
     def _again(self, entry: Entry) -> None:
@@ -177,7 +205,8 @@ class Attempt:
 
     def _send(self, hold: Hold) -> None:
         began = time.monotonic()
-        n_bytes = hold.push(self._entry.uploads)
+        with _measured("upload"):
+            n_bytes = hold.push(self._entry.uploads)
         crash_point("worker.sent")
         result = self._entry.outcome
         before = result.traffic
@@ -216,6 +245,7 @@ class Attempt:
 
     def _fail(self, error: FailedError) -> bool:
         held = self._entry.held
+        self._end = "failed"
         try:
             self._api.failure(held.assignment_id, error.under(held))
         except ApiError as problem:
@@ -226,13 +256,24 @@ class Attempt:
         """Whether nobody waits to hear it any more, so that nothing stays in hand."""
         keep = when_not_said(error.problem.status) is Ending.KEEP
         then = "it waits" if keep else "the coordinator does not want it from here: it is dropped"
-        log.warning("%s: %s (%s); %s", self._label, what, error, then)
+        log.warning("%s (%s); %s", what, error, then)
         return not keep and self._drop()
 
     def _drop(self) -> bool:
         """Nothing is in hand any more."""
         self._place.drop()
         return True
+
+
+@contextmanager
+def _measured(phase: Phase) -> Iterator[None]:
+    """Count a phase of the worker's own, however it ends."""
+    spent = Spent()
+    try:
+        with tracing.span(phase), spent.phase(phase):
+            yield
+    finally:
+        METERS.spent(spent)
 
 
 def _heard(hold: Hold, progress: float) -> None:

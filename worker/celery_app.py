@@ -3,7 +3,7 @@
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_shutting_down
+from celery.signals import setup_logging, worker_shutting_down
 from kombu.entity import Queue
 
 from shared.wakeups import CELERY_SETTINGS, PLANNER_QUEUE, WAKE, client_queue
@@ -26,5 +26,9 @@ def make_app(redis_url: str, host: Host, *, planner: bool) -> Celery:
     @worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]  # celery has no types
     def stop(**_: Any) -> None:
         host.stopping.set()
+
+    @setup_logging.connect(weak=False)  # type: ignore[untyped-decorator]  # celery has no types
+    def leave_logging(**_: Any) -> None:
+        """Celery leaves logging to us where somebody hears this."""
 
     return app

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from shared import logs
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactError, ArtifactStore
 from shared.messages import Catalogue, Claim, Heartbeat, UploadCreate, UploadWish
@@ -122,7 +123,7 @@ class Hold:
     @contextmanager
     def renewed(self) -> Iterator[None]:
         """Heartbeats run until the block ends."""
-        thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        thread = logs.thread(self._beat, "heartbeat")
         thread.start()
         try:
             yield

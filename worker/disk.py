@@ -12,6 +12,7 @@ from pathlib import Path
 
 from shared.artifacts import ArtifactStore
 from worker.journal import Journal
+from worker.watching import METERS
 
 _LOCKED_FOR_S = 10.0  # a worker that is just stopping
 _TRY_S = 0.1
@@ -83,24 +84,26 @@ class Trimming:
     def __call__(self) -> None:
         """Trim the cache, if that was not just done."""
         if time.monotonic() >= self._next:
-            trim(self._cache, self._most_bytes, needed(self._work_dir))
+            left = trim(self._cache, self._most_bytes, needed(self._work_dir))
+            METERS.cache_bytes.set(left)
             self._next = time.monotonic() + _TRIM_EVERY_S
 
 
-def trim(cache: ArtifactStore, most_bytes: int, needed: Collection[str]) -> None:
+def trim(cache: ArtifactStore, most_bytes: int, needed: Collection[str]) -> int:
     """Delete the artifacts unused for longest until the rest takes at most `most_bytes`.
 
-    Never what is needed.
+    Never what is needed. Returns the bytes that are left.
     """
     total = sum(n_bytes for _, n_bytes, _ in _artifacts(cache))
     if total <= most_bytes:  # as nearly always: nothing is kept in memory to find that
-        return
+        return total
     for _, n_bytes, sha256 in sorted(_artifacts(cache)):
         if total <= most_bytes:
-            return
+            break
         if sha256 not in needed:
             cache.remove(sha256)
             total -= n_bytes
+    return total
 
 
 def _artifacts(cache: ArtifactStore) -> Iterator[tuple[int, int, str]]:

@@ -8,7 +8,9 @@ from contextlib import suppress
 from shared.api_client import ApiClient
 from shared.claim_reading import UnreadableClaimError
 from shared.crash_points import crash_point
+from shared.logs import about
 from shared.messages import Claim, ClientOffer, FailureCode
+from shared.tracing import continued
 from shared.transport import ApiError
 from worker.attempt import Attempt, Member
 from worker.cards import published_card
@@ -67,10 +69,11 @@ class Host:
 
     def work(self, name: str) -> None:
         """Do all that there is to do for one member, what was interrupted first."""
-        with self._busy:
+        member = self.members[name]
+        with self._busy, about(client=name if member.place.file else None):
             self._served = name
             try:
-                while not self.stopping.is_set() and self._once(self.members[name]):
+                while not self.stopping.is_set() and self._once(member):
                     self._tidy()
             finally:
                 self._served = None
@@ -121,16 +124,17 @@ class Host:
         except UnreadableClaimError as error:
             return _refused(member, error)
         except ApiError as error:
-            log.warning("%s cannot claim: %s", member.place.name, error)
+            log.warning("it cannot claim: %s", error)
             return False
         begun = _begun(member.place, entry, claim)
         if entry is not None and (begun is None or begun.held != entry.held):
-            log.warning("%s: what was in hand is no longer wanted", member.place.name)
+            log.warning("what was in hand is no longer wanted")
             member.place.journal.clear()
         if begun is None:
             return False
         crash_point("worker.answered")
-        return Attempt(member, begun, claim, self._trainer, self.stopping).run()
+        with continued(member.api.claimed_under):
+            return Attempt(member, begun, claim, self._trainer, self.stopping).run()
 
 
 def _published(api: ApiClient, name: str, wanted: ClientOffer) -> bool:
@@ -146,12 +150,12 @@ def _published(api: ApiClient, name: str, wanted: ClientOffer) -> bool:
 
 def _refused(member: Member, error: UnreadableClaimError) -> bool:
     """Say that the claim is in the words of another version; whether that was heard."""
-    log.error("%s: %s", member.place.name, error)
+    log.error("%s", error)
     failure = FailedError(FailureCode.REFUSED, str(error)).under(error.held)
     try:
         member.api.failure(error.held.assignment_id, failure)
     except ApiError as problem:
-        log.warning("%s: that is not reported: %s", member.place.name, problem)
+        log.warning("that is not reported: %s", problem)
         return False
     member.place.drop()
     return True

@@ -16,6 +16,13 @@ class WorkerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TAPESTRY_", frozen=True)
 
     api_url: str
+    log: Literal["text", "json"] = Field(
+        default="text", description="Lines for people, or one JSON object in each."
+    )
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        default=None, description="Where its metrics are read, if anywhere."
+    )
+    metrics_host: str = "127.0.0.1"
     redis_url: str | None = Field(default=None, description="Without it the worker polls.")
     work_dir: Path = Field(description="Artifact cache and personal states.")
     client_files: Annotated[tuple[Path, ...], NoDecode] = ()

@@ -12,7 +12,6 @@ import os
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -22,8 +21,9 @@ from typing import Any
 
 import psutil
 
-from shared import crash_points, memory
+from shared import crash_points, logs, memory
 from worker.memory import oom_kills
+from worker.watching import METERS
 
 log = logging.getLogger("tapestry.worker")
 
@@ -62,6 +62,12 @@ class Limits:
 
     requests: int = 200
     memory_bytes: int = 1 << 62
+
+
+@dataclass(frozen=True)
+class _Request:
+    value: object
+    about: dict[str, object]  # what the child's lines are about
 
 
 @dataclass(frozen=True)
@@ -130,13 +136,14 @@ class Supervisor:
         child = self._ready()
         kills = oom_kills()
         try:
-            child.connection.send(request)
+            child.connection.send(_Request(request, logs.current()))
             answer = self._answer(child, on_progress)
         except _BROKEN as error:
             child.process.join(_STOP_WITHIN_S)
             code = child.process.exitcode
             self.kill()
             short = code == -signal.SIGKILL and oom_kills() > kills
+            METERS.died(out_of_memory=short)
             raise ChildDiedError(code, out_of_memory=short) from error
         child.requests += 1
         if isinstance(answer, _Failed):
@@ -187,11 +194,15 @@ class Supervisor:
     def _begin(self) -> _Child:
         _CONTEXT.set_forkserver_preload(self._modules)
         self._children += 1
+        METERS.trainers.inc()
         armed = crash_points.of_child(self._children)
         ours, theirs = _CONTEXT.Pipe()
         with theirs:
             process = _CONTEXT.Process(
-                target=_serve, args=(theirs, self._build, armed), name="trainer", daemon=True
+                target=_serve,
+                args=(theirs, self._build, armed, logs.form()),
+                name="trainer",
+                daemon=True,
             )
             try:
                 process.start()
@@ -226,11 +237,13 @@ def _ending(code: int | None) -> str:
         return f"was killed by signal {-code}"
 
 
-def _serve(connection: Connection, build: Callable[[], Handle], armed: str) -> None:
+def _serve(
+    connection: Connection, build: Callable[[], Handle], armed: str, form: logs.Form
+) -> None:
     """The child's whole life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which decides
     os.environ[crash_points.VARIABLE] = armed
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.set_up("trainer", form)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     handle = _built(build)
     memory.widen_names()
@@ -238,8 +251,9 @@ def _serve(connection: Connection, build: Callable[[], Handle], armed: str) -> N
     try:
         while True:
             request = connection.recv()
-            if not isinstance(request, _Stop):  # one that came too late stops nothing
-                connection.send(_do(handle, request, connection))
+            if isinstance(request, _Request):  # a stop that came too late stops nothing
+                with logs.about(**request.about):
+                    connection.send(_do(handle, request.value, connection))
     except _BROKEN:
         return  # the parent has closed its end
 
@@ -283,7 +297,7 @@ def _portable(error: Exception) -> Exception:
     """The error itself where this code base made it; else its name, for it may quote data."""
     if type(error).__module__.split(".")[0] in {"worker", "shared"}:
         return error
-    log.error("unexpected error in the training process:\n%s", traceback.format_exc())
+    log.error("unexpected error in the training process", exc_info=error)
     return UnexpectedError(type(error).__name__)
 
 

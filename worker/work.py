@@ -1,11 +1,12 @@
 """What the worker asks of its training process, and what it hears: no torch is needed for it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from shared.messages import Catalogue, Claim
 from shared.results import AssignmentResult
+from worker.spent import Spent
 from worker.workplace import Workplace
 
 
@@ -34,3 +35,4 @@ class Computed:
 
     result: AssignmentResult
     catalogue: Catalogue | None = None  # of a plan
+    spent: Spent = field(default_factory=Spent)

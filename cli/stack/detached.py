@@ -42,7 +42,8 @@ def start(settings: StackSettings, clients: Path | None) -> str:
 def _launch(settings: StackSettings, clients: Path | None, log: Path) -> "subprocess.Popen[bytes]":
     arguments = ["--state", str(settings.state), "--workers", str(settings.n_workers)]
     arguments += [] if clients is None else ["--clients", str(clients)]
-    arguments += [] if settings.port is None else ["--port", str(settings.port)]
+    for option, port in (("--port", settings.port), ("--metrics-port", settings.metrics_port)):
+        arguments += [] if port is None else [option, str(port)]
     private.write(log, "")
     with log.open("ab") as output:
         return subprocess.Popen(

@@ -25,6 +25,7 @@ class StackSettings:
     port: int | None = None  # any free one
     durable: bool = True
     n_workers: int = 2
+    metrics_port: int | None = None  # of the coordinator; planner and workers take the next ones
     clients: Mapping[str, Path] = field(init=False)
 
     def __post_init__(self) -> None:

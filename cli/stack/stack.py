@@ -225,10 +225,17 @@ class Stack:
         }
 
     def _spawn(self, name: str, module: list[str], env: Mapping[str, str]) -> Child:
-        command = self._command(name, module, env)
+        command = self._command(name, module, {**env, **self._metrics_env()})
         child = self.processes.start(command, self.settings.logs / f"{name}.log")
         self._children.append(child)
         return child
+
+    def _metrics_env(self) -> dict[str, str]:
+        """Where the next process's metrics are read; the API, which comes first, has a route."""
+        first = self.settings.metrics_port
+        if first is None or not self._children:
+            return {}
+        return {"TAPESTRY_METRICS_PORT": str(first + len(self._children) - 1)}
 
     def _command(self, name: str, module: list[str], env: Mapping[str, str]) -> Command:
         return Command(f"process {name}", [sys.executable, "-m", *module], env)

@@ -3,9 +3,12 @@
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, Self
 
 from sqlalchemy.exc import SQLAlchemyError
+
+from shared import logs
 
 _log = logging.getLogger(__name__)
 _MOST = 4  # rounds in hand; their components are averaged in turn
@@ -58,7 +61,7 @@ class Beside:
 
     def run(self, work: Callable[[], object]) -> None:
         """Run it in a thread, and log its errors: the round's job is looked at again."""
-        thread = threading.Thread(target=_logged, args=(work,), name="averaging", daemon=True)
+        thread = logs.thread(partial(_logged, work), "averaging")
         with self._lock:
             thread.start()
             self._threads = {*self._running(), thread}

@@ -24,6 +24,7 @@ from server.examples import (
     RESULT,
 )
 from server.updates.catalogue import put_catalogue
+from shared import tracing
 from shared.messages import (
     LEASE_HEADER,
     Catalogue,
@@ -53,6 +54,7 @@ router = APIRouter(prefix="/v1", tags=["assignments"])
 def claim(
     app: App,
     principal: Worker,
+    response: Response,
     request: Annotated[
         ClaimRequest | None,
         Body(
@@ -74,6 +76,7 @@ def claim(
     it is renewed and the answer is the same attempt again; if not, this is a claim like any other.
     """
     held = None if request is None else request.held
+    response.headers.update(tracing.headers())
     return service.claim(app, principal, held, lease_id) or Response(status_code=204)
 
 

@@ -19,6 +19,7 @@ from server.jobs.service import failure_view
 from server.lifecycle import transition
 from server.outbox import ask_advance
 from server.tables import Assignment, Attempt, Job, JobClient, Round
+from shared import logs
 from shared.job_spec import JobSpec
 from shared.messages import (
     LEASE_HEADER,
@@ -160,13 +161,15 @@ def _claim_message(
 ) -> Claim:
     personal = session.get(JobClient, (job.id, row.client_id)) if row.client_id else None
     manifest = repository.manifest(session, row)
+    number = session.get_one(Round, row.round_id).number
+    logs.note(job=job.id, round=number, assignment=row.id, attempt=row.attempt)
     return Claim(
         assignment_id=row.id,
         kind=row.kind,
         job_id=job.id,
         spec=spec,
         lease=Lease(id=row.lease_id, attempt=row.attempt, seconds=lease.total_seconds()),
-        round=session.get_one(Round, row.round_id).number,
+        round=number,
         components=tuple(row.components),
         tasks=read_by(spec, personal) if personal else {},
         version=row.version,

@@ -32,6 +32,11 @@ class Feed:
         self._asking: asyncio.Task[None] | None = None
 
     @property
+    def listeners(self) -> int:
+        """How many wait for events, or hear them."""
+        return self._waiting
+
+    @property
     def settled(self) -> int:
         """An id up to which all events are there."""
         return self._settled

@@ -37,8 +37,10 @@ from server.rounds.standing import (
 from server.tables import Job, Round
 from server.upkeep.collect import require_kept
 from shared.job_spec import JobSpec
+from shared.logs import about
 from shared.messages import AssignmentKind
 from shared.states import AssignmentState, JobState, RoundState
+from shared.tracing import span
 
 _log = logging.getLogger(__name__)
 
@@ -61,8 +63,13 @@ def advance(context: Context, job_id: UUID) -> None:
 
 def _average(context: Context, order: publishing.Order) -> None:
     """Aggregate a round, and go on with its job."""
-    if _aggregate(context, order) is GO_ON:
-        advance(context, order.job_id)
+    named = {"job": order.job_id, "round": order.number}
+    seconds = context.meters.aggregation_seconds
+    with about(**named), span("aggregate", **named), seconds.time():
+        step = _aggregate(context, order)
+    if step is GO_ON:
+        with about(job=order.job_id):
+            advance(context, order.job_id)
 
 
 def _aggregate(context: Context, order: publishing.Order) -> bool:
@@ -70,22 +77,27 @@ def _aggregate(context: Context, order: publishing.Order) -> bool:
 
     Raises SQLAlchemyError when Postgres is away: that is no failure of the round's.
     """
+    ended = context.meters.aggregations.labels
     try:
         made = publishing.aggregate_round(context, order)
         with killable(context.sessions, "coordinator.publish") as session:
             publishing.publish(session, order, made)
             require_kept(context.store, [average.sha256 for average in made.values()])
     except LeaseLostError:
+        ended("lost").inc()
         return WAIT
     except DATABASE_AWAY:
+        ended("database_away").inc()
         with suppress(SQLAlchemyError), context.sessions.begin() as session:
             publishing.leave(session, order)
         raise
     except Exception as error:  # noqa: BLE001  # whatever it is, the round is tried again
-        _log.exception("round %s cannot be aggregated", order.round_id)
+        ended("failed").inc()
+        _log.exception("the round cannot be aggregated")
         with context.sessions.begin() as session:
             publishing.give_back(session, order, error)
         return WAIT
+    ended("made").inc()
     return GO_ON
 
 

@@ -44,6 +44,7 @@ class Order:
 
     job_id: UUID
     round_id: UUID
+    number: int
     lease_id: UUID
     lease: timedelta
     catalogue: Catalogue
@@ -65,7 +66,8 @@ def take(session: Session, job: Job, row: Round, lease: timedelta) -> Order:
         shares.setdefault(c.component, []).append(Share(c.client_id, c.sha256, c.weight))
     catalogue = Catalogue.model_validate(job.catalogue)
     low_rank = JobSpec.model_validate(job.spec).aggregation.low_rank
-    return Order(job.id, row.id, row.lease_id, lease, catalogue, low_rank, shares)
+    held = (row.lease_id, lease)
+    return Order(job.id, row.id, row.number, *held, catalogue, low_rank, shares)
 
 
 def aggregate_round(context: Context, order: Order) -> Made:
@@ -79,6 +81,7 @@ def aggregate_round(context: Context, order: Order) -> Made:
             check()
             spec = order.catalogue.components[component]
             made[component] = context.aggregate(shares, spec, context.store, order.low_rank)
+            context.meters.aggregated_bytes.inc(len(shares) * component_layout(spec).n_bytes)
             crash_point("coordinator.averaged")
     crash_point("coordinator.aggregated")
     return made

@@ -14,6 +14,7 @@ from server.context import Context
 from server.database import killable
 from server.rounds.aggregating import holds
 from server.tables import Round
+from shared import logs
 
 _log = logging.getLogger(__name__)
 PART = 3  # of the lease, after which it is renewed
@@ -40,7 +41,7 @@ def renewed(
             except LeaseLostError:
                 lost.set()
             except SQLAlchemyError as error:
-                _log.warning("the lease of round %s is not renewed now: %s", round_id, error)
+                _log.warning("the round's lease is not renewed now: %s", error)
             if done.wait(lease.total_seconds() / PART):
                 return
 
@@ -48,7 +49,7 @@ def renewed(
         if lost.is_set():
             raise LeaseLostError
 
-    thread = threading.Thread(target=keep, name="lease", daemon=True)
+    thread = logs.thread(keep, "lease")
     thread.start()
     try:
         yield check

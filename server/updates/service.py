@@ -35,6 +35,7 @@ from server.updates import repository
 from server.updates.repository import Norms
 from server.updates.validation import OTHER_VERSION, RefusedError, pieces, validate
 from server.upkeep.collect import require_kept
+from shared import logs
 from shared.artifacts import FULL, ArtifactError, ArtifactStore, CollectedError, digest
 from shared.crash_points import crash_point
 from shared.job_spec import JobSpec
@@ -58,8 +59,10 @@ def create(
     Raises ProblemError (404, 409, 422, 507).
     """
     check_writable(context.store)
+    logs.note(assignment=wish.assignment_id, attempt=wish.attempt)
     with killable(context.sessions, "api.announce") as session:
         job, assignment = held_locked(session, principal, wish.assignment_id, wish)
+        logs.note(job=job.id)
         _check(job, assignment, wish)
         row = _announced(session, wish)
         once(session, principal, "POST /v1/uploads", key, wish, lambda: str(row.id))
@@ -172,6 +175,7 @@ def writable(
         row = repository.own_upload(session, principal, upload_id)
         assignment = session.get_one(Assignment, row.assignment_id)
         check_writable(context.store)
+        logs.note(job=assignment.job_id, assignment=assignment.id, attempt=row.attempt)
         if not may_write(assignment, row.attempt):
             raise stale_lease()
         return row, repository.specs_of(session, row)
@@ -189,6 +193,8 @@ def complete(context: Context, upload: Upload, specs: Mapping[str, ComponentSpec
         norms = _check_bytes(context, part, upload, specs)
     except RefusedError as error:
         part.unlink(missing_ok=True)
+        context.meters.uploads_refused.labels(error.code).inc()
+        _log.info("the upload is refused: %s", error)
         _count_refusal(context, upload, error)
         raise ProblemError(422, error.code, str(error)) from error
     except OSError as error:
@@ -235,7 +241,7 @@ def _keep_and_record(context: Context, part: Path, upload: Upload, norms: Norms)
         try:
             return _record(context, upload, norms)
         except CollectedError:
-            _log.warning("upload %s is kept again: a file of it was collected", upload.id)
+            _log.warning("the upload is kept again: a file of it was collected")
     raise unavailable("The upload could not be kept: announce it again.")
 
 

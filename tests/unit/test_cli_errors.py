@@ -39,6 +39,7 @@ OF_THE_API = {
     "onboard": ["onboard", JOB, "c9"],
     "clients": ["clients"],
     "page": ["page"],
+    "mlflow": ["mlflow", JOB, "--tracking-uri", "sqlite:///mlflow.db"],
     "keys list": ["keys", "list"],
     "keys create": ["keys", "create", "--scope", "viewer"],
     "keys revoke": ["keys", "revoke", "1a2b3c4d"],

@@ -1,6 +1,7 @@
 """The commands of operators: what they ask the API, and what they print."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,9 @@ from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from cli.main import app
+from cli.stack.processes import Command, Processes
+from cli.stack.settings import StackSettings
+from cli.stack.stack import Stack
 from server import examples
 from shared.attendance import AttendanceList
 from shared.reports import ReportView
@@ -246,3 +250,14 @@ def answered(command: str) -> Any:
     path = {"submit": "/v1/jobs", "jobs": "/v1/jobs", "clients": "/v1/clients"}.get(command)
     route = {"why": "waiting", "rounds": "attendance", "distil": "fork", "onboard": "fork"}
     return ANSWERS[path or f"/v1/jobs/{JOB}/{route.get(command, command)}"][1]
+
+
+def test_processes_of_a_stack_are_watched_at_ports_that_follow_each_other(tmp_path: Path) -> None:
+    with Processes() as processes:
+        stack = Stack(processes, StackSettings(tmp_path, tmp_path, metrics_port=9100))
+        given = []
+        for _ in ("api", "coordinator", "planner"):
+            given.append(stack._metrics_env().get("TAPESTRY_METRICS_PORT"))
+            command = Command("sleeper", [sys.executable, "-c", "input()"])
+            stack._children.append(processes.start(command, tmp_path / "log"))
+    assert given == [None, "9100", "9101"]

@@ -1,7 +1,5 @@
 """What a planner says of a dry run is what it does for the job; and how fast clients train."""
 
-from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from uuid import UUID
 
@@ -21,9 +19,9 @@ from worker.describing import describe_next
 from worker.failures import FailedError
 from worker.host import Host
 from worker.planner import plan
+from worker.spent import Spent
 from worker.supervision import ChildDiedError, Limits, Report, UnexpectedError
 from worker.trainer_process import TrainerProcess
-from worker.training.pace import Pacemaker
 from worker.training.trainer import Trainer
 from worker.work import Equipment
 from worker.workplace import Workplace
@@ -194,17 +192,10 @@ def test_the_training_process_answers_both() -> None:
     assert found == workshop().describe(DRY_RUN)
 
 
-def test_steps_are_timed_from_the_beginning_of_each_training() -> None:
-    ticks = count(100.0, 2.0)  # two seconds pass at each look
-    maker, done = Pacemaker(lambda: next(ticks)), list[int]()
-    assert maker.pace is None
-    maker.begin(3)  # finished before a kill
-    maker.begin(3)
-    noted = maker.timing(done.append)
-    for step in (1, 2, 3):
-        noted(step)
-    assert done == [1, 2, 3]
-    assert maker.pace == Pace(steps=6, step_seconds=2.0)
+def test_the_pace_is_of_the_steps_made_here_and_tells_all() -> None:
+    spent = Spent({"train": 6.0, "load": 5.0}, steps=3, asked=6)  # three were made before a kill
+    assert spent.pace == Pace(steps=6, step_seconds=2.0)
+    assert Spent(asked=3).pace is None
 
 
 def test_a_trainer_tells_all_steps_of_an_assignment() -> None:
@@ -212,7 +203,6 @@ def test_a_trainer_tells_all_steps_of_an_assignment() -> None:
     start = at.network.state()
     at.local_steps(start, 1, "engaged")
     at.local_steps(start, 1, "personal", times=2)
-    pace = at.pacemaker.pace
+    pace = at.spent.pace
     assert pace is not None
     assert pace.steps == 3 * JOB.training.local_steps
-    assert replace(at, pacemaker=Pacemaker()).pacemaker.pace is None

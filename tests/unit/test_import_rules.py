@@ -35,6 +35,7 @@ NEVER = {
     "scripts": LEARNING | SERVING | {"server", "worker", "celery", "numpy"},
 }
 SHARED_USES = {"pydantic", "pydantic_core", "yaml", "httpx", "shared"}
+WATCHING = {"prometheus_client", "opentelemetry"}  # loaded by processes that are watched
 STANDARD_LIBRARY_ALONE = (
     "scripts.compose_health",
     "scripts.environment",
@@ -44,12 +45,18 @@ STANDARD_LIBRARY_ALONE = (
 )
 # What processes start from (`python -m ...`), and what must not be loaded once they have.
 ENTRANCES = {
-    ("server.main", "server.background", "server.migrate", "server.admin"): LEARNING | {"worker"},
+    ("server.main", "server.background", "server.migrate", "server.admin"): LEARNING
+    | {"worker", "opentelemetry.exporter"},  # redis loads the SDK where it is installed
     ("server.aggregation.child",): LEARNING | SERVING | {"worker", "celery"},
-    ("worker.__main__",): SERVING | LEARNING | {"server", "numpy"},  # its trainer loads them
+    # its trainer loads what learns; traces only where they are asked for
+    ("worker.__main__",): SERVING | LEARNING | {"server", "numpy", "opentelemetry"},
     ("worker.assignments", "worker.doctor.__main__"): SERVING | METRICS | {"server"},
     ("worker.takeaway.__main__",): SERVING | METRICS | {"server"},
-    ("cli.main",): LEARNING | SERVING | {"server", "worker", "celery", "numpy"},
+    ("cli.main",): LEARNING
+    | SERVING
+    | WATCHING
+    | {"mlflow"}
+    | {"server", "worker", "celery", "numpy"},
 }
 
 
@@ -151,7 +158,7 @@ def test_nothing_reaches_what_its_part_must_not_import(package: str) -> None:
 
 def test_shared_needs_only_the_standard_library_and_four_packages() -> None:
     used = {top(target) for name in REAL if top(name) == "shared" for target in REAL[name]}
-    assert used - SHARED_USES - sys.stdlib_module_names == set()
+    assert used - SHARED_USES - WATCHING - sys.stdlib_module_names == set()
 
 
 @pytest.mark.parametrize("module", STANDARD_LIBRARY_ALONE)

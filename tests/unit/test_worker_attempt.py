@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from shared import logs
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore
 from shared.messages import AssignmentKind, Claim, HeldAssignment, Lease, UploadView
@@ -23,6 +24,7 @@ from worker.journal import Entry, Journal, Stage
 from worker.personal_files import PersonalFiles
 from worker.supervision import Limits
 from worker.trainer_process import TrainerProcess
+from worker.watching import ENDS, METERS
 from worker.work import Equipment
 from worker.workplace import Workplace
 
@@ -290,3 +292,38 @@ def test_a_disk_that_fails_before_the_report_is_a_failure(
     server = Server()
     assert run(server, place, trained(place))
     assert server.asked == ["announce", "upload", "failure"]
+
+
+@pytest.mark.parametrize(
+    ("server", "stage", "stopping", "end"),
+    [
+        (Server(), Stage.TRAINED, False, "done"),
+        (Server(), Stage.CLAIMED, True, "given_back"),
+        (Server("result", 503), Stage.TRAINED, False, "kept"),
+        (Server("result", 409), Stage.TRAINED, False, "failed"),
+    ],
+)
+def test_what_an_attempt_ends_with_is_counted(
+    place: Workplace, server: Server, stage: Stage, *, stopping: bool, end: str
+) -> None:
+    def count_of(name: str) -> float:
+        labels = {"kind": "train", "end": name}
+        return METERS.registry.get_sample_value("tapestry_worker_assignments_total", labels) or 0
+
+    before = {name: count_of(name) for name in ENDS}
+    entry = trained(place) if stage is Stage.TRAINED else Entry.of(CLAIM)
+    run(server, place, entry, stopping=stopping)
+    assert {name for name in ENDS if count_of(name) > before[name]} == {end}
+
+
+def test_the_lines_of_an_attempt_say_what_they_are_about(
+    place: Workplace, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[dict[str, object]] = []
+    with caplog.at_level("INFO", "tapestry.worker"):
+        caplog.handler.addFilter(lambda _: heard.append(logs.current()) or True)  # type: ignore[func-returns-value]
+        run(Server(), place, trained(place))
+    caplog.handler.filters.clear()
+    assert len(heard) == 2
+    expected = {"job": CLAIM.job_id, "round": 1, "kind": "train", "attempt": 1}
+    assert all(about == {**expected, "assignment": HELD.assignment_id} for about in heard)

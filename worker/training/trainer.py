@@ -1,6 +1,6 @@
 """Training of one client's models: binds network, data, spec and seeds, and hides the loop."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -11,12 +11,13 @@ from shared.job_spec import JobSpec
 from worker.algorithm.losses import task_loss
 from worker.data.loader import TaskData
 from worker.models.network import Batch, Network, State
+from worker.spent import Spent
 from worker.training import seeds
-from worker.training.batches import batches
+from worker.training.batches import batches, shares
 from worker.training.checkpoints import Checkpoints, Finished, NoCheckpoints
 from worker.training.loop import Budget, Keeping, Rule, train
-from worker.training.pace import Pacemaker, Progress
 
+Progress = Callable[[int], None]
 Trained = tuple[State, dict[str, float]]  # the new state, and the mean loss of each task
 
 
@@ -36,7 +37,7 @@ class Trainer:
     on_step: Progress = lambda _: None
     checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
     samples_at_once: int | None = None
-    pacemaker: Pacemaker = field(default_factory=Pacemaker)
+    spent: Spent = field(default_factory=Spent)
 
     @property
     def component_sets(self) -> dict[str, frozenset[str]]:
@@ -87,9 +88,10 @@ class Trainer:
         """`steps` counts what costs the same for all rules: a forward and a backward pass."""
         _, purpose = naming
         done, steps = self.checkpoints.finished(purpose), max(steps // rule.passes, 1)
-        self.pacemaker.begin(steps)
+        self.spent.asked += steps
         if done is None:
-            losses = self._steps(start, naming, steps, rate, rule)
+            with self.spent.phase("train"):
+                losses = self._steps(start, naming, steps, rate, rule)
             kept = [tensor.cpu() for tensor in rule.tensors()]
             done = Finished(self.network.state(), losses, kept)
             self.checkpoints.finish(purpose, done)
@@ -115,6 +117,12 @@ class Trainer:
         stream = batches(splits, training.batch_size, seeds.generator(*names, "batches"))
         kept, (_, purpose) = self.checkpoints, naming
         keeping = Keeping(partial(kept.latest, purpose), partial(kept.offer, purpose))
+        sizes = [len(split) for split in splits.values()]
+        n_samples = budget.accumulation * rule.passes * sum(shares(sizes, training.batch_size))
+
+        def on_step(done: int) -> None:
+            self.spent.stepped(n_samples)
+            self.on_step(done)
+
         with seeds.scope(*names, "dropout"):
-            on_step = self.pacemaker.timing(self.on_step)
             return train(self.network, stream, rule, budget, on_step, keeping)

@@ -23,6 +23,7 @@ WORKERS = {"client", "planner"}
 RIGHTS = {
     "GET /healthz": set(),
     "GET /readyz": set(),
+    "GET /metrics": VIEWERS,
     "POST /v1/jobs": OPERATORS,
     "POST /v1/jobs:dry-run": OPERATORS,
     "GET /v1/dry-runs/{dry_run_id}": VIEWERS,

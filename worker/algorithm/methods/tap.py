@@ -30,8 +30,9 @@ class Tap(Method[TapAlgorithm]):
     def round(self, server: State, personal: Personal, number: int) -> Outcome:
         """Train X; where it is better by the margin, copy C(o) into Z; train Z."""
         engaged, engaged_losses = self.trainer.local_steps(server, number, "engaged")
-        decisions = self._decisions(engaged, engaged_losses, personal, number)
-        start = self._replaced(server, engaged, personal, decisions)
+        with self.trainer.spent.phase("replace"):
+            decisions = self._decisions(engaged, engaged_losses, personal, number)
+            start = self._replaced(server, engaged, personal, decisions)
         model, losses = self.trainer.local_steps(start, number, "personal")
         return Outcome(
             engaged,

@@ -1,0 +1,1 @@
+"""What the server's processes can be watched by: metrics for Prometheus."""
