@@ -43,10 +43,14 @@ class Progress:
         return sum(each.bytes_down + each.bytes_up for each in self.rounds)
 
     @property
-    def n_replacements(self) -> int:
-        """How often a task's components were copied from the engaged to the personal model."""
+    def n_replacements(self) -> int | None:
+        """How often a task's components were copied from the engaged to the personal model.
+
+        None where nothing has been decided about that.
+        """
         assignments = (part for each in self.rounds for part in each.assignments)
-        return sum(decision.replaced for part in assignments for decision in part.decisions)
+        decided = [decision.replaced for part in assignments for decision in part.decisions]
+        return sum(decided) if decided else None
 
     @property
     def seconds(self) -> float:
@@ -185,7 +189,8 @@ def sentence(progress: Progress) -> str:
     """One job in a line."""
     job = progress.job
     parts = [f"{job.name}: {job.state}", f"round {job.round} of {job.rounds}"]
-    parts += [f"{progress.n_replacements} replacements"] if job.algorithm == "tap" else []
+    replaced = progress.n_replacements
+    parts += [] if replaced is None else [f"{replaced} replacements"]
     parts += [f"{size(progress.n_bytes)} sent", mean_losses(progress)]
     return ", ".join(part for part in parts if part)
 
@@ -234,7 +239,7 @@ def _jobs(found: Sequence[Progress]) -> Table:
             job.name,
             Text(str(job.state), style=_STATE_STYLE.get(job.state, "cyan")),
             f"{job.round} of {job.rounds}",
-            str(each.n_replacements) if job.algorithm == "tap" else "-",
+            "-" if each.n_replacements is None else str(each.n_replacements),
             size(each.n_bytes),
             mean_losses(each),
         )

@@ -3,9 +3,10 @@
 What each does at a client is the file of the same name in worker/algorithm/methods.
 """
 
+from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Annotated, Union
+from typing import TYPE_CHECKING, Annotated, Literal, Union, get_args, get_origin
 
 from pydantic import Field
 
@@ -15,7 +16,15 @@ from shared.algorithms.spec import AlgorithmSpec
 def _found() -> tuple[type[AlgorithmSpec], ...]:
     for module in iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")
-    return tuple(sorted(AlgorithmSpec.__subclasses__(), key=lambda each: each.__name__))
+    return tuple(sorted(_named(AlgorithmSpec), key=lambda each: each.__name__))
+
+
+def _named(kind: type[AlgorithmSpec]) -> Iterator[type[AlgorithmSpec]]:
+    """The kinds below this one that a job can name: several may share their options."""
+    for each in kind.__subclasses__():
+        if get_origin(each.model_fields["name"].annotation) is Literal:
+            yield each
+        yield from _named(each)
 
 
 if TYPE_CHECKING:
@@ -23,4 +32,8 @@ if TYPE_CHECKING:
 else:
     Algorithm = Annotated[Union[_found()], Field(discriminator="name")]  # noqa: UP007 - of a tuple
 
-__all__ = ["Algorithm", "AlgorithmSpec"]
+NAMES: tuple[str, ...] = tuple(
+    get_args(each.model_fields["name"].annotation)[0] for each in _found()
+)
+
+__all__ = ["NAMES", "Algorithm", "AlgorithmSpec"]

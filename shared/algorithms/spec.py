@@ -21,6 +21,11 @@ class AlgorithmSpec(Spec):
         return 1
 
     @property
+    def replaces(self) -> bool:
+        """Whether clients decide in each round what of the engaged model their personal one has."""
+        return False
+
+    @property
     def distils(self) -> bool:
         """Whether stage two has a teacher, whose part in a task's loss is the task's to weigh."""
         return False

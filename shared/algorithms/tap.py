@@ -8,10 +8,9 @@ from pydantic import Field, FiniteFloat, NonNegativeFloat, model_validator
 from shared.algorithms.spec import AlgorithmSpec
 
 
-class TapAlgorithm(AlgorithmSpec):
-    """Two-Stage Adaptive Personalization (arXiv 2509.26524); every default is the paper's."""
+class TapOptions(AlgorithmSpec):
+    """What Two-Stage Adaptive Personalization (arXiv 2509.26524) may be asked for."""
 
-    name: Literal["tap"]
     temperature: Annotated[FiniteFloat, Field(gt=0)] = 1.0
     replacement: Literal["adaptive", "always", "never", "random"] = Field(
         default="adaptive",
@@ -47,6 +46,11 @@ class TapAlgorithm(AlgorithmSpec):
     )
 
     @property
+    def replaces(self) -> bool:
+        """In stage one."""
+        return True
+
+    @property
     def distils(self) -> bool:
         """Unless it is switched off."""
         return self.distillation
@@ -76,3 +80,9 @@ class TapAlgorithm(AlgorithmSpec):
                 "signal and margin belong to replacement: adaptive: leave them out or choose that"
             )
         return self
+
+
+class TapAlgorithm(TapOptions):
+    """TAP as the paper has it: every default is the paper's."""
+
+    name: Literal["tap"]

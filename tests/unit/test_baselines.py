@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from shared.algorithms import NAMES
 from shared.algorithms.pfedme import PFedMeAlgorithm
 from shared.results import Variant
 from tests.support import small
-from tests.support.algorithms import NAMES
 from worker.algorithm.method import NOBODY, Method
 from worker.algorithm.methods import method_of
 from worker.algorithm.methods.disentafl import Apart

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from server.aggregation import Contribution, aggregate
+from shared.algorithms import NAMES
 from shared.artifacts import ArtifactStore
 from shared.low_rank import pairs
 from shared.results import Variant
 from tests.support import small
-from tests.support.algorithms import NAMES
 from worker.algorithm.method import NOBODY, Outcome
 from worker.algorithm.methods import method_of
 from worker.artifacts import catalogue, load_server_state, network_specs, save_state

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from shared.algorithms import NAMES
 from shared.results import Variant
 from tests.support import small
-from tests.support.algorithms import NAMES
 from worker.algorithm.method import NOBODY
 from worker.algorithm.methods import method_of
 from worker.models.network import State
@@ -18,6 +18,7 @@ NEWCOMERS = {
     "fedper": (Variant.PERSONAL, Variant.POST_TRAINED),
     "local": (Variant.PERSONAL, Variant.POST_TRAINED),
     "tap": (Variant.PERSONAL, Variant.POST_TRAINED, Variant.DISTILLED),
+    "tap-plus": (Variant.PERSONAL, Variant.POST_TRAINED, Variant.DISTILLED),
 }
 NO_SERVER = {"fedper", "local"}  # whose clients the server's model alone is nothing to
 

@@ -161,3 +161,17 @@ def test_options_that_do_not_go_together_are_refused(
 ) -> None:
     with pytest.raises(ValidationError, match=sentence):
         JobSpec.model_validate({**small.SPEC, "algorithm": {"name": "tap", **options}})
+
+
+def test_tap_plus_is_tap_with_other_defaults() -> None:
+    plus, paper = ({"name": name} for name in ("tap-plus", "tap"))
+    options = {
+        name: each
+        for name, each in small.spec(algorithm=plus).algorithm.model_dump().items()
+        if each != getattr(small.spec(algorithm=paper).algorithm, name)
+    }
+    assert options == {"name": "tap-plus", "guard": True}
+    job = small.spec(algorithm=plus)
+    trainer = Trainer("c01", job, small.network(job, ["digits"]), small.data(job, ["digits"]))
+    assert isinstance(method_of(trainer), Tap)
+    assert small.spec(algorithm={**plus, "guard": False}).algorithm != job.algorithm

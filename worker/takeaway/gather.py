@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
-from shared.algorithms.tap import TapAlgorithm
+from shared.algorithms.tap import TapOptions
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore, file_digest
 from shared.messages import ComponentSpec
@@ -127,7 +127,7 @@ class Gathering:
     def _lacks(self, variant: Variant | None, there: Collection[Variant]) -> str:
         what = "personal model" if variant is None else f"{variant} model"
         algorithm = self.view.spec.algorithm
-        guarded = isinstance(algorithm, TapAlgorithm) and algorithm.guard
+        guarded = isinstance(algorithm, TapOptions) and algorithm.guard
         others = one_of({*there, Variant.ENGAGED})
         remedy = f"wait for it, or pass --variant {others}"
         if variant is Variant.GUARDED and not guarded:

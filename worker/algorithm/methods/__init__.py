@@ -14,6 +14,6 @@ from worker.training.trainer import Trainer
 
 def method_of(trainer: Trainer) -> Method[Any]:
     """The method of the trainer's job."""
-    name = trainer.spec.algorithm.name
+    name = trainer.spec.algorithm.name.replace("-", "_")  # a module's name has no hyphen
     found: Method[Any] = import_module(f"{__name__}.{name}").METHOD(trainer)
     return OwnFactors(trainer, found) if keeps_factors(trainer.spec) else found

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from shared.algorithms.tap import TapAlgorithm
+from shared.algorithms.tap import TapOptions
 from shared.results import Decision, Variant
 from worker.algorithm.distillation import taught_by
 from worker.algorithm.guard import choose
@@ -23,7 +23,7 @@ from worker.training.loop import Rule
 Losses = Mapping[str, float]
 
 
-class Tap(Method[TapAlgorithm]):
+class Tap(Method[TapOptions]):
     """Stage one: adaptive replacement, in each round. Stage two: distillation, at the end."""
 
     @override
