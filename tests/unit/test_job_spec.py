@@ -60,7 +60,7 @@ def test_a_spec_is_read_and_complete() -> None:
         (
             "{name: tap}",
             "{name: fedavg, temperature: 2}",
-            "algorithm.fedavg.temperature: is not an option of fedavg but of tap, tap-plus; choose that",
+            "algorithm.fedavg.temperature: is not an option of fedavg but of tap, tap-plus; choose",
         ),
         (
             "{name: tap}",
