@@ -23,15 +23,18 @@ WHERE r.job_id = :job AND r.phase = 'train' AND r.state <> 'failed' AND a.state 
 ORDER BY r.number, a.client_id, loss.key LIMIT :most
 """
 
-# `:sets` has the components of each task: {task: {component: null}}.
+# `:sets` has the components of each task: {task: {component: null}}. OFFSET 0 has a task's taken out
+# once for a row.
 REPLACEMENTS = """
 SELECT r.number AS round, a.client_id AS client, decision ->> 'task' AS task,
     CAST(decision ->> 'engaged_loss' AS float8) AS engaged_loss,
     CAST(decision ->> 'personal_loss' AS float8) AS personal_loss,
     CAST(decision ->> 'margin' AS float8) AS margin,
     CAST(decision ->> 'replaced' AS boolean) AS replaced,
-    (SELECT count(*) FROM unnest(a.components) c
-     WHERE jsonb_exists(CAST(:sets AS jsonb) -> (decision ->> 'task'), c)) AS components
+    (SELECT count(*)
+     FROM (SELECT CAST(:sets AS jsonb) -> (decision ->> 'task') AS names OFFSET 0) of,
+        unnest(a.components) c
+     WHERE jsonb_exists(of.names, c)) AS components
 FROM rounds r JOIN assignments a ON a.round_id = r.id
 CROSS JOIN LATERAL json_array_elements(a.result -> 'decisions') decision
 WHERE r.job_id = :job AND r.phase = 'train' AND r.state <> 'failed' AND a.state = 'accepted'
@@ -68,14 +71,12 @@ CROSS JOIN LATERAL (
             AS bytes_down,
         CAST(COALESCE(sum((
             SELECT sum(CAST(CAST(:sizes AS jsonb) ->> c AS bigint)) FROM unnest(a.components) c
-        )), 0) AS bigint) AS full_state
+        )), 0) AS bigint) AS full_state,
+        CAST(COALESCE(sum((
+            SELECT sum(u.n_bytes) FROM uploaded_components u WHERE u.assignment_id = a.id
+        )), 0) AS bigint) AS bytes_up
     FROM assignments a WHERE a.round_id = r.id
 ) members
-CROSS JOIN LATERAL (
-    SELECT CAST(COALESCE(sum(u.n_bytes), 0) AS bigint) AS bytes_up
-    FROM assignments a JOIN uploaded_components u ON u.assignment_id = a.id
-    WHERE a.round_id = r.id
-) uploads
 WHERE r.job_id = :job AND r.phase <> 'plan' AND r.number > :after
     AND (p.at, r.number) > (
         COALESCE(array_position(ARRAY['train', 'personalize', 'evaluate'], :at_phase), 0), :at_round
