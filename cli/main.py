@@ -13,7 +13,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from cli import doctor as examining
-from cli import forking, listing, takeaway
+from cli import forking, listing, results, takeaway
 from cli.connection import LOCAL_STATE, Connection, UsageError
 from cli.demo import run as demo_run
 from cli.options import Job, Key, KeyFile, Url
@@ -244,6 +244,7 @@ def resume(job: Job, url: Url = None, key_file: KeyFile = None, key: Key = None)
         print(api.resume(job).state)
 
 
+app.command()(results.results)
 app.command()(forking.fork)
 app.command()(forking.distil)
 app.command()(forking.onboard)

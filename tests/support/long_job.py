@@ -254,7 +254,7 @@ class _Writer:
         return {
             **_HELD,
             "kind": "train",
-            "components": {name: _sha(client, name) for name in self.components[client]},
+            "components": {name: self._own(client, name) for name in self.components[client]},
             "losses": {t: {"engaged": x, "personal": 0.9 * x} for t, x in engaged.items()},
             "decisions": [
                 {
@@ -285,7 +285,7 @@ class _Writer:
         return {
             "assignment_id": self._id(AssignmentKind.TRAIN, number, client),
             "component": name,
-            "sha256": _sha(client, name),
+            "sha256": self._own(client, name),
             "n_bytes": _N_BYTES,
             "norm": 1 / number,
         }
@@ -296,14 +296,14 @@ class _Writer:
             "component": name,
             "client_id": client,
             "weight": self.weights[client, name],
-            "sha256": _sha(client, name),
+            "sha256": self._own(client, name),
             "norm": 1 / number,
             "verdict": "accepted",
         }
 
     def _own_artifacts(self, session: Session) -> None:
         """The clients' artifacts are the same in every round: nobody reads them."""
-        hashes = {_sha(c, name) for c, names in self.components.items() for name in names}
+        hashes = {self._own(c, name) for c, names in self.components.items() for name in names}
         _add(session, Artifact, ({"sha256": h, "n_bytes": _N_BYTES} for h in sorted(hashes)))
 
     def _version(self, session: Session, number: int) -> None:
@@ -329,6 +329,9 @@ class _Writer:
                 for name, made_in in self.made_in.items()
             ),
         )
+
+    def _own(self, client: str, component: str) -> str:
+        return _sha(str(self.job.id), client, component)
 
     def _average(self, component: str, version: int) -> str:
         return _sha(str(self.job.id), component, version)
