@@ -15,7 +15,7 @@ from celery import Celery
 from server.aggregation.beside import Beside
 from server.aggregation.process import Aggregator
 from server.celery_app import make_celery, make_publish
-from server.context import Context, make_context
+from server.context import NO_BUCKETS, Context, make_context
 from server.database import DatabaseAwayError, check_current, reachable
 from server.outbox import Dispatcher, dispatch, prune
 from server.settings import ServerSettings, load
@@ -60,7 +60,11 @@ def loops(context: Context) -> tuple[Loop, ...]:
         Loop("send", (send,), period),
         Loop("advance", (partial(advance_due_jobs, context),), period),
         Loop("sweep", sweep, context.settings.sweep),
-        Loop("upkeep", (Collector(context).sweep, Scrub(context).sweep), context.settings.sweep),
+        Loop(
+            "upkeep",
+            (Collector(context).sweep, context.store.trim, Scrub(context).sweep),
+            context.settings.sweep,
+        ),
     )
 
 
@@ -102,6 +106,8 @@ def main() -> None:
         sys.exit(str(error))
     except OSError as error:
         sys.exit(f"{settings.artifacts_dir} cannot be used ({error.strerror}): correct it.")
+    except ImportError as error:
+        sys.exit(NO_BUCKETS.format(error))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -18,7 +19,7 @@ from server.assignments.service import nothing_to_claim
 from server.auth import check_scopes
 from server.celery_app import make_publish
 from server.clients import endpoints as clients
-from server.context import make_context
+from server.context import NO_BUCKETS, Context, make_context
 from server.database import DatabaseAwayError, check_current, make_engine, reachable
 from server.events import endpoints as events
 from server.events.feed import Feed
@@ -30,8 +31,10 @@ from server.reports import endpoints as reports
 from server.rounds import endpoints as rounds
 from server.settings import ServerSettings, load
 from server.signals import exit_on_signals
+from server.timer import Loop
 from server.updates import artifacts
 from server.updates import endpoints as updates
+from server.upkeep.collect import drop_parts
 from server.versions import endpoints as versions
 from server.waiting import endpoints as waiting
 from shared import memory
@@ -68,12 +71,15 @@ def create_app(settings: ServerSettings) -> FastAPI:
     engine = make_engine(settings.database_url)
     context = make_context(settings, engine)
     dispatcher = Dispatcher(context.sessions, make_publish(settings.redis_url))
+    beside: list[Dispatcher | Loop] = [dispatcher, *_tidying(context)]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        dispatcher.start()
+        for each in beside:
+            each.start()
         yield
-        dispatcher.stop()
+        for each in beside:
+            each.stop()
         engine.dispose()
 
     app = FastAPI(
@@ -96,6 +102,14 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.add_middleware(conditional.Conditional)
     app.add_middleware(Gate, context=context, shortcuts=_SHORTCUTS)
     return app
+
+
+def _tidying(context: Context) -> list[Loop]:
+    """With a bucket this host's disk may be its own, which no coordinator tidies."""
+    if context.settings.artifacts_url is None:
+        return []
+    steps = (partial(drop_parts, context), context.store.trim)
+    return [Loop("tidying", steps, context.settings.sweep)]
 
 
 def _complete(app: FastAPI) -> None:
@@ -127,6 +141,8 @@ def main() -> None:
         sys.exit(str(error))
     except OSError as error:
         sys.exit(f"{settings.artifacts_dir} cannot be used ({error.strerror}): correct it.")
+    except ImportError as error:
+        sys.exit(NO_BUCKETS.format(error))
     config = uvicorn.Config(
         app,
         h11_max_incomplete_event_size=_HEADER_LIMIT_BYTES,
