@@ -145,7 +145,11 @@ class BucketStore(ArtifactStore):
         return sorted(name for name, at in found if at < limit and is_name(name))
 
     def trim(self) -> None:
-        """Delete the copies that were not used for longest, where they take too many bytes."""
+        """Delete the copies that were not used for longest, where they take too many bytes.
+
+        The others are hashed again before they are used next: disks forget.
+        """
+        self.doubt()
         copies = sorted(self._copies(), reverse=True)
         unused_since = time.time() - _IN_USE_S
         total = 0

@@ -88,6 +88,7 @@ class Aggregator:
         if "errno" in answer:
             raise OSError(answer["errno"], answer["failure"])
         if "failure" in answer:
+            store.doubt()  # it may have been a copy that was damaged on this disk
             raise AggregationError(answer["failure"])
         store.hand_over(answer["sha256"])
         return Average(**answer)

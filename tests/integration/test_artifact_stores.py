@@ -250,6 +250,18 @@ def test_a_bucket_that_is_away_in_the_middle_of_a_get(stores: Stores, bucket: Bu
     assert other.open_path(sha).read_bytes() == LARGE
 
 
+def test_a_bucket_that_is_silent_does_not_answer(stores: Stores, bucket: Bucket) -> None:
+    store = stores("one")
+    store.check_answers()
+    bucket.hold_answers()
+    try:
+        with pytest.raises(StoreAwayError):
+            store.has(ABSENT)
+    finally:
+        bucket.let_answers()
+    assert not store.has(ABSENT)
+
+
 def test_a_bucket_that_is_not_there_does_not_answer(stores: Stores, tmp_path: Path) -> None:
     stores("one").check_answers()
     with pytest.raises(StoreAwayError, match="NoSuchBucket"):
