@@ -6,7 +6,6 @@ is hashed on its way to the disk. So the bucket has the guarantees of a director
 averages and answers go on with files.
 """
 
-import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -42,7 +41,6 @@ _AT_ONCE = 8  # requests
 _CLIENT: "ClientConfig" = {"connect_timeout": "3s", "read_timeout": "10s", "timeout": "60s"}
 _PATIENCE = timedelta(seconds=8)
 _IN_USE_S = 600.0  # a copy that was used since is not deleted: an answer may be under way
-_log = logging.getLogger(__name__)
 
 
 class BucketStore(ArtifactStore):

@@ -4,8 +4,6 @@ For what reads jobs: tables, pages, reports. The artifacts are named but not the
 made up by rule: losses fall from round to round, and every third decision replaces.
 """
 
-import hashlib
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -35,7 +33,7 @@ from shared.components import parse
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, Catalogue, ClientOffer, ComponentSpec, TensorSpec
 from shared.states import AssignmentState, JobState, RoundState
-from shared.tensor_file import component_layout
+from tests.support.long_job_figures import N_BYTES, measured, personalized, sha, trained
 
 BEGAN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ROUND_S = 90
@@ -48,9 +46,6 @@ _KINDS: Sequence[Mapping[str, Any]] = (
 _COMPONENT = ComponentSpec(
     tensors={f"w{n}": TensorSpec(shape=(16, 16)) for n in range(4)}, frozen_bytes=1 << 20
 )
-_N_BYTES = component_layout(_COMPONENT).n_bytes
-_HELD = {"lease_id": str(UUID(int=0)), "attempt": 1}
-_VARIANTS = ("engaged", "personal", "distilled")
 
 
 @dataclass(frozen=True)
@@ -172,7 +167,10 @@ class _Writer:
         """One round; the last one of a job that has not ended is under way."""
         current = number == self.job.n_rounds and not self.job.ended
         there = self.job.clients[::2] if current else self.job.clients
-        results = {client: self._trained(client, number) for client in there}
+        results = {
+            client: trained(client, self.offers[client].tasks, number, self._own_of(client))
+            for client in there
+        }
         self._round(session, AssignmentKind.TRAIN, number, results)
         arrived = [(c, name) for c in there for name in self.components[c]]
         _add(session, UploadedComponent, (self._uploaded(number, *each) for each in arrived))
@@ -183,12 +181,10 @@ class _Writer:
     def end(self, session: Session) -> None:
         """Stage two and evaluation."""
         last = self.job.n_rounds
-        stage_two = {**_HELD, "kind": "personalize", "losses": {}, "traffic": _traffic(5)}
-        self._round(
-            session, AssignmentKind.PERSONALIZE, last, dict.fromkeys(self.job.clients, stage_two)
-        )
-        measured = {c: self._measured(c) for c in self.job.clients}
-        self._round(session, AssignmentKind.EVALUATE, last, measured)
+        stage_two = dict.fromkeys(self.job.clients, personalized())
+        self._round(session, AssignmentKind.PERSONALIZE, last, stage_two)
+        found = {c: measured(c, self.offers[c].tasks) for c in self.job.clients}
+        self._round(session, AssignmentKind.EVALUATE, last, found)
 
     def _round(
         self,
@@ -248,45 +244,12 @@ class _Writer:
     def _event(self, kind: str, at: datetime, data: dict[str, Any]) -> dict[str, Any]:
         return {"kind": kind, "job_id": self.job.id, "at": at, "data": data}
 
-    def _trained(self, client: str, number: int) -> dict[str, Any]:
-        tasks = list(self.offers[client].tasks)
-        engaged = {task: _loss(client, task, number) for task in tasks}
-        return {
-            **_HELD,
-            "kind": "train",
-            "components": {name: self._own(client, name) for name in self.components[client]},
-            "losses": {t: {"engaged": x, "personal": 0.9 * x} for t, x in engaged.items()},
-            "decisions": [
-                {
-                    "task": task,
-                    "engaged_loss": engaged[task],
-                    "personal_loss": None if number == 1 else 0.95 * engaged[task],
-                    "margin": 0.01,
-                    "replaced": number == 1 or (number + place) % 3 == 0,
-                }
-                for place, task in enumerate(tasks)
-            ],
-            "state_digest": _sha(client, "state", number),
-            "traffic": _traffic(len(self.components[client])),
-        }
-
-    def _measured(self, client: str) -> dict[str, Any]:
-        scores = {
-            variant: {
-                task: _score(0.6 + 0.1 * place + _loss(client, task, 1) / 50)
-                for task in self.offers[client].tasks
-            }
-            for place, variant in enumerate(_VARIANTS)
-        }
-        both = {"scores": scores, "validation": scores}
-        return {**_HELD, "kind": "evaluate", **both, "traffic": _traffic(0)}
-
     def _uploaded(self, number: int, client: str, name: str) -> dict[str, Any]:
         return {
             "assignment_id": self._id(AssignmentKind.TRAIN, number, client),
             "component": name,
             "sha256": self._own(client, name),
-            "n_bytes": _N_BYTES,
+            "n_bytes": N_BYTES,
             "norm": 1 / number,
         }
 
@@ -304,13 +267,13 @@ class _Writer:
     def _own_artifacts(self, session: Session) -> None:
         """The clients' artifacts are the same in every round: nobody reads them."""
         hashes = {self._own(c, name) for c, names in self.components.items() for name in names}
-        _add(session, Artifact, ({"sha256": h, "n_bytes": _N_BYTES} for h in sorted(hashes)))
+        _add(session, Artifact, ({"sha256": h, "n_bytes": N_BYTES} for h in sorted(hashes)))
 
     def _version(self, session: Session, number: int) -> None:
         """A version that has changed but for every tenth component."""
         changed = [n for k, n in enumerate(self.all) if number == 0 or (k + number) % 10]
         self.made_in |= dict.fromkeys(changed, number)
-        made = ({"sha256": self._average(n, number), "n_bytes": _N_BYTES} for n in changed)
+        made = ({"sha256": self._average(n, number), "n_bytes": N_BYTES} for n in changed)
         _add(session, Artifact, made)
         phase = AssignmentKind.TRAIN if number else AssignmentKind.PLAN
         of = {"job_id": self.job.id, "round_id": self._id(phase, number)}
@@ -330,11 +293,14 @@ class _Writer:
             ),
         )
 
+    def _own_of(self, client: str) -> dict[str, str]:
+        return {name: self._own(client, name) for name in self.components[client]}
+
     def _own(self, client: str, component: str) -> str:
-        return _sha(str(self.job.id), client, component)
+        return sha(str(self.job.id), client, component)
 
     def _average(self, component: str, version: int) -> str:
-        return _sha(str(self.job.id), component, version)
+        return sha(str(self.job.id), component, version)
 
     def _id(self, *what: object) -> UUID:
         return uuid5(self.job.id, repr([str(each) for each in what]))
@@ -347,33 +313,3 @@ def _add(session: Session, table: type[Table], rows: Iterable[dict[str, Any]]) -
     found = list(rows)
     if found:
         session.execute(insert(table), found)
-
-
-def _sha(*what: object) -> str:
-    return hashlib.sha256(repr(what).encode()).hexdigest()
-
-
-def _loss(client: str, task: str, number: int) -> float:
-    """Falls from round to round, from a start that the client and the task have."""
-    start = 1.5 + int(_sha(client, task)[:4], 16) / 0xFFFF
-    return start * math.exp(-number / 80) + 0.05 * math.sin(number)
-
-
-def _traffic(n_components: int) -> dict[str, Any]:
-    moved = n_components * _N_BYTES
-    return {"bytes_down": moved, "bytes_up": moved, "seconds": 42.5}
-
-
-def _score(value: float) -> dict[str, Any]:
-    low, high = value - 0.1, value + 0.1
-    return {
-        "metric": "accuracy",
-        "value": value,
-        "reference": 0.5,
-        "skill": 2 * value - 1,
-        "n": 20,
-        "metrics": {"accuracy": value, "macro_f1": low, "loss": 1 - value},
-        "intervals": {"accuracy": [low, high], "macro_f1": [low, high]},
-        "encoder": None,
-        "of": None,
-    }
