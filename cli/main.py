@@ -11,6 +11,7 @@ from cli import (
     opening,
     operating,
     reading,
+    results,
     takeaway,
     watching,
 )
@@ -33,6 +34,7 @@ _COMMANDS = (
     reading.rounds,
     reading.report,
     reading.compare,
+    results.results,
     mlflow_sink.mlflow,
     operating.pause,
     operating.resume,

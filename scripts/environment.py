@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # older Pythons must get as far as the sentence that refuses 
     from collections.abc import Iterator
 
 OLDEST = (3, 11)
-EXTRAS = ("server", "worker", "local", "dev")
+EXTRAS = ("server", "s3", "worker", "local", "dev")
 NEEDED_BYTES = 4 * 10**9
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"

@@ -16,7 +16,7 @@ from celery.signals import setup_logging
 from server.aggregation.beside import Beside
 from server.aggregation.process import Aggregator
 from server.celery_app import make_celery, make_publish
-from server.context import Context, make_context
+from server.context import NO_BUCKETS, Context, make_context
 from server.database import DatabaseAwayError, check_current, reachable
 from server.dry_runs.service import forget_old as forget_dry_runs
 from server.outbox import Dispatcher, dispatch, prune
@@ -69,7 +69,7 @@ def loops(context: Context) -> tuple[Loop, ...]:
         Loop("sweep", sweep, context.settings.sweep, meters),
         Loop(
             "upkeep",
-            (Collector(context).sweep, Scrub(context).sweep),
+            (Collector(context).sweep, context.store.trim, Scrub(context).sweep),
             context.settings.sweep,
             meters,
         ),
@@ -126,6 +126,8 @@ def main() -> None:
         sys.exit(str(error))
     except OSError as error:
         sys.exit(f"{settings.artifacts_dir} cannot be used ({error.strerror}): correct it.")
+    except ImportError as error:
+        sys.exit(NO_BUCKETS.format(error))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from shared.aggregation_spec import LowRankAggregation
 from shared.artifacts import ArtifactStore
 from shared.messages import ComponentSpec
 
+NO_BUCKETS = "Artifacts cannot lie in a bucket ({}): install tapestry-fl[s3]."
+
 
 class Aggregate(Protocol):
     """As `server.aggregation.aggregate`, wherever it runs."""
@@ -45,9 +47,22 @@ class Context:
 def make_context(
     settings: ServerSettings, engine: Engine, average: Aggregate = aggregate
 ) -> Context:
-    """A context on that engine. Raises OSError when the artifacts' directory cannot be used."""
-    store = ArtifactStore(settings.artifacts_dir)
-    return Context(settings, make_sessions(engine), store, average)
+    """A context on that engine.
+
+    Raises OSError when the artifacts' directory cannot be used, ImportError when a bucket is named
+    and its package is not installed.
+    """
+    return Context(settings, make_sessions(engine), make_store(settings), average)
+
+
+def make_store(settings: ServerSettings) -> ArtifactStore:
+    """The store of these settings. Raises OSError, ImportError."""
+    if settings.artifacts_url is None:
+        return ArtifactStore(settings.artifacts_dir)
+    from server.bucket import BucketStore  # noqa: PLC0415 - its package is an extra
+
+    most = settings.artifacts_copies_bytes
+    return BucketStore(settings.artifacts_url, settings.artifacts_dir, most)
 
 
 def _of_app(request: Request) -> Context:

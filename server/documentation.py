@@ -14,7 +14,7 @@ _TEXTS = {
     415: "The body has a content encoding.",
     416: "The range lies outside the artifact.",
     422: "The request is wrong; each problem is named.",
-    503: "Postgres or Redis does not answer; try again after Retry-After seconds.",
+    503: "Postgres or the artifact store does not answer; try again after Retry-After seconds.",
     507: "There is no space for the upload; try again after Retry-After seconds.",
 }
 _ALWAYS = (401, 403, 422, 503)

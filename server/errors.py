@@ -1,5 +1,6 @@
 """Errors that own their HTTP answer, as application/problem+json with a stable code."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -14,11 +15,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from server.watching.requests import REQUEST_HEADER
+from shared.artifacts import StoreAwayError
 from shared.problem_codes import Code
 from shared.spec_files import explain
 from shared.views import Problem
 
 RETRY_AFTER_S = 2
+_log = logging.getLogger(__name__)
 _MAX_SENTENCES = 100
 _OF_ROUTING = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
 
@@ -82,6 +85,11 @@ def database_away() -> ProblemError:
     return unavailable("The database does not answer: try again in a moment.")
 
 
+def store_away() -> ProblemError:
+    """503: the bucket of artifacts does not answer."""
+    return unavailable("The artifact store does not answer: try again in a moment.")
+
+
 DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
 
 
@@ -91,6 +99,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(DataError, _on_data)
+    app.add_exception_handler(StoreAwayError, _on_store)
     for kind in DATABASE_AWAY:
         app.add_exception_handler(kind, _on_database)
     app.add_exception_handler(Exception, _on_bug)
@@ -110,6 +119,11 @@ def _on_http(_: Request, error: Exception) -> ProblemResponse:
 
 def _on_database(_: Request, __: Exception) -> ProblemResponse:
     return database_away().response()
+
+
+def _on_store(_: Request, error: Exception) -> ProblemResponse:
+    _log.warning("%s", error)
+    return store_away().response()
 
 
 def _on_data(_: Request, __: Exception) -> ProblemResponse:

@@ -11,7 +11,8 @@ from sqlalchemy import text
 from server.auth import OPEN
 from server.context import App
 from server.documentation import example, open_problems
-from server.errors import DATABASE_AWAY, database_away, unavailable
+from server.errors import DATABASE_AWAY, database_away, store_away, unavailable
+from shared.artifacts import StoreAwayError
 
 router = APIRouter(tags=["health"])
 
@@ -50,12 +51,16 @@ def healthz() -> Health:
     responses={**example({"status": "ok", "redis": "ok"}, "It can."), **open_problems(503)},
 )
 def readyz(app: App) -> Readiness:
-    """Answer 200 when Postgres and the disk are well, else 503 with Retry-After.
+    """Answer 200 when Postgres, the disk and the bucket are well, else 503 with Retry-After.
 
     Redis is told, and not required: no request waits for it.
     """
     if app.store.read_only:
         raise unavailable("The disk failed: check it, then restart the server.")
+    try:
+        app.store.check_answers()
+    except StoreAwayError as error:
+        raise store_away() from error
     try:
         with app.sessions() as session:
             session.execute(text("select 1"))

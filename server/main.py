@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -18,7 +19,7 @@ from server.assignments.service import nothing_to_claim
 from server.auth import OPEN_PATHS, Watchers, check_scopes
 from server.celery_app import make_publish
 from server.clients import endpoints as clients
-from server.context import make_context
+from server.context import NO_BUCKETS, Context, make_context
 from server.database import DatabaseAwayError, check_current, make_engine, reachable
 from server.dry_runs import endpoints as dry_runs
 from server.events import endpoints as events
@@ -32,8 +33,10 @@ from server.reports import endpoints as reports
 from server.rounds import endpoints as rounds
 from server.settings import ServerSettings, load
 from server.signals import exit_on_signals
+from server.timer import Loop
 from server.updates import artifacts
 from server.updates import endpoints as updates
+from server.upkeep.collect import drop_parts
 from server.versions import endpoints as versions
 from server.waiting import endpoints as waiting
 from server.watching import endpoints as watching
@@ -78,12 +81,15 @@ def create_app(settings: ServerSettings) -> FastAPI:
     context = make_context(settings, engine)
     publish = context.meters.counted(make_publish(settings.redis_url))
     dispatcher = Dispatcher(context.sessions, publish)
+    beside: list[Dispatcher | Loop] = [dispatcher, *_tidying(context)]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        dispatcher.start()
+        for each in beside:
+            each.start()
         yield
-        dispatcher.stop()
+        for each in beside:
+            each.stop()
         engine.dispose()
 
     app = FastAPI(
@@ -127,6 +133,14 @@ def _telemetry() -> TelemetryConfig:
     }
 
 
+def _tidying(context: Context) -> list[Loop]:
+    """With a bucket this host's disk may be its own, which no coordinator tidies."""
+    if context.settings.artifacts_url is None:
+        return []
+    steps = (partial(drop_parts, context), context.store.trim)
+    return [Loop("tidying", steps, context.settings.sweep, context.meters)]
+
+
 def _complete(app: FastAPI) -> None:
     """Have OpenAPI say what FastAPI does not see: problems, and what the middleware answers."""
     make = app.openapi
@@ -157,6 +171,8 @@ def main() -> None:
         sys.exit(str(error))
     except OSError as error:
         sys.exit(f"{settings.artifacts_dir} cannot be used ({error.strerror}): correct it.")
+    except ImportError as error:
+        sys.exit(NO_BUCKETS.format(error))
     config = uvicorn.Config(
         app,
         h11_max_incomplete_event_size=_HEADER_LIMIT_BYTES,

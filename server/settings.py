@@ -40,7 +40,23 @@ class ServerSettings(DatabaseSettings):
     )
     metrics_host: str = "127.0.0.1"
     redis_url: str = Field(pattern=r"^rediss?://")
-    artifacts_dir: Path
+    artifacts_dir: Path = Field(
+        description="Where artifacts lie; beside a bucket, uploads under way and copies."
+    )
+    artifacts_url: str | None = Field(
+        default=None,
+        pattern=r"^s3://[^/]+",
+        description="A bucket for artifacts that all hosts share, s3://BUCKET or s3://BUCKET/PREFIX.",
+    )
+    artifacts_copies_bytes: int = Field(
+        default=10 << 30, ge=0, description="Copies of a bucket's artifacts kept on this disk."
+    )
+
+    @field_validator("artifacts_url", mode="before")
+    @classmethod
+    def _or_none(cls, url: object) -> object:
+        return url or None  # Compose hands on what is empty
+
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     lease: timedelta = Field(

@@ -19,6 +19,7 @@ from server.lifecycle import transition
 from server.outbox import wake
 from server.tables import Assignment, Job
 from server.watching.meters import Meters
+from shared.artifacts import StoreAwayError
 from shared.logs import about
 from shared.states import ASSIGNMENT_CLAIMABLE, JOB_ACTIVE, AssignmentState, JobState
 from shared.tracing import span
@@ -70,6 +71,8 @@ class Loop:
                     step()
             except SQLAlchemyError as error:
                 _log.warning("the database did not let a timer's step pass: %s", error)
+            except StoreAwayError as error:
+                _log.warning("the artifact store did not let a timer's step pass: %s", error)
             except Exception:  # noqa: BLE001  # logged; the next run tries again
                 _log.exception("a timer's step failed; it will run again")
 

@@ -6,14 +6,20 @@ The server keeps versions in one, each worker its cache, and the simulation both
 import errno
 import hashlib
 import os
+import re
+import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from shared.crash_points import crash_point
 
 CHUNK_BYTES = 1 << 20
+_NAME = re.compile(r"[0-9a-f]{64}")
 _MOST_CHECKED = 10_000  # names kept in memory; what is forgotten is checked again
+SHELVES = tuple(f"{n:02x}" for n in range(256))  # how names begin: a directory for each
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # a disk that refuses for want of space
 
 
@@ -31,6 +37,10 @@ def digest(chunks: Iterable[bytes]) -> str:
 
 class CollectedError(ArtifactError):
     """An artifact was deleted between being kept and being referred to."""
+
+
+class StoreAwayError(Exception):
+    """The store does not answer, or does not let us in; nothing is known about its artifacts."""
 
 
 class ReadOnlyError(OSError):
@@ -93,20 +103,21 @@ class ArtifactStore:
 
         Nothing stays behind on an error. Raises ArtifactError.
         """
+        with self._part() as part:
+            found = written(part, chunks)
+            check_name(found, expected)
+            self.keep(part, found)
+        return found
+
+    @contextmanager
+    def _part(self) -> Iterator[Path]:
+        """A new part, which is removed on an error."""
         part = self.new_part()
         try:
-            sha = hashlib.sha256()
-            with part.open("wb") as file:
-                for chunk in chunks:
-                    sha.update(chunk)
-                    file.write(chunk)
-            found = sha.hexdigest()
-            _check_name(found, expected)
-            self.keep(part, found)
+            yield part
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-        return found
 
     def keep(self, part: Path, sha256: str) -> None:
         """Make a written part durable under its hash; the caller vouches for the hash.
@@ -139,6 +150,47 @@ class ArtifactStore:
         finally:
             os.close(handle)
 
+    # What is asked of a store that may lie elsewhere; here all of it is in the directory.
+
+    def check_answers(self) -> None:
+        """Raises StoreAwayError where it does not."""
+
+    def trim(self) -> None:
+        """Delete copies of artifacts that take too many bytes; a directory has none."""
+
+    def bring(self, wanted: Iterable[str]) -> None:
+        """Have artifacts in the directory, to be read at their paths. Raises ArtifactError."""
+        for sha256 in wanted:
+            self.open_path(sha256)
+
+    def hand_over(self, sha256: str) -> None:
+        """Keep what another process wrote into the directory under its hash."""
+
+    def lacking(self, wanted: Iterable[str]) -> list[str]:
+        """Those that are not here."""
+        return [sha256 for sha256 in wanted if not self.has(sha256)]
+
+    def size(self, sha256: str) -> int | None:
+        """Bytes of an artifact; None where it is not here."""
+        try:
+            return self.path(sha256).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def place(self, sha256: str) -> str:
+        """Where an operator finds the artifact."""
+        return str(self.path(sha256))
+
+    def read(self, sha256: str) -> Iterator[bytes]:
+        """Its bytes as they are. Raises FileNotFoundError, OSError."""
+        with self.path(sha256).open("rb") as file:
+            while piece := file.read(CHUNK_BYTES):
+                yield piece
+
+    def older(self, shelf: str, age: timedelta) -> list[str]:
+        """The artifacts on a shelf, one of SHELVES, that were last kept longer ago than that."""
+        return [p.name for p in older_files(self.root / shelf, age) if is_name(p.name)]
+
     def touch(self, used: Iterable[str]) -> None:
         """Note that artifacts that are here were used now."""
         for sha256 in used:
@@ -156,17 +208,58 @@ class ArtifactStore:
         """
         return [sha256 for sha256 in dict.fromkeys(wanted) if not self._has_whole(sha256)]
 
+    def doubt(self) -> None:
+        """Have each file checked again before it is used, in a store that is not durable."""
+        self._checked.clear()
+
     def _has_whole(self, sha256: str) -> bool:
-        if not self._durable and sha256 not in self._checked and self.has(sha256):
-            if file_digest(self.path(sha256)) != sha256:
-                self.path(sha256).unlink()
+        path = self.path(sha256)
+        if not self._durable and sha256 not in self._checked and path.is_file():
+            if not _is_whole(path):
+                path.unlink(missing_ok=True)
             if len(self._checked) >= _MOST_CHECKED:
                 self._checked.clear()
             self._checked.add(sha256)
-        return self.has(sha256)
+        return path.is_file()
 
 
-def _check_name(found: str, expected: str | None) -> None:
+def _is_whole(path: Path) -> bool:
+    """Whether the file is what its name says, and there."""
+    try:
+        return file_digest(path) == path.name
+    except FileNotFoundError:
+        return False
+
+
+def is_name(text: str) -> bool:
+    """Whether it is a sha256 as artifacts are named."""
+    return _NAME.fullmatch(text) is not None
+
+
+def older_files(directory: Path, age: timedelta) -> Iterator[Path]:
+    """Files of the directory that were last written to longer ago."""
+    limit = time.time() - age.total_seconds()
+    for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+        try:
+            old = path.stat().st_mtime < limit
+        except FileNotFoundError:
+            continue
+        if old and path.is_file():
+            yield path
+
+
+def written(part: Path, chunks: Iterable[bytes]) -> str:
+    """Write the chunks; their sha256."""
+    sha = hashlib.sha256()
+    with part.open("wb") as file:
+        for chunk in chunks:
+            sha.update(chunk)
+            file.write(chunk)
+    return sha.hexdigest()
+
+
+def check_name(found: str, expected: str | None) -> None:
+    """Raises ArtifactError where bytes have another sha256 than was expected."""
     if expected not in {None, found}:
         raise ArtifactError(f"bytes of {expected} arrived as {found}: try again")
 

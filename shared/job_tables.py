@@ -1,6 +1,7 @@
 """A job's results as flat tables: what each round measured, decided, contributed and moved.
 
-JSON on the wire, or CSV with the same columns. A table grows while its job runs; rows stay.
+JSON on the wire, or CSV with the same columns. A table grows while its job runs; only the rows of
+a round that fails go again.
 """
 
 from collections.abc import Mapping

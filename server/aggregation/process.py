@@ -71,10 +71,11 @@ class Aggregator:
     ) -> Average:
         """As `server.aggregation.aggregate`.
 
-        Raises ReadOnlyError, OSError where the disk is full or fails, and AggregationError
-        whatever else goes wrong with the child.
+        Raises ReadOnlyError, OSError where the disk is full or fails, ArtifactError where a file is
+        missing, StoreAwayError, and AggregationError whatever else goes wrong with the child.
         """
         store.check_writable()
+        store.bring(c.sha256 for c in contributions)  # the child reads and writes files alone
         request = {
             "root": str(store.root.resolve()),
             "spec": spec.model_dump(mode="json"),
@@ -87,7 +88,9 @@ class Aggregator:
         if "errno" in answer:
             raise OSError(answer["errno"], answer["failure"])
         if "failure" in answer:
+            store.doubt()  # it may have been a copy that was damaged on this disk
             raise AggregationError(answer["failure"])
+        store.hand_over(answer["sha256"])
         return Average(**answer)
 
     def _ask(self, request: bytes) -> Any:

@@ -16,13 +16,13 @@ from server.context import Context
 from server.documentation import Responses, example, problems
 from server.examples.ids import Example
 from server.job_tables import csv_text
-from server.job_tables.asked import CSV, Form, Wanted
+from server.job_tables.asked import CSV, MOST_ROWS, Form, Wanted
 from server.job_tables.tables import Row, Source
 from server.jobs.repository import get_job
 from server.paging import Place, cut, number, place_of, text
 from shared.job_tables import Table
 
-_AT_ONCE = 1000  # rows of CSV in memory
+_AT_ONCE = MOST_ROWS  # of CSV in memory
 _NOTHING = Wanted()
 
 
@@ -36,7 +36,8 @@ def answer(
     if form.is_csv:
         return _csv(job_id, source, rows(behind, _AT_ONCE), rows)
     page, following = cut(rows(behind, form.limit + 1), form.limit, source.name, source.place)
-    return source.page.model_validate({"items": page, "next": following})
+    items = [{name: row[name] for name in source.columns} for row in page]
+    return source.page.model_validate({"items": items, "next": following})
 
 
 def _rows(

@@ -1,5 +1,6 @@
 """Which rows of a job's tables are wanted, and in which form."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -16,12 +17,29 @@ _NEWEST = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which rows; None for all."""
+    """Which rows: those with these values, None for any, behind a round or version."""
 
     client: str | None = None
     task: str | None = None
     component: str | None = None
-    after: int = -1  # a round or version
+    after_round: int = 0
+    after_version: int = 0
+
+    @property
+    def conditions(self) -> Iterator[tuple[str, str]]:
+        """Columns, and what they must be."""
+        for column in ("client", "task", "component"):
+            value = getattr(self, column)
+            if value is not None:
+                yield column, value
+
+    @property
+    def above(self) -> Iterator[tuple[str, int]]:
+        """Columns, and what they must be above."""
+        if self.after_round:
+            yield "round", self.after_round
+        if self.after_version:
+            yield "version", self.after_version
 
 
 @dataclass(frozen=True)
@@ -54,7 +72,7 @@ def _of_rounds(
     task: Task = None,
     after_round: Annotated[int, _Number, Query(description="Of later rounds only.")] = 0,
 ) -> Wanted:
-    return Wanted(client=client, task=task, after=after_round)
+    return Wanted(client=client, task=task, after_round=after_round)
 
 
 def _of_tasks(client: Client = None, task: Task = None) -> Wanted:
@@ -66,13 +84,13 @@ def _of_versions(
     component: Component = None,
     after_version: Annotated[int, _Number, Query(description="Of later versions only.")] = 0,
 ) -> Wanted:
-    return Wanted(client=client, component=component, after=after_version)
+    return Wanted(client=client, component=component, after_version=after_version)
 
 
 def _later(
     after_round: Annotated[int, _Number, Query(description="Later rounds only.")] = 0,
 ) -> Wanted:
-    return Wanted(after=after_round)
+    return Wanted(after_round=after_round)
 
 
 Form = Annotated[_Form, Depends()]

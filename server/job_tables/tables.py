@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import column, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from server.job_tables import statements
@@ -61,12 +61,23 @@ def _source(
     columns: tuple[str, ...],
     told: Told = _nothing,
 ) -> Source:
-    """The rows of a statement, which is told something of the job besides."""
-    query = text(statement)
+    """The rows of a statement, which is told something of the job besides.
+
+    The first column of the place is compared by itself as well, so that Postgres need not look at
+    what comes before it. What is not asked for is no condition: a plan for any question is bad.
+    """
+    names = dict.fromkeys((*start, *columns))
+    found = text(statement).columns(*map(column, names)).subquery("found")
+    place = [found.c[each] for each in start]
 
     def rows(session: Session, job: Job, wanted: Wanted, behind: Place, most: int) -> Sequence[Row]:
-        place = {f"at_{key}": value for key, value in zip(start, behind, strict=True)}
-        given = {"job": job.id, "most": most, **asdict(wanted), **place, **told(job)}
+        query = select(found).where(place[0] >= behind[0], tuple_(*place) > tuple_(*behind))
+        for each, value in wanted.conditions:
+            query = query.where(found.c[each] == value)
+        for each, least in wanted.above:
+            query = query.where(found.c[each] > least)
+        query = query.order_by(*place).limit(most)
+        given = {"job": job.id, **told(job)}
         return [row._asdict() for row in session.execute(query, given)]
 
     return Source(name, rows, start, columns)
@@ -127,7 +138,7 @@ COMPONENTS = Source(
 TRAFFIC = _source(
     "traffic",
     statements.TRAFFIC,
-    {"phase": "", "round": 0},
+    {"turn": 0, "round": 0},
     (
         "phase", "round", "state", "asked", "accepted",
         "bytes_down", "bytes_up", "bytes_full_exchange", "opened_at", "seconds",

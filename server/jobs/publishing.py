@@ -26,7 +26,7 @@ from server.tables import (
     VersionComponent,
 )
 from shared.aggregation_spec import LowRankAggregation
-from shared.artifacts import FULL
+from shared.artifacts import FULL, StoreAwayError
 from shared.crash_points import crash_point
 from shared.job_spec import JobSpec
 from shared.messages import Catalogue
@@ -90,15 +90,15 @@ def aggregate_round(context: Context, order: Order) -> Made:
 def give_back(session: Session, order: Order, error: Exception) -> None:
     """Let the round be tried again soon, and record why this attempt failed.
 
-    It counts, unless there was no space for it: then the round waits until there is. An attempt
-    whose coordinator was killed has not failed, and does not count.
+    It counts, unless there was no space for it, or the store was away: then the round waits until
+    that is over. An attempt whose coordinator was killed has not failed, and does not count.
     """
     job = lock_job(session, order.job_id)
     row = _locked(session, order)
     if job is None or not holds(row, order.lease_id):
         return
     full = isinstance(error, OSError) and error.errno in FULL
-    row.attempt += not full
+    row.attempt += not (full or isinstance(error, StoreAwayError))
     pause = _FULL_PAUSE if full else PAUSE
     row.lease_until = job.due_at = func.now() + pause
     reason = f"{type(error).__name__}: {error}"[:500]

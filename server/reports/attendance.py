@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from server.rounds.repository import client_rounds, job_assignments
@@ -82,10 +83,17 @@ def _reason(row: Round, assignment: Assignment) -> str:
 
 
 def _delivered(session: Session, rounds: Sequence[UUID]) -> defaultdict[UUID, Delivered]:
-    query = select(Contribution).where(Contribution.round_id.in_(rounds))
+    its = Contribution
+    clients = func.array_agg(aggregate_order_by(its.client_id, its.client_id))
+    query = (
+        select(its.round_id, its.component, clients)
+        .where(its.round_id.in_(rounds))
+        .group_by(its.round_id, its.component)
+        .order_by(its.component)
+    )
     found: defaultdict[UUID, Delivered] = defaultdict(dict)
-    for c in session.scalars(query.order_by(Contribution.component, Contribution.client_id)):
-        found[c.round_id].setdefault(c.component, []).append(c.client_id)
+    for round_id, component, names in session.execute(query):
+        found[round_id][component] = list(names)
     return found
 
 

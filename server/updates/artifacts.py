@@ -14,8 +14,9 @@ from server.context import App, Context
 from server.documentation import problems
 from server.errors import ProblemError, not_found
 from server.examples import BUNDLE
+from server.storage import disk_trouble
 from server.updates import repository
-from shared.artifacts import CHUNK_BYTES
+from shared.artifacts import CHUNK_BYTES, ArtifactError
 from shared.messages import ArtifactBundle
 from shared.problem_codes import Code
 from shared.spec import Sha256
@@ -91,14 +92,18 @@ def _contents(paths: Iterable[Path]) -> Iterator[bytes]:
 
 
 def _readable(app: Context, principal: Principal, wanted: Sequence[str]) -> list[Path]:
-    """Where the artifacts lie. Raises ProblemError (404) if one is not there, or not for them."""
+    """Where the artifacts lie. Raises ProblemError (404, 503, 507)."""
     if principal.scope is Scope.CLIENT:
         with app.sessions.begin() as session:
             theirs = repository.readable(session, principal.client or "", wanted)
         if not theirs.issuperset(wanted):
             raise not_found("artifact")
-    if not all(app.store.has(sha256) for sha256 in wanted):
-        raise not_found("artifact")
+    try:
+        app.store.bring(wanted)
+    except ArtifactError as error:
+        raise not_found("artifact") from error
+    except OSError as error:
+        raise disk_trouble(error) from error
     return [app.store.path(sha256) for sha256 in wanted]
 
 

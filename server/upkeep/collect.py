@@ -8,11 +8,7 @@ first one did. Rows stay: they say how large an artifact was.
 """
 
 import logging
-import re
-import time
-from collections.abc import Iterable, Iterator
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Iterable
 from uuid import UUID
 
 from sqlalchemy import delete, select
@@ -23,11 +19,9 @@ from server.context import Context
 from server.database import killable
 from server.tables import Artifact, Upload
 from server.upkeep.references import referenced
-from shared.artifacts import ArtifactStore, CollectedError
+from shared.artifacts import SHELVES, ArtifactStore, CollectedError, older_files
 
 _log = logging.getLogger(__name__)
-_NAME = re.compile(r"[0-9a-f]{64}")
-_DIRECTORIES = 256
 
 
 def require_kept(store: ArtifactStore, wanted: Iterable[str]) -> None:
@@ -35,72 +29,65 @@ def require_kept(store: ArtifactStore, wanted: Iterable[str]) -> None:
 
     Raises CollectedError when one was deleted since it was kept: keep it again.
     """
-    for sha256 in wanted:
-        if not store.has(sha256):
-            raise CollectedError(f"artifact {sha256} was deleted while it was kept: try again")
+    for sha256 in store.lacking(wanted):
+        raise CollectedError(f"artifact {sha256} was deleted while it was kept: try again")
 
 
 class Collector:
-    """Goes through the store, one of its directories in each sweep."""
+    """Goes through the store, one of its shelves in each sweep."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._next = 0
 
     def sweep(self) -> None:
-        """Collect one directory, and the parts that nobody owns."""
-        collect_directory(self._context, f"{self._next:02x}")
-        self._next = (self._next + 1) % _DIRECTORIES
+        """Collect one shelf, and the parts that nobody owns."""
+        collect_shelf(self._context, SHELVES[self._next])
+        self._next = (self._next + 1) % len(SHELVES)
         drop_parts(self._context)
 
 
-def collect_directory(context: Context, name: str) -> list[str]:
-    """Delete the directory's files that are old and that nobody needs; returns their names."""
+def collect_shelf(context: Context, shelf: str) -> list[str]:
+    """Delete the shelf's artifacts that are old and that nobody needs; returns their names."""
     settings = context.settings
-    files = [
-        path
-        for path in _older(context.store.root / name, settings.unreferenced_kept)
-        if _NAME.fullmatch(path.name)
-    ]
+    names = context.store.older(shelf, settings.unreferenced_kept)
     with context.sessions.begin() as session:
-        needed = referenced(session, [path.name for path in files], settings.late_uploads_kept)
-    unneeded = [path.name for path in files if path.name not in needed]
+        needed = referenced(session, names, settings.late_uploads_kept)
+    unneeded = [sha256 for sha256 in names if sha256 not in needed]
     return [sha256 for sha256 in unneeded if _collect(context, sha256)]
 
 
 def _collect(context: Context, sha256: str) -> bool:
     """Delete one file under the lock of its row; False where somebody needs it after all."""
-    path = context.store.path(sha256)
     with killable(context.sessions, "coordinator.collect") as session:
-        made = _lock(session, path)
+        made = _lock(session, sha256, context.store.size(sha256))
         if made is None or referenced(session, [sha256], context.settings.late_uploads_kept):
             return False
-        path.unlink(missing_ok=True)
+        context.store.remove(sha256)
         if made:
             session.execute(delete(Artifact).where(Artifact.sha256 == sha256))
     _log.info("artifact %s is collected: nobody needs it", sha256)
     return True
 
 
-def _lock(session: Session, path: Path) -> bool | None:
+def _lock(session: Session, sha256: str, n_bytes: int | None) -> bool | None:
     """Lock the artifact's row; True when it had to be made, None when somebody else holds it."""
-    try:
-        values = {"sha256": path.name, "n_bytes": path.stat().st_size}
-    except FileNotFoundError:
+    if n_bytes is None:  # somebody else has collected it
         return None
+    values = {"sha256": sha256, "n_bytes": n_bytes}
     added = insert(Artifact).values(values).on_conflict_do_nothing().returning(Artifact.sha256)
     made = session.execute(added).one_or_none() is not None
-    query = select(Artifact.sha256).where(Artifact.sha256 == path.name)
+    query = select(Artifact.sha256).where(Artifact.sha256 == sha256)
     held = session.scalars(query.with_for_update(skip_locked=True)).one_or_none()
     return made if held is not None else None
 
 
 def drop_parts(context: Context) -> None:
-    """Delete old part files that belong to no upload under way.
+    """Delete old part files on this disk that belong to no upload under way.
 
     What an aggregation writes is not old: its part grows.
     """
-    parts = list(_older(context.store.root / "parts", context.settings.unreferenced_kept))
+    parts = list(older_files(context.store.root / "parts", context.settings.unreferenced_kept))
     ids = {path: _upload_id(path.name) for path in parts}
     query = select(Upload.id).where(
         Upload.id.in_([each for each in ids.values() if each]), Upload.completed_at.is_(None)
@@ -118,15 +105,3 @@ def _upload_id(name: str) -> UUID | None:
         return UUID(hex=name)
     except ValueError:
         return None
-
-
-def _older(directory: Path, age: timedelta) -> Iterator[Path]:
-    """Files of the directory that were last written to longer ago."""
-    limit = time.time() - age.total_seconds()
-    for path in sorted(directory.iterdir()) if directory.is_dir() else ():
-        try:
-            old = path.stat().st_mtime < limit
-        except FileNotFoundError:
-            continue
-        if old and path.is_file():
-            yield path

@@ -13,7 +13,7 @@ from server.context import Context
 from server.lifecycle import record
 from server.tables import Artifact, Event
 from server.upkeep.references import referenced
-from shared.artifacts import CHUNK_BYTES
+from shared.artifacts import StoreAwayError
 
 DAMAGED, RESTORED = "artifact.damaged", "artifact.restored"
 
@@ -33,8 +33,14 @@ class Scrub:
         self._next_pass_s = 0.0
 
     def sweep(self) -> None:
-        """Read on."""
-        budget = self._context.settings.scrub_bytes
+        """Read on. Raises StoreAwayError: the next sweep begins anew, for nothing is known."""
+        try:
+            self._read_on(self._context.settings.scrub_bytes)
+        except StoreAwayError:
+            self._next_pass_s = 0.0
+            raise
+
+    def _read_on(self, budget: int) -> None:
         while budget > 0:
             read = next(self._pieces, None)
             if read is None:
@@ -78,10 +84,9 @@ def _names(context: Context, after: str) -> list[str]:
 def _one(context: Context, sha256: str) -> Iterator[int]:
     sha = hashlib.sha256()
     try:
-        with context.store.path(sha256).open("rb") as file:
-            while piece := file.read(CHUNK_BYTES):
-                sha.update(piece)
-                yield len(piece)
+        for piece in context.store.read(sha256):
+            sha.update(piece)
+            yield len(piece)
         wrong = None if sha.hexdigest() == sha256 else "is damaged"
     except FileNotFoundError:
         wrong = _MISSING
@@ -98,13 +103,13 @@ def _note(context: Context, sha256: str, wrong: str | None) -> None:
         needed = referenced(session, [sha256], context.settings.late_uploads_kept)
         if row is None or (wrong and not needed) or (wrong is None) == (known is None):
             return
-        path = context.store.path(sha256)
-        if wrong == _MISSING and path.is_file():
+        if wrong == _MISSING and context.store.has(sha256):
             return  # it was collected, and is needed and here again since it was looked for
         if wrong is None:
             record(session, RESTORED, None, {"sha256": sha256})
             _log.info("artifact %s is whole again", sha256)
             return
-        reason = f"Artifact {sha256} {wrong}: restore {path} from a backup."
+        place = context.store.place(sha256)
+        reason = f"Artifact {sha256} {wrong}: restore {place} from a backup."
         record(session, DAMAGED, None, {"sha256": sha256, "reason": reason})
         _log.error("%s", reason)

@@ -24,7 +24,7 @@ from server.tables import (
     VersionComponent,
 )
 from server.watchdog import findings
-from shared.artifacts import ArtifactStore, file_digest
+from shared.artifacts import ArtifactStore, digest
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, Catalogue
 from shared.states import (
@@ -130,10 +130,9 @@ def _rounds(session: Session, job_id: UUID) -> list[Round]:
 
 def _artifacts(session: Session, store: ArtifactStore) -> Iterator[str]:
     for sha256, n_bytes in session.execute(text(NEEDED)):
-        path = store.path(sha256)
-        if not path.is_file():
+        if not store.has(sha256):
             yield f"I5 artifact {sha256} is not there"
-        elif path.stat().st_size != n_bytes or file_digest(path) != sha256:
+        elif store.size(sha256) != n_bytes or digest(store.read(sha256)) != sha256:
             yield f"I5 artifact {sha256} is damaged"
 
 
@@ -180,7 +179,7 @@ def _made_again(
     for name in {row.component for row in rows}:
         shares = [Share(r.client_id, r.sha256, r.weight) for r in rows if r.component == name]
         for share in shares:
-            beside.write([store.path(share.sha256).read_bytes()], share.sha256)
+            beside.write(store.read(share.sha256), share.sha256)
         made[name] = aggregate(shares, specs[name], beside, low_rank).sha256
     return made
 

@@ -39,6 +39,7 @@ OF_THE_API = {
     "onboard": ["onboard", JOB, "c9"],
     "clients": ["clients"],
     "page": ["page"],
+    "results": ["results", JOB, "--out", "results"],
     "mlflow": ["mlflow", JOB, "--tracking-uri", "sqlite:///mlflow.db"],
     "keys list": ["keys", "list"],
     "keys create": ["keys", "create", "--scope", "viewer"],

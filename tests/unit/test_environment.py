@@ -94,7 +94,7 @@ def test_the_pins_are_complete_and_hold_no_address() -> None:
     pins = (SCRIPT.parents[1] / "constraints.txt").read_text().splitlines()
     exact = dict(line.split("==") for line in pins if not line.startswith("#"))
     assert not any("/" in version or "+" in version for version in exact.values())
-    installed = needed("tapestry-fl", {"dev", "local", "server", "worker"}, {})
+    installed = needed("tapestry-fl", {"dev", "local", "s3", "server", "worker"}, {})
     assert {
         name: version for name, version in installed.items() if exact.get(name) != version
     } == {}

@@ -23,6 +23,7 @@ from shared.artifacts import ArtifactError
 from shared.results import Variant
 from shared.spec_files import SpecError, explain
 from shared.transport import ApiError
+from shared.whole_directory import drop
 from worker.data.client_file import ClientFile
 from worker.models.base import BaseError
 from worker.personal_files import StateError
@@ -32,7 +33,6 @@ from worker.takeaway.export import Source, Wish, export
 from worker.takeaway.form import CARD, Config, TakeawayError, one_of
 from worker.takeaway.model import load
 from worker.takeaway.samples import Sample
-from worker.takeaway.writing import drop
 
 _KNOWN = (
     TakeawayError,

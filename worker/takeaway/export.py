@@ -14,6 +14,7 @@ from shared.readiness import Card
 from shared.results import Variant
 from shared.takeaway import TakeawayView
 from shared.transport import ApiError
+from shared.whole_directory import TargetError, beside, check_target, drop, whole
 from worker.artifacts import known
 from worker.data.client_file import ClientFile
 from worker.doctor.examine import Reading, examine
@@ -25,7 +26,6 @@ from worker.takeaway.card import Story, written
 from worker.takeaway.form import BASE, CARD, CONFIG, Config, TakeawayError, Weights, weights_file
 from worker.takeaway.gather import Disk, Gathered, Gathering, check_begun
 from worker.takeaway.model import joined
-from worker.takeaway.writing import beside, check_target, drop, whole
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,10 @@ def export(
 
     Raises TakeawayError, ApiError, BaseError, StateError, ArtifactError, OSError.
     """
-    check_target(wish.out)
+    try:
+        check_target(wish.out)
+    except TargetError as error:
+        raise TakeawayError(str(error)) from error
     part = beside(wish.out)
     before_writing(part)
     with whole(part, wish.out) as directory:

@@ -1,7 +1,6 @@
 """Events as lists and as streams, and answers that wait for the next one."""
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from uuid import uuid4
 
 import httpx
 import pytest
-import uvicorn
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -20,6 +18,7 @@ from server.events import repository, streaming
 from server.lifecycle import record
 from tests.support.patience import wait_for
 from tests.support.scripted import World
+from tests.support.served import served
 
 pytestmark = pytest.mark.integration
 STREAM = {"Accept": "text/event-stream"}
@@ -28,19 +27,9 @@ SOON_S = 20.0  # on a busy machine; what it takes is measured in bench/
 
 @pytest.fixture
 def address(pair: World) -> Iterator[str]:
-    """The app over HTTP, for what goes on forever cannot be asked of a test client."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(pair.http.app, lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    try:
-        wait_for(lambda: server.started, SOON_S)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listening.close()
+    """For what goes on forever cannot be asked of a test client."""
+    with served(pair.http.app) as found:
+        yield found
 
 
 class Reader:

@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from worker.takeaway.form import TakeawayError
+
+class TargetError(Exception):
+    """The directory cannot be made there; the text is one sentence with the remedy."""
 
 
 def check_target(target: Path) -> None:
-    """Raises TakeawayError where no directory can be made, or one is that holds something."""
+    """Raises TargetError where no directory can be made, or one is that holds something."""
     if target.is_dir() and not any(target.iterdir()):
         return
     if target.exists() or target.is_symlink():
-        raise TakeawayError(f"{target} is there and not empty: choose another --out, or remove it")
+        raise TargetError(f"{target} is there and not empty: choose another --out, or remove it")
     if not target.parent.is_dir():
-        raise TakeawayError(f"{target.parent} is no directory: make it, or choose another --out")
+        raise TargetError(f"{target.parent} is no directory: make it, or choose another --out")
 
 
 def beside(target: Path) -> Path:
