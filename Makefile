@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help environment bases bench-learning paper demo up down test check compose-check format reference screenshots crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models clean
+.PHONY: help environment bases bench-learning paper demo up down test check compose-check format reference contract screenshots crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ state-machine: environment ## STEPS=300000 SEED=1: the server against its invari
 screenshots: environment ## the docs' pictures of the page, made by its test on a whole stack
 	@mkdir -p docs/images
 	@TAPESTRY_SCREENSHOTS=docs/images $(RUN) -m pytest -n 0 tests/acceptance/test_page_of_a_job.py
+
+contract: environment ## requests made of the API's contract, with Postgres and without: EXAMPLES=50 for each operation
+	@TAPESTRY_CONTRACT_EXAMPLES=$(or $(EXAMPLES),50) $(RUN) -m pytest -n 0 tests/integration/server/test_server_contract.py
 
 reference: environment ## write the pages of docs/reference that are made of the code
 	@$(RUN) -m docs.pages

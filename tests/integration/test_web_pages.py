@@ -13,6 +13,7 @@ from server.main import create_app
 from tests.support import browsing
 from tests.support.finished import federated_and_alone
 from tests.support.scripted import DEAD_REDIS, World, make_settings, make_world, offer
+from tests.support.serving import served
 
 pytestmark = [
     pytest.mark.integration,
@@ -77,7 +78,7 @@ def world(database_url: str, tmp_path: Path) -> World:
 
 @pytest.fixture
 def site(world: World, browser: Browser) -> Iterator[Site]:
-    with browsing.served(app_of(world)) as url, browser.new_context() as context:
+    with served(app_of(world)) as url, browser.new_context() as context:
         found = Site(world, url, context)
         yield found
         assert found.wrong == []
@@ -176,14 +177,14 @@ def test_two_readers_and_a_reload_see_the_same(site: Site) -> None:
 def test_a_server_that_is_away_is_told_of_and_found_again(world: World, browser: Browser) -> None:
     job = world.launch()
     with browser.new_context() as context:
-        with browsing.served(app_of(world)) as url:
+        with served(app_of(world)) as url:
             site = Site(world, url, context)
             page = site.signed_in(f"/jobs/{job}")
             expect(page.locator("#now-title")).to_contain_text("plan")
         page.evaluate("document.dispatchEvent(new Event('tapestry:renew'))")
         expect(page.locator("#away")).to_be_visible()
         again = create_app(world.context.settings)
-        with browsing.served(again, int(url.rpartition(":")[2])):
+        with served(again, int(url.rpartition(":")[2])):
             world.plan(job)
             page.evaluate("document.dispatchEvent(new Event('tapestry:renew'))")
             expect(page.locator("#now-title")).to_contain_text("train 1")

@@ -5,13 +5,14 @@ design (`wait`, streams) is asked not to. `make contract EXAMPLES=200` asks for 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 import schemathesis
+from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -25,6 +26,7 @@ from server.auth import create_key
 from server.columns import Scope
 from server.main import create_app
 from tests.support.scripted import DEAD_REDIS, World, make_settings, make_world, offer
+from tests.support.serving import served
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 CONTRACT: Any = schemathesis.openapi.from_path(
@@ -73,10 +75,10 @@ def operations() -> list[str]:
     return [each.ok().label for each in CONTRACT.get_all_operations()]
 
 
-def served_by(app: Any) -> dict[str, Any]:
-    """The contract's operations, to be asked of that app."""
-    served: Any = schemathesis.openapi.from_asgi("/openapi.json", app)
-    return {each.ok().label: each.ok() for each in served.get_all_operations()}
+def at(url: str) -> dict[str, Any]:
+    """The contract's operations, to be asked of a server."""
+    contract: Any = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    return {each.ok().label: each.ok() for each in contract.get_all_operations()}
 
 
 def hold(operation: Any, check: Callable[[Any, Any], None], key: str) -> None:
@@ -125,13 +127,16 @@ def test_without_postgres_one_is_asked_to_come_again(down: dict[str, Any], opera
 
 
 @pytest.fixture(scope="module")
-def up(world: World) -> dict[str, Any]:
-    """The operations of an app whose database is there."""
-    return served_by(world.http.app)
+def up(world: World) -> Iterator[dict[str, Any]]:
+    """The operations of a server whose database is there."""
+    assert isinstance(world.http.app, FastAPI)
+    with served(world.http.app) as url:
+        yield at(url)
 
 
 @pytest.fixture(scope="module")
-def down(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def down(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """The operations of one whose database is away."""
     artifacts = tmp_path_factory.mktemp("none")
-    return served_by(create_app(make_settings(DEAD_DATABASE, artifacts, DEAD_REDIS)))
+    with served(create_app(make_settings(DEAD_DATABASE, artifacts, DEAD_REDIS))) as url:
+        yield at(url)
