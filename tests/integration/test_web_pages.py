@@ -54,6 +54,7 @@ class Site:
         page.goto(self.url + where)
         page.get_by_label("Key").fill(self.world.viewer.key)
         page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(self.url + where)
         return page
 
     def round(self, job: str, value: float = 1.0) -> None:
@@ -69,11 +70,12 @@ def app_of(world: World) -> FastAPI:
 
 
 @pytest.fixture
-def world(database_url: str, tmp_path: Path) -> World:
+def world(database_url: str, tmp_path: Path) -> Iterator[World]:
     made = make_world(make_settings(database_url, tmp_path / "artifacts", DEAD_REDIS))
     made.add_client("c1", offer())
     made.add_client("c2", offer(train={"general": 30}))
-    return made
+    yield made
+    made.hang_up()
 
 
 @pytest.fixture

@@ -212,6 +212,11 @@ class World:
         with self.context.sessions.begin() as session:
             session.execute(text(statement), values)
 
+    def hang_up(self) -> None:
+        """Close the connections, where no lifespan of `http` does."""
+        engine = self.context.sessions.kw["bind"]
+        engine.dispose()
+
     def value(self, query: str, **values: Any) -> Any:
         """One value of the database."""
         with self.context.sessions.begin() as session:

@@ -1,6 +1,7 @@
 "use strict";
 // Draws each figure[data-chart] from the API's table that it names, and again when a round is out.
 (() => {
+  const library = document.currentScript.dataset.library; // absent where it stands in the page
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const X = "#2f6fb3", Z = "#c2571a", CARRIED = "#8b949e";
   const KINDS = { accepted: "#2e9e52", leased: X, queued: "#d29922", failed: "#d1442f", superseded: CARRIED, cancelled: CARRIED };
@@ -115,6 +116,19 @@
     return select.value;
   }
 
+  // The library is large: it is loaded for the first figure that comes into sight.
+  let loading = null;
+  function loaded() {
+    loading ??= window.Plotly ? Promise.resolve() : new Promise((done, failed) => {
+      const script = document.createElement("script");
+      script.src = library;
+      script.onload = done;
+      script.onerror = () => { loading = null; failed(new Error("the figures' library did not come")); };
+      document.head.append(script);
+    });
+    return loading;
+  }
+
   // All pages of a table; of a figure that stands alone, what was written beside it.
   async function rows(src) {
     if (src.startsWith("#")) return JSON.parse(document.querySelector(src).textContent);
@@ -135,7 +149,7 @@
     const plot = figure.querySelector(".plot");
     figure.dataset.seen = "";
     try {
-      const items = await rows(figure.dataset.src);
+      const [items] = await Promise.all([rows(figure.dataset.src), loaded()]);
       if (!items.length) { say(plot, "Nothing yet."); return; }
       const [traces, how] = draw[figure.dataset.chart](items, figure);
       if (!plot.classList.contains("js-plotly-plot")) plot.replaceChildren();

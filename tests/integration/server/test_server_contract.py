@@ -45,14 +45,15 @@ CONFORMS = [
 
 
 @pytest.fixture(scope="module")
-def world(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two clients, and a job whose first round is open."""
     artifacts = tmp_path_factory.mktemp("artifacts")
     made = make_world(make_settings(database_url, artifacts, DEAD_REDIS))
     made.add_client("c1", offer())
     made.add_client("c2", offer())
     made.plan(made.launch())
-    return made
+    yield made
+    made.hang_up()
 
 
 @pytest.fixture(scope="module")
