@@ -1,6 +1,6 @@
 """The page of states and of why something waits, made of shared/states.py and shared/waiting.py."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from functools import reduce
 from typing import TypeVar
@@ -104,16 +104,14 @@ def page() -> str:
 
 
 def _section(name: str, targets: Mapping[S, frozenset[S]], says: Mapping[S, str]) -> Iterator[str]:
-    order = list(targets)
     anywhere = _anywhere(targets)
     rows = (
-        (f"`{state}`", says[state], code(sorted(after - anywhere, key=order.index)))
+        (f"`{state}`", says[state], code(_ordered(after - anywhere, targets)))
         for state, after in targets.items()
     )
     yield f"\n## {name}\n\n" + table(("state", "what is the case", "next"), rows)
     going = code(state for state, after in targets.items() if anywhere <= after)
-    ends = code(sorted(anywhere, key=order.index))
-    yield f"\nFrom {going} it may also go to {ends}.\n"
+    yield f"\nFrom {going} it may also go to {code(_ordered(anywhere, targets))}.\n"
     yield "\n```mermaid\nstateDiagram-v2\n" + "".join(_arrows(targets, anywhere)) + "```\n"
 
 
@@ -122,13 +120,16 @@ def _anywhere(targets: Mapping[S, frozenset[S]]) -> frozenset[S]:
     return reduce(frozenset.__and__, (after for after in targets.values() if len(after) > 1))
 
 
+def _ordered(states: frozenset[S], order: Iterable[S]) -> list[S]:
+    return [state for state in order if state in states]
+
+
 def _arrows(targets: Mapping[S, frozenset[S]], anywhere: frozenset[S]) -> Iterator[str]:
-    order = list(targets)
-    yield f"    [*] --> {order[0]}\n"
+    yield f"    [*] --> {next(iter(targets))}\n"
     for state, after in targets.items():
-        for target in sorted(after - anywhere, key=order.index):
+        for target in _ordered(after - anywhere, targets):
             yield f"    {state} --> {target}\n"
         if not after:
             yield f"    {state} --> [*]\n"
-    for target in sorted(anywhere, key=order.index):
+    for target in _ordered(anywhere, targets):
         yield f"    {_GOING} --> {target}\n"
