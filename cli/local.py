@@ -56,8 +56,12 @@ def up(
         Keeper(processes, say) as keeper,
     ):
         say(f"API at {stack.url}, keys in {stack.admin_key_file.parent}, Ctrl-C ends it")
+        awaited = bool(stack.settings.clients)
         while True:
             keeper.check()
+            if awaited and stack.all_there():
+                awaited = False
+                say(f"{detached.THERE}{', '.join(stack.settings.clients)}")
             time.sleep(0.2)
 
 

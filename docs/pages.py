@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs import commands
+from docs import commands, settings_page, spec_page, states_page
 from server.main import create_app
 from server.settings import ServerSettings
 from shared.problem_codes import MEANINGS
@@ -54,6 +54,9 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "openapi.json": contract,
     "problems.md": problems,
     "cli.md": commands.page,
+    "spec.md": spec_page.page,
+    "states.md": states_page.page,
+    "settings.md": settings_page.page,
 }
 
 

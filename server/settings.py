@@ -16,7 +16,9 @@ class DatabaseSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TAPESTRY_", extra="ignore")
 
-    database_url: str
+    database_url: str = Field(
+        description="Of Postgres: postgresql+psycopg://USER:PASSWORD@HOST:PORT/NAME."
+    )
 
     @field_validator("database_url")
     @classmethod
@@ -38,10 +40,11 @@ class ServerSettings(DatabaseSettings):
         le=65535,
         description="Where the coordinator's metrics are read; the API has a route for its own.",
     )
-    metrics_host: str = "127.0.0.1"
-    redis_url: str = Field(pattern=r"^rediss?://")
+    metrics_host: str = Field(default="127.0.0.1", description="Address of that port.")
+    redis_url: str = Field(pattern=r"^rediss?://", description="Of Redis or Valkey.")
     artifacts_dir: Path = Field(
-        description="Where artifacts lie; beside a bucket, uploads under way and copies."
+        description="Where artifacts lie: one directory for all of the server's processes; beside a "
+        "bucket, uploads under way and copies."
     )
     artifacts_url: str | None = Field(
         default=None,
@@ -57,8 +60,8 @@ class ServerSettings(DatabaseSettings):
     def _or_none(cls, url: object) -> object:
         return url or None  # Compose hands on what is empty
 
-    host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=1, le=65535)
+    host: str = Field(default="127.0.0.1", description="Address on which the API listens.")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port on which the API listens.")
     lease: timedelta = Field(
         default=timedelta(seconds=60), description="How long a claim lasts without a heartbeat."
     )

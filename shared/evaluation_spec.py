@@ -10,7 +10,9 @@ from shared.spec import Spec, Title
 class IntervalsSpec(Spec):
     """Bootstrap percentile intervals over the samples of a client's split."""
 
-    confidence: Annotated[FiniteFloat, Field(gt=0, lt=1)] = 0.95
+    confidence: Annotated[FiniteFloat, Field(gt=0, lt=1)] = Field(
+        default=0.95, description="Share of the resampled values that lie within an interval."
+    )
     resamples: Annotated[int, Field(ge=0, le=100_000)] = Field(
         default=1000, description="How often a split is drawn anew; with 0 there are no intervals."
     )

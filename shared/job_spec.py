@@ -44,13 +44,21 @@ _NEEDED_MODALITY = {
 class TaskSpec(Spec):
     """One task, as all clients that have it understand it."""
 
-    kind: TaskKind
-    modalities: Annotated[tuple[Modality, ...], Field(min_length=1)]
+    kind: TaskKind = Field(
+        description="What is made of a sample; questions about images are text generation that "
+        "reads both."
+    )
+    modalities: Annotated[tuple[Modality, ...], Field(min_length=1)] = Field(
+        description="What is read of a sample; a client may read fewer of them."
+    )
     classes: tuple[Title, ...] = Field(
         default=(),
         description="Class names, in the order of the head's outputs; classification only.",
     )
-    domains: Annotated[tuple[Name, ...], Field(min_length=1)] = (GENERAL,)
+    domains: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
+        default=(GENERAL,),
+        description="Data domains, each with experts of its own; a sample is of one.",
+    )
     margin: FiniteFloat = Field(
         default=0.0,
         description="TAP replaces when engaged loss + margin < personal loss (nats per label or "
@@ -103,10 +111,16 @@ class TaskSpec(Spec):
 class LearningRate(Spec):
     """Peak rate with linear warm-up over rounds, then linear decay to `final` at the last round."""
 
-    peak: PositiveFloat = 3e-4
-    warmup_from: PositiveFloat = 1e-4
-    warmup_rounds: NonNegativeInt = 20
-    final: PositiveFloat | None = Field(default=None, description="Default: the peak, no decay.")
+    peak: PositiveFloat = Field(default=3e-4, description="AdamW's rate after the warm-up.")
+    warmup_from: PositiveFloat = Field(
+        default=1e-4, description="Where the warm-up begins, before round 1."
+    )
+    warmup_rounds: NonNegativeInt = Field(
+        default=20, description="Rounds until the peak; with 0 there is no warm-up."
+    )
+    final: PositiveFloat | None = Field(
+        default=None, description="Rate of the last round; default: the peak, no decay."
+    )
 
     def at(self, number: int, rounds: int) -> float:
         """The rate of round `number` (from 1) of `rounds`."""
@@ -123,14 +137,18 @@ Precision = Literal["auto", "float32", "bfloat16"]
 class TrainingSpec(Spec):
     """Local training in a round: the budget is `local_steps` optimizer steps for each model."""
 
-    local_steps: PositiveInt = 20
+    local_steps: PositiveInt = Field(
+        default=20, description="Optimizer steps of a round, for each model that is trained."
+    )
     batch_size: PositiveInt = Field(
         default=32, description="Samples in a micro-batch, all tasks together."
     )
     accumulation: PositiveInt = Field(default=1, description="Micro-batches in an optimizer step.")
     learning_rate: LearningRate = LearningRate()
-    weight_decay: NonNegativeFloat = 0.01
-    clip_norm: PositiveFloat = 1.0
+    weight_decay: NonNegativeFloat = Field(default=0.01, description="AdamW's.")
+    clip_norm: PositiveFloat = Field(
+        default=1.0, description="Gradients are scaled down to this norm, over all tensors."
+    )
     precision: Precision = Field(
         default="auto",
         description="In what networks compute, here, in stage two and in evaluation; `auto` is "
@@ -141,24 +159,36 @@ class TrainingSpec(Spec):
 class PostSpec(Spec):
     """Stage two: local training of the last server model, then distillation."""
 
-    steps: PositiveInt = 13
-    learning_rate: Annotated[FiniteFloat, Field(gt=0)] = 1e-4
+    steps: PositiveInt = Field(
+        default=13,
+        description="Optimizer steps of the local training, and again as many of the distillation.",
+    )
+    learning_rate: Annotated[FiniteFloat, Field(gt=0)] = Field(
+        default=1e-4, description="AdamW's rate in both, without warm-up or decay."
+    )
 
 
 class JobSpec(Spec):
     """One federated run."""
 
-    name: Title
-    seed: NonNegativeInt = 41
-    algorithm: Algorithm
+    name: Title = Field(description="For people; several jobs may have the same.")
+    seed: NonNegativeInt = Field(
+        default=41,
+        description="All randomness: first weights, choice of clients, batches, dropout.",
+    )
+    algorithm: Algorithm = Field(description="Its name, and its options beside it.")
     model: ModelSpec = ModelSpec()
     training: TrainingSpec = TrainingSpec()
     rounds: RoundsSpec
     aggregation: AggregationSpec = AggregationSpec()
     post: PostSpec = PostSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
-    tasks: Annotated[dict[Name, TaskSpec], Field(min_length=1)]
-    clients: Annotated[tuple[Name, ...], Field(min_length=1)]
+    tasks: Annotated[dict[Name, TaskSpec], Field(min_length=1)] = Field(
+        description="The tasks by name; clients take part in those that they offer."
+    )
+    clients: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
+        description="Who may take part: ids of registered clients that have made an offer."
+    )
     priority: Annotated[int, Field(ge=-100, le=100)] = Field(
         default=0,
         description="Of several jobs, workers and coordinator serve the highest first, and equal "

@@ -13,30 +13,47 @@ from shared.spec import Sha256, Spec, Title
 class LowRank(Spec):
     """Rank and scale of a LoRA."""
 
-    rank: PositiveInt
-    alpha: PositiveFloat
+    rank: PositiveInt = Field(description="Rank of the factors A and B.")
+    alpha: PositiveFloat = Field(description="Their product is scaled by alpha / rank.")
 
 
 class LoraSpec(Spec):
     """LoRA on the base's own modules; the defaults are the paper's for FLAVA."""
 
-    encoder: LowRank = LowRank(rank=8, alpha=16)
-    expert: LowRank = LowRank(rank=4, alpha=8)
-    attention: LowRank = LowRank(rank=16, alpha=32)
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    encoder: LowRank = Field(
+        default=LowRank(rank=8, alpha=16), description="Of the encoders of images and texts."
+    )
+    expert: LowRank = Field(
+        default=LowRank(rank=4, alpha=8), description="Of the feed-forward experts."
+    )
+    attention: LowRank = Field(
+        default=LowRank(rank=16, alpha=32),
+        description="Of queries and values of the MoTE and MoME blocks.",
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.3, description="Share of a layer's inputs that its LoRA does not see in training."
+    )
 
 
 class RandomBase(Spec):
     """Sizes of a base with random weights, for tests and demonstrations."""
 
-    hidden_size: Annotated[int, Field(ge=8, multiple_of=8)] = 64
-    heads: PositiveInt = 4
+    hidden_size: Annotated[int, Field(ge=8, multiple_of=8)] = Field(
+        default=64, description="Width of a token's features."
+    )
+    heads: PositiveInt = Field(default=4, description="Attention heads; they divide `hidden_size`.")
     image_layers: PositiveInt | None = Field(default=None, description="FLAVA only; default: 2.")
     text_layers: PositiveInt | None = Field(default=None, description="FLAVA only; default: 2.")
-    fusion_layers: PositiveInt = 2
-    image_size: Annotated[int, Field(ge=8)] = 64
-    patch_size: PositiveInt = 8
-    seed: NonNegativeInt = 0
+    fusion_layers: PositiveInt = Field(
+        default=2, description="Layers over both modalities; all of a ViLT's."
+    )
+    image_size: Annotated[int, Field(ge=8)] = Field(
+        default=64, description="Pixels of a side of an image."
+    )
+    patch_size: PositiveInt = Field(
+        default=8, description="Pixels of a side of a patch; it divides `image_size`."
+    )
+    seed: NonNegativeInt = Field(default=0, description="Of the random weights.")
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
@@ -56,7 +73,7 @@ class ModelSpec(Spec):
     preset: Preset | None = Field(
         default=None, description="Named settings, beneath whatever else is given."
     )
-    family: Family = "flava"
+    family: Family = Field(default="flava", description="The base's architecture.")
     weights: Title = Field(
         default="random",
         description="`random`, `builtin:NAME`, a directory in the hub's format, or a hub name.",
@@ -70,19 +87,30 @@ class ModelSpec(Spec):
         default=None,
         description="Pixels to which a side of an image is scaled; the base's own if absent.",
     )
-    trainable: Literal["lora", "full"] = "lora"
+    trainable: Literal["lora", "full"] = Field(
+        default="lora",
+        description="What trains of the base: low-rank pairs beside its layers, or all of them.",
+    )
     train_embeddings: bool = Field(
         default=False, description="Train and send the word embeddings too; with trainable: full."
     )
     lora: LoraSpec = LoraSpec()
-    mote_layers: PositiveInt = 1
-    mome_layers: PositiveInt = 1
-    domain_rank: PositiveInt = 4
-    decoder_layers: PositiveInt = 1
+    mote_layers: PositiveInt = Field(
+        default=1, description="Layers of modality-task experts; made of the base's fusion layers."
+    )
+    mome_layers: PositiveInt = Field(
+        default=1, description="Layers of task-modality experts, behind them."
+    )
+    domain_rank: PositiveInt = Field(
+        default=4, description="Rank of what a domain expert adds to queries and values."
+    )
+    decoder_layers: PositiveInt = Field(default=1, description="Layers of the text decoder.")
     decoder_width: Annotated[int, Field(ge=8, multiple_of=8)] = Field(
         default=256, description="Width of the text decoder; the base's where that is narrower."
     )
-    max_text_tokens: Annotated[int, Field(ge=4, le=512)] = 40
+    max_text_tokens: Annotated[int, Field(ge=4, le=512)] = Field(
+        default=40, description="Tokens of a text that is read; what is longer is cut."
+    )
 
     @property
     def layers(self) -> Layers:

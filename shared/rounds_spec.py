@@ -20,8 +20,12 @@ _SECOND, _YEAR = timedelta(seconds=1), timedelta(days=365)
 class RoundsSpec(Spec):
     """How many rounds, with whom, how long to wait, and for how many failures."""
 
-    count: Annotated[int, Field(ge=1, le=100_000)]
-    clients_per_round: PositiveInt | None = Field(default=None, description="Default: all.")
+    count: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        description="Rounds of stage one; after the last of them comes stage two."
+    )
+    clients_per_round: PositiveInt | None = Field(
+        default=None, description="Clients whose work a round uses. Default: all."
+    )
     over_selection: Annotated[FiniteFloat, Field(ge=1)] = Field(
         default=1.0,
         description="How many times clients_per_round are asked, all clients at most; the round "
@@ -32,7 +36,8 @@ class RoundsSpec(Spec):
         description="Accepted clients without which a round fails; default: all of the round.",
     )
     deadline: Annotated[timedelta, Field(ge=_SECOND, le=_YEAR)] = Field(
-        default=timedelta(hours=1), description="How long a round waits for its clients."
+        default=timedelta(hours=1),
+        description="How long a round waits for its clients: a second to a year.",
     )
     grace: Annotated[timedelta, Field(ge=timedelta(0))] | None = Field(
         default=None,
@@ -44,7 +49,9 @@ class RoundsSpec(Spec):
         description="How often a round that misses its quorum gets another deadline, and a "
         "training round other clients in place of the missing ones.",
     )
-    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=3, description="How often an assignment may be begun before it has failed."
+    )
     failure_budget: NonNegativeInt | None = Field(
         default=None,
         description="How many assignments of clients may fail in the whole job; with one more the "

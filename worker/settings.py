@@ -15,20 +15,27 @@ class WorkerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TAPESTRY_", frozen=True)
 
-    api_url: str
+    api_url: str = Field(description="Address of the API.")
     log: Literal["text", "json"] = Field(
         default="text", description="Lines for people, or one JSON object in each."
     )
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
         default=None, description="Where its metrics are read, if anywhere."
     )
-    metrics_host: str = "127.0.0.1"
+    metrics_host: str = Field(default="127.0.0.1", description="Address of that port.")
     redis_url: str | None = Field(default=None, description="Without it the worker polls.")
     work_dir: Path = Field(description="Artifact cache and personal states.")
-    client_files: Annotated[tuple[Path, ...], NoDecode] = ()
-    keys_dir: Path | None = None
+    client_files: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="The clients that it serves; separated by commas. None of a planner.",
+    )
+    keys_dir: Path | None = Field(
+        default=None, description="Directory of NAME.key for each client; planner.key of a planner."
+    )
     key: SecretStr | None = Field(default=None, description="When there is one client only.")
-    poll_s: Annotated[float, Field(gt=0)] = 5.0
+    poll_s: Annotated[float, Field(gt=0)] = Field(
+        default=5.0, description="Seconds between asking for work unasked."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",
         description="Where clients' networks compute; auto takes a GPU if one is there.",
@@ -48,8 +55,8 @@ class WorkerSettings(BaseSettings):
     )
     trainer_bytes: ByteSize = Field(
         default_factory=lambda: ByteSize(virtual_memory().total // 2),
-        description="Once the training process takes more memory, it is replaced by a fresh one; "
-        "by default half of the machine's.",
+        description="Once the training process takes more memory than this, such as 8GiB, it is "
+        "replaced by a fresh one; by default half of the machine's.",
     )
     cache_bytes: ByteSize = Field(
         default=ByteSize(10 << 30),

@@ -11,6 +11,7 @@ from cli.stack import private, running
 from cli.stack.errors import StackError
 from cli.stack.settings import StackSettings
 
+THERE = "clients are there: "  # said once a job can be submitted
 _LOOK_S = 0.1
 _END_WITHIN_S = 60.0
 
@@ -27,7 +28,7 @@ def start(settings: StackSettings, clients: Path | None) -> str:
     log = private.directory(settings.logs) / "up.log"
     child = _launch(settings, clients, log)
     try:
-        while not (ready := _ready(log)):
+        while not (ready := _ready(log, bool(settings.clients))):
             if child.poll() is not None:
                 raise StackError(_last_words(log))
             time.sleep(_LOOK_S)
@@ -56,9 +57,12 @@ def _launch(settings: StackSettings, clients: Path | None, log: Path) -> "subpro
         )
 
 
-def _ready(log: Path) -> str:
-    """What it says once it is ready; empty before."""
-    return next((line for line in _lines(log) if line.startswith("API at ")), "")
+def _ready(log: Path, with_clients: bool) -> str:
+    """What it says of the API once that and its clients are ready; empty before."""
+    lines = _lines(log)
+    if with_clients and not any(line.startswith(THERE) for line in lines):
+        return ""
+    return next((line for line in lines if line.startswith("API at ")), "")
 
 
 def _last_words(log: Path) -> str:

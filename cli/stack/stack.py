@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -94,6 +95,12 @@ class Stack:
                         f"see {self.settings.logs}"
                     )
                 time.sleep(0.5)
+
+    def all_there(self) -> bool:
+        """Whether the worker of every client has said what the client has, as far as one knows."""
+        with suppress(ApiError), self.client(patience_s=0.0) as api:
+            return not self._without_offer(api)
+        return False
 
     def _without_offer(self, api: ApiClient) -> set[str]:
         have = {client.id for client in api.clients() if client.offer is not None}

@@ -8,10 +8,12 @@ from shared.algorithms.spec import AlgorithmSpec
 
 
 class DisentAflAlgorithm(AlgorithmSpec):
-    """DisentAFL as TAP's authors compare with it (ALGORITHM 7)."""
+    """DisentAFL as TAP's authors compare with it."""
 
     name: Literal["disentafl"]
-    post_training: bool = True
+    post_training: bool = Field(
+        default=True, description="Stage two: clients train on alone after the last round."
+    )
     strength: PositiveFloat = Field(
         default=0.5, description="Weight of the mean squared cosine between streams."
     )

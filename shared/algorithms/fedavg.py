@@ -11,7 +11,9 @@ class FedAvgAlgorithm(AlgorithmSpec):
     """Federated averaging of components; with local post-training unless switched off."""
 
     name: Literal["fedavg"]
-    post_training: bool = True
+    post_training: bool = Field(
+        default=True, description="Stage two: clients train on alone after the last round."
+    )
     equal_compute: bool = Field(
         default=False,
         description="Twice the steps, in rounds and at the end: as many as TAP, which trains two "

@@ -11,7 +11,9 @@ from shared.algorithms.spec import AlgorithmSpec
 class TapOptions(AlgorithmSpec):
     """What Two-Stage Adaptive Personalization (arXiv 2509.26524) may be asked for."""
 
-    temperature: Annotated[FiniteFloat, Field(gt=0)] = 1.0
+    temperature: Annotated[FiniteFloat, Field(gt=0)] = Field(
+        default=1.0, description="T of distillation: logits of both models are divided by it."
+    )
     replacement: Literal["adaptive", "always", "never", "random"] = Field(
         default="adaptive",
         description="When a task's components are taken over from the engaged model; all but "

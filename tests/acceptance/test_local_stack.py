@@ -158,6 +158,7 @@ def test_a_detached_stack_is_ended_by_its_own_process_alone(place: Path) -> None
         launcher = json.loads((place / ".tapestry" / "local" / "lock").read_text())["pid"]
         started = children(launcher)
         assert len(started) >= 6
+        assert "mood (2)" in run("clients").stdout  # at once: a job could be submitted
         again = run("up", "--detach", "--clients", "clients")
         assert (again.returncode, again.stdout) == (1, "")
         assert "end it by `tapestry down`" in again.stderr
@@ -168,6 +169,20 @@ def test_a_detached_stack_is_ended_by_its_own_process_alone(place: Path) -> None
     assert gone({launcher: "the launcher", **started})
     assert not (place / ".tapestry" / "local" / "stack.json").exists()
     assert "no stack runs" in run("down").stdout
+
+
+def test_a_detached_stack_whose_client_cannot_be_served_says_why(place: Path) -> None:
+    (place / "clients" / "c01" / "data.jsonl").unlink()
+    done = subprocess.run(
+        tapestry("up", "--detach", "--clients", "clients"),
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "data.jsonl" in done.stderr
 
 
 def test_a_detached_stack_that_cannot_start_says_why(place: Path) -> None:

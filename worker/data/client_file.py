@@ -27,9 +27,11 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 class Shares(Spec):
     """Splits drawn from one source; what is neither validation nor test trains."""
 
-    validation: Share = 0.1
-    test: Share = 0.1
-    seed: NonNegativeInt = 0
+    validation: Share = Field(default=0.1, description="Share of the samples.")
+    test: Share = Field(default=0.1, description="Share of the samples.")
+    seed: NonNegativeInt = Field(
+        default=0, description="Of the draw; the same data and seed give the same splits."
+    )
     by: Title | None = Field(
         default=None, description="Column whose equal values stay in one split, such as a patient."
     )
@@ -48,13 +50,23 @@ class ClientTask(Spec):
     .csv, .tsv or .parquet file, a folder of images, or a saved Arrow data set.
     """
 
-    kind: TaskKind
-    modalities: Annotated[tuple[Modality, ...], Field(min_length=1)]
-    classes: tuple[Title, ...] = ()
-    domains: Annotated[tuple[Name, ...], Field(min_length=1)] = (GENERAL,)
-    train: Path | None = None
-    validation: Path | None = None
-    test: Path | None = None
+    kind: TaskKind = Field(description="As in the job.")
+    modalities: Annotated[tuple[Modality, ...], Field(min_length=1)] = Field(
+        description="What the client reads of the job's modalities."
+    )
+    classes: tuple[Title, ...] = Field(
+        default=(), description="As in the job, in the same order; classification only."
+    )
+    domains: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
+        default=(GENERAL,), description="Those of the job's domains that the samples are of."
+    )
+    train: Path | None = Field(default=None, description="Source of what is trained on.")
+    validation: Path | None = Field(
+        default=None, description="Source of what margins and the guard look at."
+    )
+    test: Path | None = Field(
+        default=None, description="Source of what the report's scores are measured on."
+    )
     data: Path | None = Field(default=None, description="One source instead of three.")
     split: Shares = Shares()
     columns: dict[RowField, Title] = Field(
@@ -125,8 +137,10 @@ class ClientTask(Spec):
 class ClientFile(Spec):
     """A client's name and tasks."""
 
-    client: Name
-    tasks: Annotated[dict[Name, ClientTask], Field(min_length=1)]
+    client: Name = Field(description="The id under which the client is registered.")
+    tasks: Annotated[dict[Name, ClientTask], Field(min_length=1)] = Field(
+        description="What the client has, by the tasks' names in jobs."
+    )
     publish_card: bool = Field(
         default=False,
         description="Whether the coordinator may show the numbers of the readiness card.",
