@@ -11,6 +11,7 @@ from cli import (
     opening,
     operating,
     reading,
+    shelf,
     takeaway,
     watching,
 )
@@ -49,3 +50,4 @@ _COMMANDS = (
 for command in _COMMANDS:
     app.command()(command)
 app.add_typer(keys.app)
+app.add_typer(shelf.app)

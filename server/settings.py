@@ -79,6 +79,9 @@ class ServerSettings(DatabaseSettings):
     late_uploads_kept: timedelta = Field(
         default=timedelta(days=7), description="How long uploads outlive the end of their round."
     )
+    shelf_model_bytes: int = Field(
+        default=8 << 30, ge=1, description="How large one personal model on the shelf may be."
+    )
     scrub_bytes: int = Field(
         default=64 << 20, ge=0, description="Bytes of artifacts that are read again each minute."
     )

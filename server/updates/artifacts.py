@@ -15,6 +15,7 @@ from server.documentation import problems
 from server.errors import ProblemError, not_found
 from server.examples import BUNDLE
 from server.updates import repository
+from server.updates.receiving import BYTES
 from shared.artifacts import CHUNK_BYTES
 from shared.messages import ArtifactBundle
 from shared.problem_codes import Code
@@ -22,7 +23,9 @@ from shared.spec import Sha256
 
 router = APIRouter(prefix="/v1", tags=["uploads and artifacts"])
 
-_BYTES = {"schema": {"type": "string", "format": "binary"}}
+ByteRange = Annotated[
+    str | None, Header(alias="Range", description="One range.", examples=["bytes=0-1023"])
+]
 _RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?")
 
 
@@ -38,8 +41,8 @@ _RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?")
     summary="Download an artifact",
     response_class=FileResponse,
     responses={
-        200: {"description": "The bytes.", "content": {"application/octet-stream": _BYTES}},
-        206: {"description": "A range.", "content": {"application/octet-stream": _BYTES}},
+        200: {"description": "The bytes.", "content": {"application/octet-stream": BYTES}},
+        206: {"description": "A range.", "content": {"application/octet-stream": BYTES}},
         **problems(404, 416),
     },
 )
@@ -47,13 +50,11 @@ def download(
     sha256: Sha256,
     app: App,
     principal: Reader,
-    byte_range: Annotated[
-        str | None, Header(alias="Range", description="One range.", examples=["bytes=0-1023"])
-    ] = None,
+    byte_range: ByteRange = None,
 ) -> FileResponse:
     """Download an artifact that one of the caller's assignments starts from."""
     [path] = _readable(app, principal, [sha256])
-    _check_range(byte_range, path)
+    check_range(byte_range, path)
     headers = {"Cache-Control": "private, max-age=31536000, immutable", "ETag": f'"{sha256}"'}
     return FileResponse(path, media_type="application/octet-stream", headers=headers)
 
@@ -63,7 +64,7 @@ def download(
     summary="Download artifacts",
     response_class=StreamingResponse,
     responses={
-        200: {"description": "The files.", "content": {"application/octet-stream": _BYTES}},
+        200: {"description": "The files.", "content": {"application/octet-stream": BYTES}},
         **problems(404),
     },
 )
@@ -92,17 +93,19 @@ def _contents(paths: Iterable[Path]) -> Iterator[bytes]:
 
 def _readable(app: Context, principal: Principal, wanted: Sequence[str]) -> list[Path]:
     """Where the artifacts lie. Raises ProblemError (404) if one is not there, or not for them."""
-    if principal.scope is Scope.CLIENT:
-        with app.sessions.begin() as session:
+    with app.sessions.begin() as session:
+        if principal.scope is Scope.CLIENT:
             theirs = repository.readable(session, principal.client or "", wanted)
-        if not theirs.issuperset(wanted):
-            raise not_found("artifact")
+        else:
+            theirs = set(wanted) - repository.shelved(session, wanted)
+    if not theirs.issuperset(wanted):
+        raise not_found("artifact")
     if not all(app.store.has(sha256) for sha256 in wanted):
         raise not_found("artifact")
     return [app.store.path(sha256) for sha256 in wanted]
 
 
-def _check_range(byte_range: str | None, path: Path) -> None:
+def check_range(byte_range: str | None, path: Path) -> None:
     """Raises ProblemError (416) for anything but one range inside the file."""
     if byte_range is None:
         return

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from server.context import Context
 from server.database import killable
+from server.side_tables import ShelfModel
 from server.tables import Artifact, Upload
 from server.upkeep.references import referenced
 from shared.artifacts import ArtifactStore, CollectedError
@@ -65,10 +66,10 @@ def collect_directory(context: Context, name: str) -> list[str]:
     with context.sessions.begin() as session:
         needed = referenced(session, [path.name for path in files], settings.late_uploads_kept)
     unneeded = [path.name for path in files if path.name not in needed]
-    return [sha256 for sha256 in unneeded if _collect(context, sha256)]
+    return [sha256 for sha256 in unneeded if collect(context, sha256)]
 
 
-def _collect(context: Context, sha256: str) -> bool:
+def collect(context: Context, sha256: str) -> bool:
     """Delete one file under the lock of its row; False where somebody needs it after all."""
     path = context.store.path(sha256)
     with killable(context.sessions, "coordinator.collect") as session:
@@ -102,11 +103,15 @@ def drop_parts(context: Context) -> None:
     """
     parts = list(_older(context.store.root / "parts", context.settings.unreferenced_kept))
     ids = {path: _upload_id(path.name) for path in parts}
-    query = select(Upload.id).where(
-        Upload.id.in_([each for each in ids.values() if each]), Upload.completed_at.is_(None)
-    )
+    known = [each for each in ids.values() if each]
     with context.sessions.begin() as session:
-        owned = set(session.scalars(query))
+        owned = {
+            found
+            for table in (Upload, ShelfModel)
+            for found in session.scalars(
+                select(table.id).where(table.id.in_(known), table.completed_at.is_(None))
+            )
+        }
     for path, upload in ids.items():
         if upload not in owned:
             path.unlink(missing_ok=True)
