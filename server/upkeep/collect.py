@@ -24,6 +24,7 @@ from server.database import killable
 from server.side_tables import ShelfModel
 from server.tables import Artifact, Upload
 from server.upkeep.references import referenced
+from server.upkeep.scrub import note_dropped
 from shared.artifacts import ArtifactStore, CollectedError
 
 _log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ def collect(context: Context, sha256: str) -> bool:
         if made is None or referenced(session, [sha256], context.settings.late_uploads_kept):
             return False
         path.unlink(missing_ok=True)
+        note_dropped(session, sha256)
         if made:
             session.execute(delete(Artifact).where(Artifact.sha256 == sha256))
     _log.info("artifact %s is collected: nobody needs it", sha256)
