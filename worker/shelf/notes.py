@@ -61,9 +61,9 @@ class ShelfNotes:
 
     def drop(self, note: Note) -> None:
         """Remove the note and its file, unless another model of the job was noted meanwhile."""
-        path = self._path(note.job)
-        if path.is_file() and path.read_text(encoding="utf-8") == note.model_dump_json():
-            path.unlink()
+        now = next((each for each in self.waiting() if each.job == note.job), note)
+        if (now.form, now.states) == (note.form, note.states):
+            self._path(note.job).unlink(missing_ok=True)
             self.sealed_file(note.job).unlink(missing_ok=True)
 
     def _path(self, job: UUID) -> Path:

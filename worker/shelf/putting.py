@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shared.crash_points import crash_point
 from shared.logs import about
+from shared.problem_codes import Code
 from shared.shelf import ShelfPut
 from shared.shelf_spec import ShelfForm
 from shared.transport import ApiError
@@ -53,6 +54,8 @@ class Shelving:
             except ApiError as error:
                 if when_not_put(error.problem.status, error.problem.code) is Ending.DROP:
                     return _given_up(member, note, error)
+                if error.problem.code == Code.WRONG_HASH:  # by this disk's fault, perhaps
+                    member.place.shelf.sealed_file(note.job).unlink(missing_ok=True)
                 log.warning("the personal model is not on the shelf yet: %s", error)
             except StateError as error:
                 return _given_up(member, note, error)
@@ -69,7 +72,7 @@ class Shelving:
         notes, path = member.place.shelf, member.place.shelf.sealed_file(note.job)
         member.api.put_on_shelf(note.job, sealed, path)
         crash_point("shelf.sent")
-        notes.drop(note.model_copy(update={"sealed": sealed}))
+        notes.drop(note)
         log.info("the personal model is on the shelf, %s, %d bytes", sealed.form, sealed.n_bytes)
 
     def _sealed(self, member: Member, note: Note) -> ShelfPut:
