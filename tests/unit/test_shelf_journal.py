@@ -22,6 +22,7 @@ from worker.workplace import Workplace
 pytestmark = pytest.mark.unit
 LEASE = Lease(id=UUID(int=1), attempt=1, seconds=60)
 ROOT = Path(__file__).parents[2]
+WITHOUT_STAGE_TWO = {"name": "fedavg", "post_training": False}
 NONE, ENCRYPTED, PLAIN = ShelfForm.NONE, ShelfForm.ENCRYPTED, ShelfForm.PLAIN
 
 
@@ -39,14 +40,14 @@ def claim(kind: AssignmentKind, **changes: Any) -> Claim:
 
 @pytest.mark.parametrize(
     ("algorithm", "last"),
-    [("tap", "personalize"), ("local", "personalize"), ("ditto", "personalize"),
-     ("disentafl", "evaluate")],
+    [({"name": "tap"}, "personalize"), ({"name": "local"}, "personalize"),
+     ({"name": "disentafl"}, "personalize"), (WITHOUT_STAGE_TWO, "evaluate")],
 )  # fmt: skip
-def test_the_last_state_is_the_one(algorithm: str, last: str) -> None:
+def test_the_last_state_is_the_one(algorithm: dict[str, object], last: str) -> None:
     for kind in AssignmentKind:
-        asked = claim(kind, algorithm={"name": algorithm}, shelf="encrypted")
+        asked = claim(kind, algorithm=algorithm, shelf="encrypted")
         assert (shelved_after(asked) is ENCRYPTED) is (kind == last)
-        assert shelved_after(claim(kind, algorithm={"name": algorithm})) is NONE
+        assert shelved_after(claim(kind, algorithm=algorithm)) is NONE
 
 
 def test_an_entry_keeps_it_however_often_it_begins() -> None:
@@ -95,7 +96,7 @@ def test_a_worker_that_dies_before_its_journal_is_cleared_notes_it_again(
         else EvaluateResult(**lease, scores={})
     )
     kind = AssignmentKind.PERSONALIZE if stage_two else AssignmentKind.EVALUATE
-    more = {} if stage_two else {"algorithm": {"name": "disentafl"}}
+    more = {} if stage_two else {"algorithm": WITHOUT_STAGE_TWO}
     begun = Entry.of(claim(kind, shelf="plain", **more))
     place.journal.write(begun.model_copy(update={"stage": Stage.ACCEPTED, "result": result}))
     command = [sys.executable, "-c", _DIES, str(tmp_path)]
