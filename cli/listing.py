@@ -10,6 +10,7 @@ from shared.keys import KeyView
 from shared.readiness import PublishedCard
 from shared.reports import ReportView
 from shared.results import TaskScore, Variant
+from shared.shelf import ShelfRow
 from shared.views import ClientView, ForkOrigin, JobView
 
 _AFTER = (Variant.GUARDED, Variant.DISTILLED, Variant.POST_TRAINED)  # what stage two comes to
@@ -96,6 +97,16 @@ def rounds_table(rounds: tuple[AttendanceRow, ...]) -> Table:
             missing or "-",
             lacking or "-",
         )
+    return shown
+
+
+def shelf_table(rows: Sequence[ShelfRow]) -> Table:
+    """Whose personal model is on the server, and how."""
+    shown = Table(box=None, pad_edge=False)
+    for title in ("client", "since", "personal model on the server"):
+        shown.add_column(title, overflow="fold")
+    for row in rows:
+        shown.add_row(row.client, _minute(row.item.put_at if row.item else None), row.sentence)
     return shown
 
 

@@ -12,6 +12,7 @@ from cli import (
     operating,
     reading,
     results,
+    shelf,
     takeaway,
     watching,
 )
@@ -51,3 +52,4 @@ _COMMANDS = (
 for command in _COMMANDS:
     app.command()(command)
 app.add_typer(keys.app)
+app.add_typer(shelf.app)

@@ -109,6 +109,8 @@ def report(
         console().print(listing.report_table(found))
         for line in (*listing.offer_changes(found), *listing.verdicts(found)):
             console().print(line, soft_wrap=True)
+        if found.shelf:
+            console().print(listing.shelf_table(found.shelf))
 
 
 def compare(

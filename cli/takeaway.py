@@ -19,6 +19,7 @@ from cli.worker import TOLD_HERE, need_packages
 from shared.results import Variant
 
 _END_WITHIN_S = 10.0
+_PART = "worker.takeaway"
 WORK_DIR = Path(".tapestry/worker")
 
 
@@ -76,7 +77,7 @@ def export(
     told = whose.environment(Connection(url, key, key_file))
     options = _options(out=out, variant=variant, without_base=without_base)
     with ending_on_signals():
-        _run(["export", *options, "--", str(job)], told)
+        run_worker(_PART, ["export", *options, "--", str(job)], told)
 
 
 def predict(
@@ -99,15 +100,17 @@ def predict(
     sample = _options(image=image, text=text, domain=domain, rows=rows)
     how = _options(task=task, beams=beams, out=out, base=base, json=json)
     with ending_on_signals():
-        _run(["predict", *sample, *how, "--", str(directory)])
+        run_worker(_PART, ["predict", *sample, *how, "--", str(directory)])
 
 
-def _run(arguments: Sequence[str], told: Mapping[str, str] | None = None) -> None:
-    """Run the worker's part, which prints. Raises FailedError with what it ended with."""
+def run_worker(
+    module: str, arguments: Sequence[str], told: Mapping[str, str] | None = None
+) -> None:
+    """Run a part of the worker's, which prints. Raises FailedError with what it ended with."""
     need_packages()
     kept = {name: value for name, value in os.environ.items() if name not in TOLD_HERE}
     with subprocess.Popen(
-        [sys.executable, "-m", "worker.takeaway", *arguments],
+        [sys.executable, "-m", module, *arguments],
         env={**kept, **(told or {})},
         stderr=subprocess.PIPE,
     ) as child:

@@ -28,7 +28,7 @@ FROM python:3.11.14-slim-bookworm
 RUN python -m pip uninstall --yes --quiet --root-user-action=ignore setuptools wheel pip \
     && groupadd --gid 10001 tapestry \
     && useradd --uid 10001 --gid tapestry --no-create-home --home-dir /tmp --shell /usr/sbin/nologin tapestry \
-    && install --directory --owner=tapestry --group=tapestry --mode=0700 /state /keys
+    && install --directory --owner=tapestry --group=tapestry --mode=0700 /state /keys /shelf-keys
 COPY --from=build /opt/tapestry /opt/tapestry
 COPY scripts/compose_health.py /app/scripts/
 # A base that a job takes from a hub is kept with the worker's state.

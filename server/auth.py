@@ -218,6 +218,7 @@ PlannerOnly = Annotated[Principal, Depends(Requires(Scope.PLANNER))]
 Worker = Annotated[Principal, Depends(Requires(*WORKERS))]
 Anyone = Annotated[Principal, Depends(Requires(*Scope))]
 Reader = Annotated[Principal, Depends(Requires(Scope.CLIENT, *_from(Scope.OPERATOR)))]
+ClientOrViewer = Annotated[Principal, Depends(Requires(Scope.CLIENT, *VIEWING))]
 
 
 def scopes_of(route: RouteContext) -> frozenset[Scope] | None:

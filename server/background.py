@@ -21,6 +21,7 @@ from server.database import DatabaseAwayError, check_current, reachable
 from server.dry_runs.service import forget_old as forget_dry_runs
 from server.outbox import Dispatcher, dispatch, prune
 from server.settings import ServerSettings, load
+from server.shelf.service import drop_abandoned as drop_abandoned_models
 from server.signals import exit_on_signals
 from server.timer import (
     Loop,
@@ -60,6 +61,7 @@ def loops(context: Context) -> tuple[Loop, ...]:
         partial(prune, context.sessions),
         partial(forget_dry_runs, context.sessions),
         partial(drop_abandoned, context),
+        partial(drop_abandoned_models, context),
         partial(watch, context),
     )
     return (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
 from shared.artifacts import (
-    SHELVES,
+    SHARDS,
     ArtifactError,
     ArtifactStore,
     StoreAwayError,
@@ -134,11 +134,11 @@ class BucketStore(ArtifactStore):
                 piece = obstore.get_range(self._bucket, _key(sha256), start=start, length=length)
             yield bytes(piece)
 
-    def older(self, shelf: str, age: timedelta) -> list[str]:
-        """The artifacts on a shelf that were last put there longer ago than that."""
+    def older(self, shard: str, age: timedelta) -> list[str]:
+        """The artifacts of a shard that were last put there longer ago than that."""
         limit = datetime.now(UTC) - age
         with self._answering():
-            objects = [each for page in obstore.list(self._bucket, prefix=shelf) for each in page]
+            objects = [each for page in obstore.list(self._bucket, prefix=shard) for each in page]
         found = ((each["path"].rpartition("/")[2], each["last_modified"]) for each in objects)
         return sorted(name for name, at in found if at < limit and is_name(name))
 
@@ -159,8 +159,8 @@ class BucketStore(ArtifactStore):
                         path.unlink()
 
     def _copies(self) -> Iterator[tuple[float, int, Path]]:
-        for shelf in SHELVES:
-            for path in (self.root / shelf).glob("*"):
+        for shard in SHARDS:
+            for path in (self.root / shard).glob("*"):
                 try:
                     stat = path.stat()
                 except FileNotFoundError:

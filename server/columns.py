@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from shared.messages import AssignmentKind
+from shared.shelf_spec import ShelfForm
 from shared.states import AssignmentState, JobState, RoundState
 
 NEVER = text("'epoch'::timestamptz")
@@ -58,4 +59,5 @@ class Table(DeclarativeBase):
         RoundState: _words(RoundState),
         AssignmentState: _words(AssignmentState),
         Scope: _words(Scope),
+        ShelfForm: _words(ShelfForm),
     }

@@ -28,7 +28,7 @@ _LARGE = re.compile(
     r"/v1/jobs(?:/[^/]+/fork|:dry-run)?|/v1/uploads|/v1/assignments/[^/]+/(?:result|catalogue)"
     r"|/v1/dry-runs/[^/]+/description"
 )
-_STREAMED = re.compile(r"/v1/uploads/[^/]+")
+_STREAMED = re.compile(r"/v1/uploads/[^/]+|/v1/jobs/[^/]+/shelf/[^/]+")
 _WITH_BODY = frozenset({HTTPMethod.POST, HTTPMethod.PUT, HTTPMethod.PATCH})
 
 Shortcuts = Mapping[tuple[str, str], Callable[[Session, Principal, Headers], bool]]

@@ -32,6 +32,7 @@ from server.outbox import Dispatcher
 from server.reports import endpoints as reports
 from server.rounds import endpoints as rounds
 from server.settings import ServerSettings, load
+from server.shelf import endpoints as shelf
 from server.signals import exit_on_signals
 from server.timer import Loop
 from server.updates import artifacts
@@ -59,6 +60,10 @@ _TAGS = [
     {"name": "versions", "description": "What the server held after each round, and who made it."},
     {"name": "tables", "description": "A job's results, flat and so far, as JSON or CSV."},
     {"name": "reports", "description": "What federation gave, per client and task."},
+    {
+        "name": "personal-model shelf",
+        "description": "What a client has the server keep for it alone.",
+    },
     {"name": "clients", "description": "Participants, and what they offer."},
     {"name": "keys", "description": "For administrators: who may call, and for how long."},
     {"name": "assignments", "description": "For workers: claim, heartbeat, result, failure."},
@@ -105,7 +110,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.context = context
     app.state.feed = Feed(context.sessions)
     read = (jobs, dry_runs, events, waiting, rounds, versions, job_tables, reports, clients)
-    work = (keys, whoami, assignments, updates, artifacts)
+    work = (keys, whoami, assignments, updates, artifacts, shelf)
     for part in (*read, *work, health, watching, session, pages):
         app.include_router(part.router)
     watching.install(context, app.state.feed)

@@ -43,8 +43,8 @@ class ServerSettings(DatabaseSettings):
     metrics_host: str = Field(default="127.0.0.1", description="Address of that port.")
     redis_url: str = Field(pattern=r"^rediss?://", description="Of Redis or Valkey.")
     artifacts_dir: Path = Field(
-        description="Where artifacts lie: one directory for all of the server's processes; beside a "
-        "bucket, uploads under way and copies."
+        description="Where artifacts lie: one directory for all of the server's processes; beside "
+        "a bucket, uploads under way and copies."
     )
     artifacts_url: str | None = Field(
         default=None,
@@ -97,6 +97,9 @@ class ServerSettings(DatabaseSettings):
     )
     late_uploads_kept: timedelta = Field(
         default=timedelta(days=7), description="How long uploads outlive the end of their round."
+    )
+    shelf_model_bytes: int = Field(
+        default=8 << 30, ge=1, description="How large one personal model on the shelf may be."
     )
     scrub_bytes: int = Field(
         default=64 << 20, ge=0, description="Bytes of artifacts that are read again each minute."

@@ -1,4 +1,4 @@
-"""The tables beside the jobs': what is to be sent, which requests were answered, dry runs."""
+"""The tables beside the jobs': what is to be sent, what was answered, dry runs, the shelf."""
 
 from datetime import datetime
 from typing import Any
@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.columns import NEVER, Count, Id, Now, Table
+from server.columns import NEVER, ClientRef, Count, Id, JobRef, Now, Table
+from shared.shelf_spec import ShelfForm
 
 
 class Outbox(Table):
@@ -66,3 +67,30 @@ class DryRun(Table):
     failure_code: Mapped[str | None]
     failure_message: Mapped[str | None]
     answered_at: Mapped[datetime | None]
+
+
+class ShelfModel(Table):
+    """A client's personal model on a job's shelf, or on its way there; the row outlives the bytes.
+
+    At most one of a client and job is there, and one on its way, which takes its place.
+    """
+
+    __tablename__ = "shelf_models"
+    __table_args__ = tuple(
+        Index(name, "job_id", "client_id", unique=True, postgresql_where=text(where))
+        for name, where in (
+            ("shelf_models_there", "completed_at IS NOT NULL AND deleted_at IS NULL"),
+            ("shelf_models_coming", "completed_at IS NULL AND deleted_at IS NULL"),
+        )
+    )
+
+    id: Mapped[Id]
+    job_id: Mapped[JobRef]
+    client_id: Mapped[ClientRef]
+    form: Mapped[ShelfForm]
+    sha256: Mapped[str] = mapped_column(index=True)
+    n_bytes: Mapped[int] = mapped_column(BigInteger)
+    state_digest: Mapped[str]
+    announced_at: Mapped[Now]
+    completed_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]  # or replaced, or given up

@@ -31,6 +31,7 @@ from shared.messages import (
 )
 from shared.reports import ReportView
 from shared.results import AssignmentResult
+from shared.shelf_client import Shelf
 from shared.states import JobState
 from shared.tables_client import JobTables
 from shared.takeaway import TakeawayView
@@ -60,7 +61,7 @@ from shared.waiting import WaitingList
 _RESULT: TypeAdapter[Any] = TypeAdapter(AssignmentResult)
 
 
-class ApiClient(JobTables):
+class ApiClient(JobTables, Shelf):
     """One principal's view of the API. Every method raises ApiError."""
 
     claimed_under: str | None = None  # the trace that the last claim's answer named

@@ -19,7 +19,7 @@ from shared.crash_points import crash_point
 CHUNK_BYTES = 1 << 20
 _NAME = re.compile(r"[0-9a-f]{64}")
 _MOST_CHECKED = 10_000  # names kept in memory; what is forgotten is checked again
-SHELVES = tuple(f"{n:02x}" for n in range(256))  # how names begin: a directory for each
+SHARDS = tuple(f"{n:02x}" for n in range(256))  # how names begin: a directory for each
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # a disk that refuses for want of space
 
 
@@ -187,9 +187,9 @@ class ArtifactStore:
             while piece := file.read(CHUNK_BYTES):
                 yield piece
 
-    def older(self, shelf: str, age: timedelta) -> list[str]:
-        """The artifacts on a shelf, one of SHELVES, that were last kept longer ago than that."""
-        return [p.name for p in older_files(self.root / shelf, age) if is_name(p.name)]
+    def older(self, shard: str, age: timedelta) -> list[str]:
+        """The artifacts of a shard, one of SHARDS, that were last kept longer ago than that."""
+        return [p.name for p in older_files(self.root / shard, age) if is_name(p.name)]
 
     def touch(self, used: Iterable[str]) -> None:
         """Note that artifacts that are here were used now."""

@@ -29,6 +29,7 @@ from shared.components import (
 from shared.evaluation_spec import EvaluationSpec
 from shared.model_spec import ModelSpec
 from shared.rounds_spec import RoundsSpec
+from shared.shelf_spec import ShelfForm
 from shared.spec import Name, Spec, Title
 
 GENERAL = "general"
@@ -193,6 +194,12 @@ class JobSpec(Spec):
         default=0,
         description="Of several jobs, workers and coordinator serve the highest first, and equal "
         "ones in turn.",
+    )
+    shelf: ShelfForm = Field(
+        default=ShelfForm.NONE,
+        description="Whether the server keeps each client's final personal model for that client "
+        "alone, `encrypted` with a key that only the client has or `plain`; a client that does "
+        "not allow it goes without.",
     )
 
     @field_validator("tasks", mode="before")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 from shared.components import Modality, TaskKind
 from shared.job_spec import JobSpec
 from shared.readiness import PublishedCard
+from shared.shelf_spec import ShelfForm
 from shared.spec import Name, Sha256
 
 ComponentName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -45,6 +46,10 @@ class ClientOffer(Message):
 
     tasks: Annotated[dict[Name, TaskOffer], Field(min_length=1)]
     card: PublishedCard | None = None
+    shelf: ShelfForm = Field(
+        default=ShelfForm.NONE,
+        description="The most open form in which the server may keep its personal models.",
+    )
 
     @property
     def modalities(self) -> dict[str, tuple[Modality, ...]]:

@@ -73,6 +73,9 @@ class Code(StrEnum):
     NO_SPACE = "no_space"
     STORE_READ_ONLY = "store_read_only"
 
+    # of the personal-model shelf
+    NOT_ASKED = "not_asked"
+
 
 MEANINGS: dict[Code, tuple[str, str]] = {  # the statuses, and what is the case
     Code.UNAUTHORIZED: ("401", "There is no key in the request, or none that is valid."),
@@ -139,5 +142,9 @@ MEANINGS: dict[Code, tuple[str, str]] = {  # the statuses, and what is the case
     Code.STORE_READ_ONLY: (
         "507",
         "The server's disk has failed: check it and restart the server.",
+    ),
+    Code.NOT_ASKED: (
+        "409",
+        "The job's spec does not ask for personal models in that form.",
     ),
 }

@@ -8,6 +8,7 @@ from shared.attendance import AttendanceRow, OfferChangeRow
 from shared.averages import AverageRow
 from shared.messages import ComponentName, Message
 from shared.results import Decision, TaskScore, Variant
+from shared.shelf import ShelfRow
 from shared.spec import Name, Sha256
 from shared.states import JobState
 from shared.views import ForkOrigin
@@ -67,6 +68,11 @@ class ReportView(Message):
         default=(),
         description="Modalities and tasks that clients lost in the middle of the job, or had "
         "again, oldest first.",
+    )
+    shelf: tuple[ShelfRow, ...] = Field(
+        default=(),
+        description="Clients' personal models on the server, as it is now; none where the job asks "
+        "for none.",
     )
     optimizer_steps: dict[str, int] = Field(
         description="Budget per client and model: rounds, post-training, total."

@@ -32,6 +32,7 @@ from worker.disk import Trimming, clear_parts, keep_temporary_files, owned
 from worker.failures import FailedError
 from worker.host import Host
 from worker.settings import WorkerSettings
+from worker.shelf.putting import Shelving
 from worker.supervision import Limits
 from worker.trainer_process import TrainerProcess
 from worker.watching import METERS
@@ -82,6 +83,9 @@ def _serve(
     _offer_when_ready(host)
     when_told_to_stop(host.stopping.set)
     threading.Thread(target=host.publish_cards, args=(_RETRY_S,), daemon=True).start()
+    if not planner:
+        shelving = Shelving(members, settings.shelf_key_of)
+        threading.Thread(target=shelving.run, args=(host.stopping,), daemon=True).start()
     if len(members) > 1:
         threading.Thread(target=host.show_presence, args=(_PRESENT_S,), daemon=True).start()
     if settings.redis_url is None:

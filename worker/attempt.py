@@ -226,6 +226,7 @@ class Attempt:
         digest = self._entry.state_digest
         if digest is not None:
             self._place.personal_files(self._entry.job_id).promote(digest)
+        self._place.note_for_shelf(self._entry.job_id, self._entry.shelf)
         crash_point("worker.promoted")
         self._drop()
 

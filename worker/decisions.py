@@ -5,6 +5,7 @@ from typing import Protocol
 from uuid import UUID
 
 from shared.messages import Instruction
+from shared.problem_codes import Code
 from worker.journal import Stage
 
 
@@ -53,6 +54,7 @@ class Ending(StrEnum):
 MOST_STARTS = 3  # under one lease: an assignment that always kills its worker must end
 _NOT_NOW = frozenset({401, 408, 429})  # the same request may succeed later: 401 with a renewed key
 _GONE = frozenset({403, 404, 409})
+_ON_THE_WAY = frozenset({Code.WRONG_HASH, Code.UPLOAD_BUSY, Code.WRONG_OFFSET})  # bytes' mishaps
 _STEPS = {
     Stage.CLAIMED: Step.COMPUTE,
     Stage.TRAINED: Step.SEND,
@@ -137,6 +139,12 @@ def when_broken(stage: Stage, *, disk: bool) -> Ending:
     personal state.
     """
     return Ending.KEEP if disk and not needs_claim(stage) else Ending.FAIL
+
+
+def when_not_put(status: int, code: str) -> Ending:
+    """A personal model that did not get onto the shelf: again, unless the server has decided."""
+    again = not has_decided(status) or code in _ON_THE_WAY
+    return Ending.KEEP if again else Ending.DROP
 
 
 def when_not_said(status: int) -> Ending:

@@ -18,7 +18,14 @@ _LOCKED_FOR_S = 10.0  # a worker that is just stopping
 _TRY_S = 0.1
 _HASH_LENGTH = 64
 _TRIM_EVERY_S = 60.0
-_TEMPORARY = "tmp"
+TEMPORARY = "tmp"
+_PARTS = (
+    "cache/parts/*",
+    "personal/*/*/parts/*",
+    "journals/*.part",
+    "data/*/*.part",
+    "shelf/*/*.part",
+)
 _LONGEST_DIRECTORY = 70  # bytes; a socket's path has at most 107, multiprocessing appends 32
 
 
@@ -48,8 +55,8 @@ def _locked(file: int) -> bool:
 
 def clear_parts(work_dir: Path) -> None:
     """Remove files that a killed worker was writing. The directory must be owned."""
-    shutil.rmtree(work_dir / _TEMPORARY, ignore_errors=True)
-    for pattern in ("cache/parts/*", "personal/*/*/parts/*", "journals/*.part", "data/*/*.part"):
+    shutil.rmtree(work_dir / TEMPORARY, ignore_errors=True)
+    for pattern in _PARTS:
         for part in work_dir.glob(pattern):
             part.unlink(missing_ok=True)
 
@@ -60,7 +67,7 @@ def keep_temporary_files(work_dir: Path) -> None:
     The socket of the process that forks is among them. Where its path would be too long for one,
     the directory goes by the name that Linux gives what is open; elsewhere all stays as it is.
     """
-    directory = (work_dir / _TEMPORARY).resolve()
+    directory = (work_dir / TEMPORARY).resolve()
     directory.mkdir(exist_ok=True)
     if len(os.fsencode(directory)) > _LONGEST_DIRECTORY:
         directory = Path(f"/proc/{os.getpid()}/fd/{os.open(directory, os.O_RDONLY)}")

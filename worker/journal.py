@@ -13,8 +13,9 @@ from uuid import UUID, uuid4
 
 from pydantic import NonNegativeInt, PositiveInt, ValidationError, model_validator
 
-from shared.messages import Claim, HeldAssignment, Message
+from shared.messages import AssignmentKind, Claim, HeldAssignment, Message
 from shared.results import AssignmentResult, PlanResult, TrainResult
+from shared.shelf_spec import ShelfForm
 from shared.spec import Sha256
 from worker.durable import put_file, replace_file, sync_directory
 
@@ -39,6 +40,7 @@ class Entry(Message):
     starts: NonNegativeInt = 1  # times that its computation was begun under this lease
     samples_at_once: PositiveInt | None = None  # fewer than a batch, where that was too large
     died: str | None = None  # how the training process ended when it last did not answer
+    shelf: ShelfForm = ShelfForm.NONE  # what the job asks of the model that this work leaves
     result: AssignmentResult | None = None
 
     @model_validator(mode="after")
@@ -50,7 +52,7 @@ class Entry(Message):
     @classmethod
     def of(cls, claim: Claim) -> Self:
         """The entry of a claim that is just made."""
-        return cls(held=held_by(claim), job_id=claim.job_id)
+        return cls(held=held_by(claim), job_id=claim.job_id, shelf=shelved_after(claim))
 
     @property
     def outcome(self) -> AssignmentResult:
@@ -82,6 +84,7 @@ class Entry(Message):
             starts=self.starts + 1,
             samples_at_once=self.samples_at_once,
             died=died or self.died,
+            shelf=self.shelf,
         )
 
     def not_begun(self) -> "Entry":
@@ -93,7 +96,7 @@ class Entry(Message):
         now = self.samples_at_once or batch_size
         if now == 1:
             return None
-        return Entry(held=self.held, job_id=self.job_id, samples_at_once=now // 2)
+        return Entry(held=self.held, job_id=self.job_id, samples_at_once=now // 2, shelf=self.shelf)
 
 
 def held_by(claim: Claim) -> HeldAssignment:
@@ -101,6 +104,16 @@ def held_by(claim: Claim) -> HeldAssignment:
     return HeldAssignment(
         assignment_id=claim.assignment_id, lease_id=claim.lease.id, attempt=claim.lease.attempt
     )
+
+
+def shelved_after(claim: Claim) -> ShelfForm:
+    """In which form the job asks for the client's model once this work is accepted.
+
+    Only of the last state: stage two's, or what there is when no stage two was.
+    """
+    stage_two = claim.spec.algorithm.personalizes
+    last = AssignmentKind.PERSONALIZE if stage_two else AssignmentKind.EVALUATE
+    return claim.spec.shelf if claim.kind is last else ShelfForm.NONE
 
 
 class Journal:

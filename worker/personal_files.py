@@ -72,13 +72,13 @@ class PersonalFiles:
     def holds(self, sha256: str, wanted: Container[str] | None = None) -> bool:
         """Whether a saved state is here with all its components, or with those that are wanted."""
         try:
-            return not self.store.missing(self._parts(sha256, wanted))
+            return not self.store.missing(self.parts(sha256, wanted))
         except StateError:
             return False
 
     def files(self, sha256: str, wanted: Container[str]) -> dict[str, Path]:
         """The files of a state with the wanted ones of its components; its manifest is the last."""
-        return {each: self.store.open_path(each) for each in (*self._parts(sha256, wanted), sha256)}
+        return {each: self.store.open_path(each) for each in (*self.parts(sha256, wanted), sha256)}
 
     def adopt(self, files: Mapping[str, Path]) -> None:
         """Copy another job's state, given by its files. Raises StateError when one is damaged."""
@@ -93,14 +93,25 @@ class PersonalFiles:
 
         Raises StateError, with nothing dropped, when its manifest is damaged.
         """
-        accepted = self._pointer.read_text().split() if self._pointer.is_file() else []
+        accepted = self.accepted()
         if accepted[:1] == [sha256]:
             return
         kept = self._within_budget([sha256, *(each for each in accepted if each != sha256)])
-        part = self._pointer.with_suffix(".part")
-        part.write_text("\n".join(kept))
-        part.replace(self._pointer)
+        self._point(kept)
         self._collect(kept)
+
+    def accepted(self) -> list[str]:
+        """The states that the server has accepted and that are kept, the newest first."""
+        return self._pointer.read_text().split() if self._pointer.is_file() else []
+
+    def accept(self, states: Iterable[str]) -> None:
+        """Keep saved states that the server has accepted once, behind those that are here."""
+        self._point(list(dict.fromkeys([*self.accepted(), *states])))
+
+    def _point(self, states: Iterable[str]) -> None:
+        part = self._pointer.with_suffix(".part")
+        part.write_text("\n".join(states))
+        part.replace(self._pointer)
 
     def _within_budget(self, accepted: list[str]) -> list[str]:
         """The newest states; the first of them however large it is."""
@@ -118,12 +129,12 @@ class PersonalFiles:
     def _present(self, sha256: str) -> set[str]:
         """The state's files that are here: an adopted one may name more, a damaged one nothing."""
         try:
-            return {sha256, *filter(self.store.has, self._parts(sha256))}
+            return {sha256, *filter(self.store.has, self.parts(sha256))}
         except StateError:
             return {sha256}
 
-    def _parts(self, sha256: str, wanted: Container[str] | None = None) -> list[str]:
-        """The artifacts of the state's components. Raises StateError."""
+    def parts(self, sha256: str, wanted: Container[str] | None = None) -> list[str]:
+        """The artifacts of the state's components, or of wanted ones. Raises StateError."""
         return [
             artifact
             for parts in self.manifest(sha256).models.values()

@@ -7,6 +7,7 @@ from psutil import virtual_memory
 from pydantic import ByteSize, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.shelf_spec import key_file
 from worker.personal_files import KEPT_BYTES
 
 
@@ -63,6 +64,15 @@ class WorkerSettings(BaseSettings):
         description="What the artifact cache may take; the artifacts unused for longest go first.",
     )
 
+    shelf_keys_dir: Path | None = Field(
+        default=None,
+        description="Where NAME.key of each client lies with which its personal models on the "
+        "server are encrypted; by default beside the work directory.",
+    )
+    shelf_key_file: Path | None = Field(
+        default=None, description="The same when there is one client only."
+    )
+
     @field_validator("client_files", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -83,3 +93,11 @@ class WorkerSettings(BaseSettings):
             raise ValueError(
                 f"{path} cannot be read ({error.strerror}): put the key of {principal} there"
             ) from error
+
+    def shelf_key_of(self, client: str) -> Path:
+        """Where the client's shelf key is, or is to be made."""
+        if self.shelf_key_file is not None:
+            return self.shelf_key_file
+        if self.shelf_keys_dir is not None:
+            return self.shelf_keys_dir / f"{client}.key"
+        return key_file(self.work_dir, client)

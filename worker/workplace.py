@@ -6,10 +6,12 @@ from pathlib import Path
 from uuid import UUID
 
 from shared.artifacts import ArtifactStore
+from shared.shelf_spec import ShelfForm, agreed
 from worker.data.client_file import ClientFile
 from worker.data_notes import DataNotes
 from worker.journal import Journal
 from worker.personal_files import KEPT_BYTES, PersonalFiles
+from worker.shelf.notes import MOST_STATES, ShelfNotes
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,18 @@ class Workplace:
     def personal(self) -> Path:
         """Where the personal states of this client lie, by job."""
         return self.root / "personal" / self.name
+
+    @property
+    def shelf(self) -> ShelfNotes:
+        """Which of this client's models are still to be put on the server's shelf."""
+        return ShelfNotes(self.root / "shelf" / self.name)
+
+    def note_for_shelf(self, job: UUID, asked: ShelfForm) -> None:
+        """Note that the client's model is to be put there, if job and client want that."""
+        form = agreed(asked, self.file.shelf if self.file else ShelfForm.NONE)
+        states = [] if form is ShelfForm.NONE else self.personal_files(job).accepted()
+        if states:
+            self.shelf.add(job, form, states[:MOST_STATES])
 
     def data_notes(self, job: UUID) -> DataNotes:
         """What this client's data were when the job began here."""

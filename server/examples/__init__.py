@@ -42,6 +42,7 @@ from server.examples.results import (
     VERSION,
     VERSIONS,
 )
+from server.examples.shelf import SHELF, SHELF_DELETED, SHELF_PUT, SHELF_UPLOAD
 from server.examples.work import (
     ASSIGNMENT,
     BUNDLE,
@@ -100,6 +101,10 @@ __all__ = [
     "RESULT",
     "ROUNDS",
     "ROUND_DETAIL",
+    "SHELF",
+    "SHELF_DELETED",
+    "SHELF_PUT",
+    "SHELF_UPLOAD",
     "TAKEAWAY",
     "TIMELINE",
     "UPLOAD",

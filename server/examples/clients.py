@@ -12,7 +12,8 @@ OFFER: Example = {
             "validation": 60,
             "test": 60,
         }
-    }
+    },
+    "shelf": "encrypted",
 }
 _PIXELS = {"least": 28, "median": 28, "most": 28}
 _SPLIT: Example = {"samples": 60, "widths": _PIXELS, "heights": _PIXELS, "per_class": [31, 29]}

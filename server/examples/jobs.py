@@ -15,6 +15,7 @@ JOB_SPEC: Example = {
         }
     },
     "clients": ["c01", "c02", "c03", "c04", "c05", "c06"],
+    "shelf": "encrypted",
 }
 _WAITING: Example = {
     "cause": "waits_for_results",

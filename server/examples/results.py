@@ -2,6 +2,7 @@
 
 from server.examples.ids import AT, JOB_ID, SHA, Example
 from server.examples.jobs import JOB_SPEC
+from server.examples.shelf import SHELF_ROWS
 from server.examples.work import ASSIGNMENT, DECISION
 
 ROUND: Example = {
@@ -135,6 +136,7 @@ REPORT: Example = {
             "phase": "train",
         }
     ],
+    "shelf": SHELF_ROWS,
     "optimizer_steps": {"rounds": 80, "post_training": 13, "total": 93},
 }
 TAKEAWAY: Example = {

@@ -14,12 +14,14 @@ from server.idempotency import once
 from server.jobs.admission import Offers, Reason, refusals
 from server.jobs.lineage import inherited_states
 from server.jobs.repository import forks_of, get_job, offers_of
-from server.lifecycle import created, transition
+from server.lifecycle import created, record, transition
 from server.outbox import ask_advance
 from server.tables import Job, JobClient
 from server.waiting.query import waiting_of, waits
 from shared.job_spec import JobSpec
+from shared.messages import ClientOffer
 from shared.problem_codes import Code
+from shared.shelf_spec import ShelfForm, agreed
 from shared.states import JOB_TERMINAL, JobState
 from shared.views import FailureView, ForkOrigin, ForkView, JobDetail, JobView
 from shared.waiting import Waiting
@@ -64,8 +66,17 @@ def add_job(session: Session, job: Job, spec: JobSpec, offers: Offers) -> None:
         if offer is not None:
             frozen = to_json(offer.model_copy(update={"card": None}))
             session.add(JobClient(job_id=job.id, client_id=client, offer=frozen))
+            _note_declined(session, job, spec, client, offer)
     ask_advance(session, job)
     session.flush()
+
+
+def _note_declined(
+    session: Session, job: Job, spec: JobSpec, client: str, offer: ClientOffer
+) -> None:
+    """Say of a client that goes without what the job asks of its personal model."""
+    if spec.shelf is not ShelfForm.NONE and agreed(spec.shelf, offer.shelf) is ShelfForm.NONE:
+        record(session, "shelf.declined", job.id, {"client": client, "asked": spec.shelf})
 
 
 def cancel(session: Session, job_id: UUID) -> Job:

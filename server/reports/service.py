@@ -14,6 +14,7 @@ from server.reports.attendance import attendance
 from server.reports.averages import averages
 from server.rounds.repository import job_assignments, training_rounds
 from server.rounds.views import bytes_down, bytes_up, component_sizes, full_state_bytes
+from server.shelf.views import rows as shelf_rows
 from server.tables import Assignment, Job, JobClient
 from server.versions.repository import entries, newest_version
 from shared.attendance import OfferChangeRow
@@ -56,6 +57,7 @@ def report(session: Session, job_id: UUID) -> ReportView:
         replacements=replacements(members, {r.id: r.number for r in published}),
         attendance=attendance(session, job),
         offer_changes=_offer_changes(session, job_id),
+        shelf=shelf_rows(session, job),
         optimizer_steps=optimizer_steps(spec),
     )
 

@@ -16,6 +16,7 @@ from server.errors import ProblemError, not_found
 from server.examples import BUNDLE
 from server.storage import disk_trouble
 from server.updates import repository
+from server.updates.receiving import BYTES
 from shared.artifacts import CHUNK_BYTES, ArtifactError
 from shared.messages import ArtifactBundle
 from shared.problem_codes import Code
@@ -23,7 +24,9 @@ from shared.spec import Sha256
 
 router = APIRouter(prefix="/v1", tags=["uploads and artifacts"])
 
-_BYTES = {"schema": {"type": "string", "format": "binary"}}
+ByteRange = Annotated[
+    str | None, Header(alias="Range", description="One range.", examples=["bytes=0-1023"])
+]
 _RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?")
 
 
@@ -39,8 +42,8 @@ _RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?")
     summary="Download an artifact",
     response_class=FileResponse,
     responses={
-        200: {"description": "The bytes.", "content": {"application/octet-stream": _BYTES}},
-        206: {"description": "A range.", "content": {"application/octet-stream": _BYTES}},
+        200: {"description": "The bytes.", "content": {"application/octet-stream": BYTES}},
+        206: {"description": "A range.", "content": {"application/octet-stream": BYTES}},
         **problems(404, 416),
     },
 )
@@ -48,13 +51,11 @@ def download(
     sha256: Sha256,
     app: App,
     principal: Reader,
-    byte_range: Annotated[
-        str | None, Header(alias="Range", description="One range.", examples=["bytes=0-1023"])
-    ] = None,
+    byte_range: ByteRange = None,
 ) -> FileResponse:
     """Download an artifact that one of the caller's assignments starts from."""
     [path] = _readable(app, principal, [sha256])
-    _check_range(byte_range, path)
+    check_range(byte_range, path)
     headers = {"Cache-Control": "private, max-age=31536000, immutable", "ETag": f'"{sha256}"'}
     return FileResponse(path, media_type="application/octet-stream", headers=headers)
 
@@ -64,7 +65,7 @@ def download(
     summary="Download artifacts",
     response_class=StreamingResponse,
     responses={
-        200: {"description": "The files.", "content": {"application/octet-stream": _BYTES}},
+        200: {"description": "The files.", "content": {"application/octet-stream": BYTES}},
         **problems(404),
     },
 )
@@ -92,12 +93,14 @@ def _contents(paths: Iterable[Path]) -> Iterator[bytes]:
 
 
 def _readable(app: Context, principal: Principal, wanted: Sequence[str]) -> list[Path]:
-    """Where the artifacts lie. Raises ProblemError (404, 503, 507)."""
-    if principal.scope is Scope.CLIENT:
-        with app.sessions.begin() as session:
+    """Where the artifacts lie. Raises ProblemError (404 also for what is not theirs, 503, 507)."""
+    with app.sessions.begin() as session:
+        if principal.scope is Scope.CLIENT:
             theirs = repository.readable(session, principal.client or "", wanted)
-        if not theirs.issuperset(wanted):
-            raise not_found("artifact")
+        else:
+            theirs = set(wanted) - repository.shelved(session, wanted)
+    if not theirs.issuperset(wanted):
+        raise not_found("artifact")
     try:
         app.store.bring(wanted)
     except ArtifactError as error:
@@ -107,7 +110,7 @@ def _readable(app: Context, principal: Principal, wanted: Sequence[str]) -> list
     return [app.store.path(sha256) for sha256 in wanted]
 
 
-def _check_range(byte_range: str | None, path: Path) -> None:
+def check_range(byte_range: str | None, path: Path) -> None:
     """Raises ProblemError (416) for anything but one range inside the file."""
     if byte_range is None:
         return

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from server.auth import Principal
 from server.errors import not_found
+from server.side_tables import ShelfModel
 from server.tables import Artifact, Assignment, Job, Upload, UploadedComponent, VersionComponent
 from shared.messages import ComponentSpec
 from shared.states import ASSIGNMENT_ACTIVE
@@ -134,3 +135,16 @@ def readable(session: Session, client: str, wanted: Sequence[str]) -> set[str]:
         .distinct()
     )
     return set(session.scalars(query))
+
+
+def shelved(session: Session, wanted: Sequence[str]) -> set[str]:
+    """Those of the artifacts that are, or were, personal models: no business of operators.
+
+    One that is a component, too, is no secret.
+    """
+    query = select(ShelfModel.sha256).where(ShelfModel.sha256.in_(wanted))
+    components = (
+        select(table.sha256).where(table.sha256.in_(wanted))
+        for table in (VersionComponent, UploadedComponent)
+    )
+    return set(session.scalars(query.except_(*components)))

@@ -23,7 +23,6 @@ from server.database import killable, lock_job
 from server.errors import ProblemError, not_found, stale_lease, unavailable
 from server.idempotency import once
 from server.storage import (
-    check_space,
     check_writable,
     disk_trouble,
     exclusive_part,
@@ -33,6 +32,7 @@ from server.storage import (
 from server.tables import Assignment, Job, Upload
 from server.updates import repository
 from server.updates.repository import Norms
+from server.updates.space import reserve
 from server.updates.validation import OTHER_VERSION, RefusedError, pieces, validate
 from server.upkeep.collect import require_kept
 from shared import logs
@@ -66,7 +66,7 @@ def create(
         _check(job, assignment, wish)
         row = _announced(session, wish)
         once(session, principal, "POST /v1/uploads", key, wish, lambda: str(row.id))
-        _reserve(session, context, row)
+        reserve(session, context, row.id)
         session.refresh(row)
         specs = repository.specs_of(session, row)
     view = upload_view(context.store, row)
@@ -125,24 +125,6 @@ def _announced(session: Session, wish: UploadCreate) -> Upload:
 def _digest(wish: UploadCreate) -> str:
     files = wish.model_dump(mode="json")["components"]
     return digest([json.dumps(files, sort_keys=True).encode()])
-
-
-def _reserve(session: Session, context: Context, row: Upload) -> None:
-    """Refuse what would not fit beside all other uploads under way. Raises ProblemError (507)."""
-    repository.reserve_alone(session)
-    missing = {
-        other.id: _space(other) - part_size(context.store, other.id)
-        for other in repository.unfinished(session)
-    }
-    wanted = missing.pop(row.id, 0)
-    if wanted:
-        reserved = sum(missing.values())
-        check_space(context.store, wanted, reserved, context.settings.reserve_bytes)
-
-
-def _space(row: Upload) -> int:
-    """Bytes that the upload takes at most: the stream, and each component's own file."""
-    return 2 * row.n_bytes
 
 
 def upload_view(store: ArtifactStore, row: Upload) -> UploadView:

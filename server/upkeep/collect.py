@@ -17,9 +17,11 @@ from sqlalchemy.orm import Session
 
 from server.context import Context
 from server.database import killable
+from server.side_tables import ShelfModel
 from server.tables import Artifact, Upload
 from server.upkeep.references import referenced
-from shared.artifacts import SHELVES, ArtifactStore, CollectedError, older_files
+from server.upkeep.scrub import note_dropped
+from shared.artifacts import SHARDS, ArtifactStore, CollectedError, older_files
 
 _log = logging.getLogger(__name__)
 
@@ -34,36 +36,37 @@ def require_kept(store: ArtifactStore, wanted: Iterable[str]) -> None:
 
 
 class Collector:
-    """Goes through the store, one of its shelves in each sweep."""
+    """Goes through the store, one of its shards in each sweep."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._next = 0
 
     def sweep(self) -> None:
-        """Collect one shelf, and the parts that nobody owns."""
-        collect_shelf(self._context, SHELVES[self._next])
-        self._next = (self._next + 1) % len(SHELVES)
+        """Collect one shard, and the parts that nobody owns."""
+        collect_shard(self._context, SHARDS[self._next])
+        self._next = (self._next + 1) % len(SHARDS)
         drop_parts(self._context)
 
 
-def collect_shelf(context: Context, shelf: str) -> list[str]:
-    """Delete the shelf's artifacts that are old and that nobody needs; returns their names."""
+def collect_shard(context: Context, shard: str) -> list[str]:
+    """Delete the shard's artifacts that are old and that nobody needs; returns their names."""
     settings = context.settings
-    names = context.store.older(shelf, settings.unreferenced_kept)
+    names = context.store.older(shard, settings.unreferenced_kept)
     with context.sessions.begin() as session:
         needed = referenced(session, names, settings.late_uploads_kept)
     unneeded = [sha256 for sha256 in names if sha256 not in needed]
-    return [sha256 for sha256 in unneeded if _collect(context, sha256)]
+    return [sha256 for sha256 in unneeded if collect(context, sha256)]
 
 
-def _collect(context: Context, sha256: str) -> bool:
+def collect(context: Context, sha256: str) -> bool:
     """Delete one file under the lock of its row; False where somebody needs it after all."""
     with killable(context.sessions, "coordinator.collect") as session:
         made = _lock(session, sha256, context.store.size(sha256))
         if made is None or referenced(session, [sha256], context.settings.late_uploads_kept):
             return False
         context.store.remove(sha256)
+        note_dropped(session, sha256)
         if made:
             session.execute(delete(Artifact).where(Artifact.sha256 == sha256))
     _log.info("artifact %s is collected: nobody needs it", sha256)
@@ -89,11 +92,15 @@ def drop_parts(context: Context) -> None:
     """
     parts = list(older_files(context.store.root / "parts", context.settings.unreferenced_kept))
     ids = {path: _upload_id(path.name) for path in parts}
-    query = select(Upload.id).where(
-        Upload.id.in_([each for each in ids.values() if each]), Upload.completed_at.is_(None)
-    )
+    known = [each for each in ids.values() if each]
     with context.sessions.begin() as session:
-        owned = set(session.scalars(query))
+        owned = {
+            found
+            for table in (Upload, ShelfModel)
+            for found in session.scalars(
+                select(table.id).where(table.id.in_(known), table.completed_at.is_(None))
+            )
+        }
     for path, upload in ids.items():
         if upload not in owned:
             path.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from server.side_tables import ShelfModel
 from server.tables import Assignment, Contribution, Round, UploadedComponent, VersionComponent
 from shared.states import ASSIGNMENT_ACTIVE, ROUND_TERMINAL, RoundState
 
@@ -13,7 +14,7 @@ _LIVE = set(RoundState) - ROUND_TERMINAL
 
 
 def referenced(session: Session, wanted: Iterable[str], late: timedelta) -> set[str]:
-    """Those that a version, a round that is not closed or an assignment still needs.
+    """Those that a version, a round that is not closed, an assignment or the shelf still needs.
 
     What was uploaded for an assignment is needed until its round has been closed for `late`.
     """
@@ -38,4 +39,9 @@ def referenced(session: Session, wanted: Iterable[str], late: timedelta) -> set[
             ),
         )
     )
-    return set(session.scalars(in_versions.union(in_rounds, in_assignments)))
+    on_shelf = select(ShelfModel.sha256).where(
+        ShelfModel.sha256.in_(names),
+        ShelfModel.completed_at.is_not(None),
+        ShelfModel.deleted_at.is_(None),
+    )
+    return set(session.scalars(in_versions.union(in_rounds, in_assignments, on_shelf)))

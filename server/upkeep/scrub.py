@@ -75,6 +75,12 @@ def damaged(session: Session) -> dict[str, str]:
     return {sha: event.data["reason"] for sha, event in last.items() if event.kind == DAMAGED}
 
 
+def note_dropped(session: Session, sha256: str) -> None:
+    """Note of a damaged artifact that it is deleted, so that nobody is told to restore it."""
+    if sha256 in damaged(session):
+        record(session, RESTORED, None, {"sha256": sha256, "reason": "It is needed no more."})
+
+
 def _names(context: Context, after: str) -> list[str]:
     query = select(Artifact.sha256).where(Artifact.sha256 > after)
     with context.sessions.begin() as session:

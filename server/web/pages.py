@@ -17,6 +17,7 @@ from server.jobs import repository, service
 from server.jobs.filtering import Filter
 from server.paging import Cursor, cut, place_of, text
 from server.rounds.repository import database_now
+from server.shelf.views import rows as shelf_rows
 from server.tables import Job
 from server.versions.repository import get_version, newest_version, summaries
 from server.versions.views import version_view
@@ -88,6 +89,7 @@ def show_job(job_id: UUID, app: App, _: Viewer) -> Response:
                 "ended": ended,
                 "round": newest_round(app, session, row),
                 "version": newest_version(session, job_id),
+                "on_shelf": shelf_rows(session, row),
                 "events": None if ended else f"/v1/jobs/{job_id}/events?after={known}",
                 "now": database_now(session),
             },

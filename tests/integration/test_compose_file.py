@@ -122,6 +122,7 @@ def test_each_sees_only_its_own_keys_and_only_workers_see_data(services: dict[st
     assert seen["operator-keys"] == {"keys", "cli"}
     assert seen["planner-keys"] == {"keys", "planner"}
     assert seen["client-keys"] == {"keys", *workers}
+    assert seen["shelf-keys"] == workers, "neither the server nor an operator may open a model"
     assert seen[REQUIRED["TAPESTRY_CLIENTS_DIR"]] == workers
 
 

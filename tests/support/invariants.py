@@ -40,7 +40,8 @@ NEEDED = (
     "version_components UNION SELECT sha256 FROM contributions c JOIN rounds r ON r.id = "
     "c.round_id WHERE r.closed_at IS NULL UNION SELECT sha256 FROM uploaded_components u "
     "JOIN assignments a ON a.id = u.assignment_id JOIN rounds r ON r.id = a.round_id "
-    "WHERE r.closed_at IS NULL)"
+    "WHERE r.closed_at IS NULL UNION SELECT sha256 FROM shelf_models WHERE completed_at IS NOT "
+    "NULL AND deleted_at IS NULL)"
 )
 
 

@@ -51,6 +51,7 @@ ENTRANCES = {
     # its trainer loads what learns; traces only where they are asked for
     ("worker.__main__",): SERVING | LEARNING | {"server", "numpy", "opentelemetry"},
     ("worker.assignments", "worker.doctor.__main__"): SERVING | METRICS | {"server"},
+    ("worker.shelf.__main__",): SERVING | LEARNING | {"server", "opentelemetry"},
     ("worker.takeaway.__main__",): SERVING | METRICS | {"server"},
     ("cli.main",): LEARNING
     | SERVING

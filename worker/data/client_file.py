@@ -11,6 +11,7 @@ from shared import spec_files
 from shared.components import Modality, TaskKind
 from shared.job_spec import GENERAL, TaskSpec
 from shared.messages import ClientOffer, TaskOffer
+from shared.shelf_spec import ShelfForm
 from shared.spec import Name, Spec, Title
 from worker.data.division import divide
 from worker.data.identity import files_below
@@ -145,6 +146,11 @@ class ClientFile(Spec):
         default=False,
         description="Whether the coordinator may show the numbers of the readiness card.",
     )
+    shelf: ShelfForm = Field(
+        default=ShelfForm.NONE,
+        description="The most open form in which the server may keep the personal models of jobs "
+        "that ask for it: `none`, `encrypted` or `plain`.",
+    )
     _directory: Path = PrivateAttr(default=Path())
     _name: str = PrivateAttr(default="")
 
@@ -255,7 +261,8 @@ class ClientFile(Spec):
 
 def offer(client_file: ClientFile) -> ClientOffer:
     """What the client can take part in, as counts; no image is opened. Raises DataError."""
-    return ClientOffer(tasks={name: _task_offer(client_file, name) for name in client_file.tasks})
+    tasks = {name: _task_offer(client_file, name) for name in client_file.tasks}
+    return ClientOffer(tasks=tasks, shelf=client_file.shelf)
 
 
 def _task_offer(client_file: ClientFile, name: str) -> TaskOffer:

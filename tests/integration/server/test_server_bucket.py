@@ -16,10 +16,10 @@ from server.context import make_context
 from server.database import make_engine
 from server.main import create_app
 from server.settings import ServerSettings
-from server.upkeep.collect import collect_shelf, drop_parts
+from server.upkeep.collect import collect_shard, drop_parts
 from server.upkeep.scrub import Scrub, scrub
 from server.watchdog import findings
-from shared.artifacts import SHELVES, StoreAwayError
+from shared.artifacts import SHARDS, StoreAwayError
 from tests.support import invariants
 from tests.support.bucket import Bucket, serving
 from tests.support.scripted import (
@@ -252,7 +252,7 @@ def test_nothing_is_called_missing_while_the_bucket_is_away(
     with pytest.raises(StoreAwayError):
         work.sweep()
     with pytest.raises(StoreAwayError):
-        collect_shelf(world.context, SHELVES[0])
+        collect_shard(world.context, SHARDS[0])
     bucket.come_back()
     work.sweep()
     with world.context.sessions.begin() as session:
@@ -265,7 +265,7 @@ def test_what_nobody_needs_is_collected_from_the_bucket(replicas: Replicas, buck
     world.advance(job)
     stray = world.context.store.write([b"nobody needs it"])
     world.context.settings.unreferenced_kept = timedelta(0)
-    gone = {name for shelf in SHELVES for name in collect_shelf(world.context, shelf)}
+    gone = {name for shard in SHARDS for name in collect_shard(world.context, shard)}
     assert gone == {stray}
     assert bucket.get(stray) is None
 

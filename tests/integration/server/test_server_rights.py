@@ -53,6 +53,11 @@ RIGHTS = {
     "GET /v1/jobs/{job_id}/report": VIEWERS,
     "GET /v1/jobs/{job_id}/attendance": VIEWERS,
     "GET /v1/jobs/{job_id}/takeaway": {"client"},
+    "GET /v1/jobs/{job_id}/shelf": VIEWERS | {"client"},
+    "POST /v1/jobs/{job_id}/shelf": {"client"},
+    "DELETE /v1/jobs/{job_id}/shelf": OPERATORS | {"client"},
+    "GET /v1/jobs/{job_id}/shelf/{model_id}": {"client"},
+    "PATCH /v1/jobs/{job_id}/shelf/{model_id}": {"client"},
     "POST /v1/clients": OPERATORS,
     "GET /v1/clients": VIEWERS,
     "GET /v1/clients/{client}": VIEWERS,
@@ -98,6 +103,7 @@ CREATING = {
     "POST /v1/clients/{client}/keys",
     "POST /v1/keys",
     "POST /v1/uploads",
+    "POST /v1/jobs/{job_id}/shelf",
 }
 BYTES = {"application/octet-stream", "text/event-stream"}
 

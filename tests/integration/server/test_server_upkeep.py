@@ -11,7 +11,7 @@ import pytest
 
 from server.tables import UploadedComponent
 from server.updates import service
-from server.upkeep.collect import Collector, collect_shelf, drop_parts
+from server.upkeep.collect import Collector, collect_shard, drop_parts
 from server.upkeep.references import referenced
 from server.upkeep.scrub import Scrub, _note, scrub
 from server.watchdog import findings
@@ -33,7 +33,7 @@ def collected(world: World) -> set[str]:
     for path in world.context.store.root.glob("??/*"):
         age(path)
     names = [f"{n:02x}" for n in range(256)]
-    return {sha256 for name in names for sha256 in collect_shelf(world.context, name)}
+    return {sha256 for name in names for sha256 in collect_shard(world.context, name)}
 
 
 @pytest.fixture
@@ -84,12 +84,12 @@ def test_what_an_open_round_needs_stays(pair: World, job: str) -> None:
 def test_a_stray_file_goes_when_it_is_old(pair: World) -> None:
     store = pair.context.store
     name = store.write([GOOD])
-    assert collect_shelf(pair.context, name[:2]) == []
+    assert collect_shard(pair.context, name[:2]) == []
     age(store.path(name))
     foreign = store.path(name).with_name("notes.txt")
     foreign.write_text("x")
     age(foreign)
-    assert collect_shelf(pair.context, name[:2]) == [name]
+    assert collect_shard(pair.context, name[:2]) == [name]
     assert not store.has(name)
     assert foreign.exists()
     assert pair.value("SELECT count(*) FROM artifacts WHERE sha256 = :s", s=name) == 0
@@ -120,7 +120,7 @@ def test_bytes_that_are_collected_while_they_are_kept_are_kept_again(
         if not times:
             times.append(1)
             age(pair.context.store.path(sha(GOOD)))
-            assert collect_shelf(pair.context, sha(GOOD)[:2]) == [sha(GOOD)]
+            assert collect_shard(pair.context, sha(GOOD)[:2]) == [sha(GOOD)]
         return real(*arguments)
 
     monkeypatch.setattr(service, "_record", record)
@@ -146,10 +146,10 @@ def test_a_reference_that_is_being_written_keeps_its_file(pair: World, job: str)
             )
         )
         session.flush()
-        assert collect_shelf(pair.context, name[:2]) == []
+        assert collect_shard(pair.context, name[:2]) == []
         assert store.has(name)
         session.rollback()
-    assert collect_shelf(pair.context, name[:2]) == [name]
+    assert collect_shard(pair.context, name[:2]) == [name]
     assert pair.job(job)["state"] == "running"
 
 
@@ -178,7 +178,7 @@ def test_a_reference_waits_for_the_collector_and_notices(
         return found
 
     monkeypatch.setattr("server.upkeep.collect.referenced", slow)
-    collecting = threading.Thread(target=collect_shelf, args=(pair.context, sha(GOOD)[:2]))
+    collecting = threading.Thread(target=collect_shard, args=(pair.context, sha(GOOD)[:2]))
     collecting.start()
     assert holds.wait(5)
     assert pair.clients["c1"].upload(claim, {"proj": GOOD}).json()["complete"]
@@ -196,7 +196,7 @@ def test_uploads_and_collecting_at_once_lose_nothing(pair: World, job: str) -> N
     def collect_always() -> None:
         while not end.is_set():
             for n in range(256):
-                collect_shelf(pair.context, f"{n:02x}")
+                collect_shard(pair.context, f"{n:02x}")
 
     collecting = threading.Thread(target=collect_always)
     collecting.start()

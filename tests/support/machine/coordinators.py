@@ -13,7 +13,7 @@ from server.jobs.advance import advance
 from server.outbox import dispatch, prune
 from server.timer import advance_due_jobs, hint_again, suspect_missed_leases
 from server.updates.service import drop_abandoned
-from server.upkeep.collect import collect_shelf, drop_parts
+from server.upkeep.collect import collect_shard, drop_parts
 from server.upkeep.scrub import scrub
 from shared.states import JobState, RoundState
 from shared.wakeups import ADVANCE
@@ -33,7 +33,7 @@ def collect(context: Context) -> None:
     """A whole pass of the collector: all directories, and the parts."""
     for path in sorted(context.store.root.iterdir()):
         if path.name != "parts":
-            collect_shelf(context, path.name)
+            collect_shard(context, path.name)
     drop_parts(context)
 
 

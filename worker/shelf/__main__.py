@@ -1,0 +1,76 @@
+"""`python -m worker.shelf get|put JOB`: a client's model from the server's shelf, or there.
+
+Both read the environment of the client's worker: its API, key, client files and work directory.
+"""
+
+import argparse
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+from worker.signals import STOPPED, when_told_to_stop
+
+if __name__ == "__main__":
+    when_told_to_stop(lambda: os._exit(STOPPED))
+
+from pydantic import ValidationError
+
+from shared.api_client import ApiClient
+from shared.artifacts import ArtifactError
+from shared.spec_files import SpecError, explain
+from shared.transport import ApiError
+from worker.data.client_file import ClientFile
+from worker.disk import owned
+from worker.personal_files import StateError
+from worker.settings import WorkerSettings
+from worker.shelf.errors import ShelfError
+from worker.shelf.restoring import drop, get, put
+from worker.shelf.sealing import Owner
+
+_KNOWN = (ShelfError, ApiError, ArtifactError, SpecError, StateError, OSError, ValueError)
+
+
+def main() -> None:
+    """Do what is asked; ends with one sentence where that cannot be done."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=("get", "put"))
+    parser.add_argument("job", type=UUID)
+    asked = parser.parse_args()
+    try:
+        settings = WorkerSettings()
+        (file,) = map(ClientFile.read, settings.client_files)
+        with ApiClient(settings.api_url, settings.key_of(file.client)) as api:
+            owner = Owner(asked.job, file.client, settings.shelf_key_of(file.client))
+            act = _get if asked.command == "get" else _put
+            print(act(owner, file, settings.work_dir, api), flush=True)  # noqa: T201 - its answer
+    except ValidationError as error:
+        sys.exit("; ".join(explain(WorkerSettings, error)))
+    except _KNOWN as error:
+        sys.exit(str(error))
+
+
+def _get(owner: Owner, _: ClientFile, work_dir: Path, api: ApiClient) -> str:
+    with owned(work_dir):
+        item = get(owner, work_dir, api, _remove_when_stopped)
+    old = "" if item.current else ", an earlier one than the job's last"
+    return f"{work_dir} has personal state {item.state_digest[:12]} of client {owner.client}{old}"
+
+
+def _put(owner: Owner, file: ClientFile, work_dir: Path, api: ApiClient) -> str:
+    row = put(owner, file.shelf, work_dir, api, _remove_when_stopped)
+    return f"client {owner.client} on the shelf of job {owner.job}: {row.sentence}"
+
+
+def _remove_when_stopped(scratch: Path) -> None:
+    when_told_to_stop(partial(_leave, scratch))
+
+
+def _leave(scratch: Path) -> None:
+    drop(scratch)
+    os._exit(STOPPED)
+
+
+if __name__ == "__main__":
+    main()
