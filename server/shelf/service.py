@@ -20,7 +20,7 @@ from server.storage import check_writable, disk_trouble, exclusive_part, part_pa
 from server.tables import Job
 from server.updates.space import reserve
 from server.upkeep.collect import collect, require_kept
-from shared.artifacts import CollectedError, file_digest
+from shared.artifacts import ArtifactError, CollectedError, file_digest
 from shared.job_spec import JobSpec
 from shared.problem_codes import Code
 from shared.shelf import ShelfDeleted, ShelfPut, ShelfUpload
@@ -150,11 +150,17 @@ def _note(session: Session, kind: str, row: ShelfModel, **data: Scalar) -> None:
 
 
 def readable(context: Context, principal: Principal, job_id: UUID, model_id: UUID) -> Path:
-    """Where the calling client's model lies. Raises ProblemError (404)."""
+    """Where the calling client's model lies. Raises ProblemError (404, 503, 507)."""
     with context.sessions.begin() as session:
         row = repository.own(session, principal, job_id, model_id)
-    if row.completed_at is None or not context.store.has(row.sha256):
+    if row.completed_at is None:
         raise not_found("personal model")
+    try:
+        context.store.bring([row.sha256])
+    except ArtifactError as error:
+        raise not_found("personal model") from error
+    except OSError as error:
+        raise disk_trouble(error) from error
     return context.store.path(row.sha256)
 
 

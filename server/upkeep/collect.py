@@ -94,13 +94,13 @@ def drop_parts(context: Context) -> None:
     ids = {path: _upload_id(path.name) for path in parts}
     known = [each for each in ids.values() if each]
     with context.sessions.begin() as session:
-        owned = {
-            found
-            for table in (Upload, ShelfModel)
-            for found in session.scalars(
-                select(table.id).where(table.id.in_(known), table.completed_at.is_(None))
-            )
-        }
+        uploads = select(Upload.id).where(Upload.id.in_(known), Upload.completed_at.is_(None))
+        models = select(ShelfModel.id).where(
+            ShelfModel.id.in_(known),
+            ShelfModel.completed_at.is_(None),
+            ShelfModel.deleted_at.is_(None),
+        )
+        owned = set(session.scalars(uploads.union(models)))
     for path, upload in ids.items():
         if upload not in owned:
             path.unlink(missing_ok=True)

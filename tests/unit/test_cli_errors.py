@@ -41,11 +41,16 @@ OF_THE_API = {
     "page": ["page"],
     "results": ["results", JOB, "--out", "results"],
     "mlflow": ["mlflow", JOB, "--tracking-uri", "sqlite:///mlflow.db"],
+    "shelf list": ["shelf", "list", JOB],
+    "shelf delete": ["shelf", "delete", JOB, "--all"],
     "keys list": ["keys", "list"],
     "keys create": ["keys", "create", "--scope", "viewer"],
     "keys revoke": ["keys", "revoke", "1a2b3c4d"],
 }
-OF_THE_MACHINE = ("up", "down", "demo", "doctor", "worker", "export", "predict")
+OF_THE_MACHINE = (
+    *("up", "down", "demo", "doctor", "worker", "export", "predict"),
+    *("shelf get", "shelf put"),
+)
 
 
 @pytest.fixture(autouse=True)
