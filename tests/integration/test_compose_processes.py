@@ -61,7 +61,8 @@ class Machine:
         local = self.local() | own
         given = SERVICES[name]["environment"]
         assert not {n for n in os.environ if n.startswith("TAPESTRY_")}
-        return {n: local.get(n, value) for n, value in given.items()} | {"PATH": PATH}
+        found = {n: local.get(n, value) for n, value in given.items()} | {"PATH": PATH}
+        return {n: value for n, value in found.items() if value is not None}  # Compose: not set
 
     def run(self, name: str, **own: str) -> None:
         """Run a one-shot service to its successful end."""

@@ -15,14 +15,26 @@ from server import examples
 from server.auth import check_scopes
 from server.lifecycle import Row, TransitionError, transition
 from server.tables import Assignment, Event, Job, Round
-from shared import attendance, dry_run, messages, reports, results, takeaway, views, waiting
+from shared import (
+    attendance,
+    dry_run,
+    keys,
+    messages,
+    reports,
+    results,
+    shelf,
+    takeaway,
+    timeline,
+    views,
+    waiting,
+)
 from shared.job_spec import JobSpec
 from shared.states import AnyState, AssignmentState, JobState, RoundState, may_follow
 
 pytestmark = pytest.mark.unit
 
 SERVER = Path(__file__).parents[2] / "server"
-_ASSIGNS = re.compile(r"\.state\s*=(?!=)|values\([^)]*\bstate=|setattr\([^)]*state")
+_ASSIGNS = re.compile(r"\.state\s*=(?!=|\s*')|values\([^)]*\bstate=|setattr\([^)]*state")
 
 
 class Recorder:
@@ -30,6 +42,10 @@ class Recorder:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.info: dict[object, object] = {}
+
+    def get_one(self, kind: type[Round], key: object) -> Round:
+        return kind(id=key, number=1)
 
     def refresh(self, row: object, with_for_update: object) -> None:
         assert with_for_update, f"{row} must be locked"
@@ -92,6 +108,7 @@ def test_only_the_lifecycle_assigns_states() -> None:
 def test_the_search_for_assignments_finds_them() -> None:
     assert _ASSIGNS.search("row.state = x")
     assert _ASSIGNS.search("update(Job).values(due_at=1, state=x)")
+    assert not _ASSIGNS.search("WHERE r.state = 'open'")
     assert not _ASSIGNS.search("if row.state == x and app.state.context:")
 
 
@@ -149,6 +166,17 @@ EXAMPLES: dict[str, Any] = {
     "ATTENDANCE": attendance.AttendanceList,
     "REPORT": reports.ReportView,
     "TAKEAWAY": takeaway.TakeawayView,
+    "TIMELINE": timeline.Timeline,
+    "KEYS": keys.KeyList,
+    "KEY_CREATE": keys.KeyCreate,
+    "KEY_CREATED": keys.KeyCreated,
+    "KEY_REVOKED": keys.KeyView,
+    "CLIENT_KEY_CREATE": keys.ClientKeyCreate,
+    "CLIENT_KEY_CREATED": keys.KeyCreated,
+    "SHELF": shelf.ShelfView,
+    "SHELF_PUT": shelf.ShelfPut,
+    "SHELF_UPLOAD": shelf.ShelfUpload,
+    "SHELF_DELETED": shelf.ShelfDeleted,
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from cli.exits import ExitCode
 from cli.main import app
 from server.job_tables import answers
 from shared.job_spec import JobSpec
@@ -73,13 +74,13 @@ def test_what_cannot_be_written_is_said(unchecked: World, address: str, tmp_path
     out = tmp_path / "there"
     out.mkdir()
     (out / "mine.txt").touch()
-    for job, target, says in (
-        (ENDED.id, out, "is there and not empty: choose another --out"),
-        (ENDED.id, tmp_path / "no" / "such", "is no directory: make it"),
-        ("0" * 32, tmp_path / "new", "there is no job"),
+    for job, target, says, code in (
+        (ENDED.id, out, "is there and not empty: choose another --out", ExitCode.USAGE),
+        (ENDED.id, tmp_path / "no" / "such", "is no directory: make it", ExitCode.USAGE),
+        ("0" * 32, tmp_path / "new", "there is no job", ExitCode.FAILED),
     ):
         done = run(unchecked, address, job, target)
-        assert done.exit_code == 1
+        assert done.exit_code == code
         assert says in done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"there", "artifacts"}  # the API's
 
