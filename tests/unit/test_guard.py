@@ -229,9 +229,7 @@ clients: [c01]
 
 def test_a_guard_is_taps_alone() -> None:
     assert parse(JobSpec, JOB.replace("fedavg", "tap")).algorithm.name == "tap"
-    sentence = (
-        "algorithm.fedavg.guard: is not an option of fedavg but of tap, tap-plus; choose"
-    )
+    sentence = "algorithm.fedavg.guard: is not an option of fedavg but of tap, tap-plus; choose"
     with pytest.raises(SpecError, match=sentence):
         parse(JobSpec, JOB)
     unclear = JOB.replace("fedavg, guard: true", "tap, guard: perhaps")
