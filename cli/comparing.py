@@ -13,10 +13,10 @@ from cli.comparison import Column, Row
 from cli.connection import Connection
 from cli.exits import FailedError, UsageError
 from cli.output import escaped
-from cli.progress import size
 from shared.problem_codes import Code
 from shared.reports import ReportView
 from shared.results import Variant
+from shared.sizes import size
 from shared.transport import ApiError
 
 # What a client would take away first, as in `tapestry export`; last what is nobody's own.

@@ -9,10 +9,10 @@ from rich.table import Table
 
 from cli.exits import ExitCode
 from cli.output import console, print_json, warn
-from cli.progress import size
 from shared.api_client import ApiClient
 from shared.dry_run import ClientPlan, ComponentPlan, DryRunView, Span, TaskCoverage, Verdict
 from shared.job_spec import JobSpec
+from shared.sizes import size
 from shared.waiting import Cause
 
 _FIRST_S, _WAIT_S = 5.0, 30.0

@@ -16,6 +16,7 @@ from cli.patience import Patience
 from cli.waiting import Quiet
 from shared.api_client import ApiClient
 from shared.results import TaskLosses
+from shared.sizes import size
 from shared.states import JOB_TERMINAL, AssignmentState, JobState
 from shared.views import AssignmentView, ForkRow, JobView, RoundView
 
@@ -272,12 +273,3 @@ def _cell(progress: Progress, client: str) -> str:
         for loss in progress.losses(client).values()
     )
     return " ".join([f"{state:11}", *pairs])
-
-
-def size(n_bytes: float) -> str:
-    """Bytes for people."""
-    for unit in ("B", "kB", "MB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.2f} GB"

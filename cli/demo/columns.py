@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from rich.table import Table
 
 from cli.comparison import Column
-from cli.progress import size
 from shared.reports import ReportView
 from shared.results import Variant
+from shared.sizes import size
 
 COLUMNS = (
     Column("local", "local", Variant.POST_TRAINED),

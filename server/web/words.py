@@ -5,18 +5,14 @@ from datetime import datetime
 
 from markupsafe import Markup
 
+from shared.sizes import size
+
 NONE = "-"
 
 
 def n_bytes(value: float | None) -> str:
     """Bytes for people."""
-    if value is None:
-        return NONE
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.2f} GB"
+    return NONE if value is None else size(value)
 
 
 def number(value: float | None, digits: int = 3) -> str:

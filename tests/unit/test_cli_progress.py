@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from cli.progress import Progress, Watcher, follow, lineage, sentence, size, table
+from cli.progress import Progress, Watcher, follow, lineage, sentence, table
 from shared.api_client import ApiClient
 from shared.messages import AssignmentKind
 from shared.results import Decision, TaskLosses
+from shared.sizes import size
 from shared.states import AssignmentState, JobState, RoundState
 from shared.views import (
     AssignmentView,
