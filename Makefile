@@ -2,10 +2,11 @@
 # that a checkout whose path holds spaces works.
 PYTHON ?= python3
 RUN := .venv/bin/python
-PYTEST_WORKERS ?= 2
+# One more than the cores here: tests wait for processes as often as for a core.
+PYTEST_WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help environment bases bench-learning paper demo up down test check compose-check format reference contract screenshots crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models clean
+.PHONY: help environment bases bench-learning paper demo up down test check compose-check format reference contract screenshots crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models bench-reads bench-events clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +25,7 @@ down: environment ## end the stack that `up` started, and wait until all is gone
 	@$(RUN) -m cli down
 
 test: environment ## all tests, against a real Postgres and Valkey
-	@$(RUN) -m pytest -n $(PYTEST_WORKERS)
+	@$(RUN) -m pytest -n $(PYTEST_WORKERS) --durations=25 --durations-min=20
 
 check: environment ## linter, formatter, type checker
 	@$(RUN) -m ruff check .
@@ -97,6 +98,12 @@ bench-rounds: environment ## what a round costs beside training, what idle clien
 bench-models: environment ## the training loop beside a plain one, three models' memory beside one's
 	@$(RUN) -m bench.step_throughput
 	@$(RUN) -m bench.model_memory
+
+bench-reads: environment ## requests a second of a job and a round, while the job runs; needs wrk
+	@$(RUN) -m bench.reads
+
+bench-events: environment ## how soon an event is seen by `tapestry watch` and on the page
+	@$(RUN) -m bench.event_latency
 
 clean: ## remove all that make has made, the environment included
 	@rm -rf .venv .tapestry build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,5 +1,6 @@
 """Postgres: the engine with its time limits, sessions, and values to and from JSON."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,8 +10,10 @@ import psycopg
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from server.errors import invalid
 from server.lifecycle import tell
@@ -26,6 +29,7 @@ _IS_UNICODE = (
     "where datname = current_database()"
 )
 CONNECT_TIMEOUT_S = 3
+_LOOK_AFTER_S = 1.0
 SCHEMA = "0011"  # the newest migration; a test holds it to that
 
 
@@ -36,7 +40,6 @@ def make_engine(url: str) -> Engine:
         pool_size=20,
         max_overflow=0,  # each that flows over is opened and closed, which costs Postgres a process
         pool_timeout=CONNECT_TIMEOUT_S,
-        pool_pre_ping=True,
         hide_parameters=True,  # of statements in errors, which are logged
         connect_args={
             "options": _LIMITS,
@@ -45,7 +48,37 @@ def make_engine(url: str) -> Engine:
         },
     )
     event.listen(engine, "handle_error", _name_a_cut)
+    _look_at_idle(engine)
     return engine
+
+
+def _look_at_idle(engine: Engine) -> None:
+    """Before a connection is used again that was idle for a while, see whether it still is one.
+
+    As `pool_pre_ping`, which does so each time, and costs a way to Postgres and back.
+    """
+
+    def left(_: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        record.info["left"] = time.monotonic()
+
+    def taken(
+        connection: DBAPIConnection, record: ConnectionPoolEntry, _: PoolProxiedConnection
+    ) -> None:
+        idle = time.monotonic() - record.info.get("left", time.monotonic())
+        if idle > _LOOK_AFTER_S and not _answers(engine, connection):
+            raise InvalidatePoolError
+
+    event.listen(engine, "checkin", left)
+    event.listen(engine, "checkout", taken)
+
+
+def _answers(engine: Engine, connection: DBAPIConnection) -> bool:
+    try:
+        return engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error as error:
+        if engine.dialect.is_disconnect(error, connection, None):
+            return False
+        raise
 
 
 def _name_a_cut(context: ExceptionContext) -> None:

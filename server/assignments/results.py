@@ -19,9 +19,9 @@ from server.database import to_json
 from server.errors import ProblemError, stale_lease
 from server.lifecycle import transition
 from server.outbox import ask_advance, wake
+from server.specs import spec_of
 from server.tables import Assignment, Contribution, Job, JobClient
 from shared.components import parse
-from shared.job_spec import JobSpec
 from shared.messages import RETRYABLE, ClientOffer, Failure, FailureCode, HeldLease
 from shared.problem_codes import Code
 from shared.results import (
@@ -106,7 +106,7 @@ def _check_uploads(session: Session, row: Assignment, components: dict[str, str]
 
 def _check_tasks(session: Session, row: Assignment, tasks: Iterable[str]) -> None:
     """Only tasks that the client can do for this job have losses, decisions or scores."""
-    spec = JobSpec.model_validate(session.get_one(Job, row.job_id).spec)
+    spec = spec_of(session.get_one(Job, row.job_id))
     offered = offered_tasks(spec, _offer(session, row))
     sentences = [f"{task}: is no task of this client" for task in tasks if task not in offered]
     if sentences:
@@ -132,7 +132,7 @@ def _record(session: Session, job: Job, row: Assignment, result: AssignmentResul
 
 def _contribute(session: Session, job: Job, row: Assignment, result: TrainResult) -> None:
     """One contribution for each changed component; weights come from what lasts of the offer."""
-    spec = JobSpec.model_validate(job.spec)
+    spec = spec_of(job)
     weights = client_weights(spec, _offer(session, row))
     moved = norms(session, row.id)
     for name, sha256 in result.components.items():
@@ -162,7 +162,7 @@ def fail(
     Raises ProblemError (404, 409).
     """
     job, row = held_locked(session, principal, assignment_id, failure)
-    spec = JobSpec.model_validate(job.spec)
+    spec = spec_of(job)
     full = failure.code is FailureCode.NO_SPACE
     retryable, most = failure.code in RETRYABLE, spec.rounds.max_attempts
     target = decide.after_failure(row, retryable=retryable, free=full, max_attempts=most)

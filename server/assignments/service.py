@@ -18,6 +18,7 @@ from server.errors import ProblemError, stale_lease
 from server.jobs.service import failure_view
 from server.lifecycle import transition
 from server.outbox import ask_advance
+from server.specs import spec_of
 from server.tables import Assignment, Attempt, Job, JobClient, Round
 from shared import logs
 from shared.job_spec import JobSpec
@@ -85,7 +86,7 @@ def _take_over(
         return None
     if _renew(session, job, row, held, lease) is Renewal.NO:
         return None
-    return _claim_message(session, job, row, JobSpec.model_validate(job.spec), lease)
+    return _claim_message(session, job, row, spec_of(job), lease)
 
 
 def _renew(
@@ -117,7 +118,7 @@ def _claim_one(session: Session, wish: _Wish, job_id: UUID, assignment_id: UUID)
     if job is None or free is None:
         return None
     row, now = free
-    spec = JobSpec.model_validate(job.spec)
+    spec = spec_of(job)
     busy = repository.holds_lease(session, wish.principal.client)
     most = spec.rounds.max_attempts
     match decide.claiming(job.state, row, now, wish.lease_id, busy=busy, max_attempts=most):

@@ -14,6 +14,7 @@ from server.jobs.order import following
 from server.lifecycle import record, transition
 from server.outbox import ask_advance, wake
 from server.rounds.repository import live_round
+from server.specs import spec_of
 from server.tables import Assignment, Job, JobClient
 from shared.attendance import OfferChange
 from shared.components import Modality
@@ -53,7 +54,7 @@ def jobs_of(session: Session, client: str) -> list[UUID]:
 
 def adapt(session: Session, job: Job, client: str, now: ClientOffer) -> None:
     """Note what the client lost, or has again, and give its open assignment anew; job locked."""
-    spec = JobSpec.model_validate(job.spec)
+    spec = spec_of(job)
     row = session.get_one(JobClient, (job.id, client))
     before = read_by(spec, row)
     found = differences(spec, ClientOffer.model_validate(row.offer), before, now)

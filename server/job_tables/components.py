@@ -10,9 +10,9 @@ from server.aggregation import client_components
 from server.clients.adapting import lasting_offer
 from server.job_tables.asked import Wanted
 from server.paging import Place
+from server.specs import spec_of
 from server.tables import Job, JobClient, VersionComponent
 from server.versions.repository import contributions, entries, newest_version
-from shared.job_spec import JobSpec
 
 
 def component_rows(
@@ -64,7 +64,7 @@ def _makers(session: Session, job: Job, versions: set[int]) -> dict[tuple[int, s
 
 def _clients(session: Session, job: Job) -> dict[str, list[str]]:
     """The job's clients that use each component with what they still offer."""
-    spec = JobSpec.model_validate(job.spec)
+    spec = spec_of(job)
     query = select(JobClient).where(JobClient.job_id == job.id).order_by(JobClient.client_id)
     found: defaultdict[str, list[str]] = defaultdict(list)
     for row in session.scalars(query):

@@ -14,8 +14,8 @@ from server.job_tables.components import component_rows
 from server.paging import Place
 from server.reports.service import exchanges
 from server.rounds.views import component_sizes
+from server.specs import spec_of
 from server.tables import Job
-from shared.job_spec import JobSpec
 from shared.job_tables import TABLES, Table
 
 Row = Mapping[str, Any]
@@ -85,7 +85,7 @@ def _source(
 
 def _sets(job: Job) -> Mapping[str, str]:
     """The components of each task."""
-    spec = JobSpec.model_validate(job.spec)
+    spec = spec_of(job)
     sets = {
         name: {str(component): None for component in task.components(name, spec.model.layers)}
         for name, task in spec.tasks.items()
@@ -95,7 +95,7 @@ def _sets(job: Job) -> Mapping[str, str]:
 
 def _costs(job: Job) -> Mapping[str, str]:
     """What full state dicts cost, and how often a phase would send them."""
-    times = exchanges(JobSpec.model_validate(job.spec))
+    times = exchanges(spec_of(job))
     return {"sizes": json.dumps(component_sizes(job)), "times": json.dumps(times)}
 
 

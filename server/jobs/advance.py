@@ -34,6 +34,7 @@ from server.rounds.standing import (
     reaches_quorum,
     waits_until,
 )
+from server.specs import spec_of
 from server.tables import Job, Round
 from server.upkeep.collect import require_kept
 from shared.job_spec import JobSpec
@@ -126,7 +127,7 @@ def _round_step(context: Context, session: Session, job: Job) -> bool | publishi
         raise RuntimeError(f"job {job.id} is {job.state} and has no live round")
     if row.state is RoundState.AGGREGATING:
         return _aggregating_step(context, session, job, row)
-    spec = JobSpec.model_validate(job.spec)
+    spec = spec_of(job)
     failed = failed_assignments(session, job.id)
     if over_budget(len(failed), spec):
         message = failed_too_often(failed, spec.rounds.failure_budget or 0)

@@ -7,10 +7,9 @@ from fastapi import APIRouter, Body
 
 from server.auth import Operator, Viewer
 from server.context import App
-from server.database import killable
+from server.database import glance, killable
 from server.documentation import example, problems
 from server.events.patience import PATIENCE
-from server.events.repository import last
 from server.examples import (
     FORK,
     FORKED_JOB,
@@ -46,7 +45,7 @@ def launch(spec: JobSpec, app: App, principal: Operator, key: Key = None) -> Job
     """Store a job spec and start the job; refused with every reason where it could never work."""
     with killable(app.sessions, "api.submit") as session:
         job = service.submit(session, principal, spec, key)
-        return service.shown(app, session, job)
+        return service.shown(app, session, repository.see_job(session, job.id))
 
 
 @router.get(
@@ -74,9 +73,8 @@ def list_jobs(
 )
 def show_job(job_id: UUID, app: App, _: Viewer) -> JobDetail:
     """Show one job: where it stands, its whole spec, its parent and its forks."""
-    with app.sessions.begin() as session:
-        known = last(session, job_id)
-        return service.shown(app, session, repository.get_job(session, job_id), known)
+    with glance(app.sessions) as session:
+        return service.shown(app, session, repository.see_job(session, job_id))
 
 
 @router.post(
@@ -131,4 +129,4 @@ def fork_job(
     """Launch a job that begins with a version of this one and goes on by a spec of its own."""
     with killable(app.sessions, "api.fork") as session:
         job = forking.fork(session, principal, job_id, wish, key)
-        return service.shown(app, session, job)
+        return service.shown(app, session, repository.see_job(session, job.id))

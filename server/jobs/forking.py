@@ -15,9 +15,9 @@ from server.jobs.lineage import first_states, hand_down_personal_states, states_
 from server.jobs.repository import get_job, offers_of
 from server.jobs.service import add_job, refuse
 from server.rounds.service import frozen_offers
+from server.specs import spec_of
 from server.tables import Job
 from server.versions.repository import get_version, newest_version, summaries
-from shared.job_spec import JobSpec
 from shared.messages import Catalogue
 from shared.problem_codes import Code
 from shared.states import JobState
@@ -67,7 +67,7 @@ def _origin(session: Session, parent: Job, number: int) -> Origin:
         raise _no_version(session, parent, number)
     return Origin(
         number=number,
-        spec=JobSpec.model_validate(parent.spec),
+        spec=spec_of(parent),
         base_digest=parent.base_digest,
         components=Catalogue.model_validate(parent.catalogue).components,
         offers=frozen_offers(session, parent.id),

@@ -9,6 +9,7 @@ from server.lifecycle import transition
 from server.rounds.repository import accepted, live_round
 from server.rounds.sampling import sample
 from server.rounds.service import end_assignments, open_planning, open_round
+from server.specs import spec_of
 from server.tables import Job, Round
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind
@@ -27,7 +28,7 @@ def begin(session: Session, job: Job) -> None:
 
 def after(session: Session, job: Job, row: Round) -> None:
     """What follows a round that was published: the next round, the next phase, or the end."""
-    spec = JobSpec.model_validate(job.spec)
+    spec = spec_of(job)
     then = following(row.phase, row.number, spec)
     for state in then.states:
         transition(session, job, state)

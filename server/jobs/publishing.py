@@ -17,6 +17,7 @@ from server.jobs.renewing import renewed
 from server.lifecycle import record, transition
 from server.rounds.aggregating import Publishing, holds, publishing
 from server.rounds.repository import accepted
+from server.specs import spec_of
 from server.tables import (
     Artifact,
     Contribution,
@@ -28,7 +29,6 @@ from server.tables import (
 from shared.aggregation_spec import LowRankAggregation
 from shared.artifacts import FULL, StoreAwayError
 from shared.crash_points import crash_point
-from shared.job_spec import JobSpec
 from shared.messages import Catalogue
 from shared.results import PlanResult
 from shared.states import RoundState
@@ -65,7 +65,7 @@ def take(session: Session, job: Job, row: Round, lease: timedelta) -> Order:
     for c in session.scalars(query.order_by(Contribution.component, Contribution.client_id)):
         shares.setdefault(c.component, []).append(Share(c.client_id, c.sha256, c.weight))
     catalogue = Catalogue.model_validate(job.catalogue)
-    low_rank = JobSpec.model_validate(job.spec).aggregation.low_rank
+    low_rank = spec_of(job).aggregation.low_rank
     held = (row.lease_id, lease)
     return Order(job.id, row.id, row.number, *held, catalogue, low_rank, shares)
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import literal, select, tuple_
+from sqlalchemy import bindparam, func, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from server.errors import not_found
-from server.tables import Client, Job, JobClient
+from server.tables import Client, Event, Job, JobClient
 from shared.messages import ClientOffer
 from shared.states import JobState
 from shared.views import ForkRow, JobOrder
@@ -21,6 +22,28 @@ def get_job(session: Session, job_id: UUID) -> Job:
     if job is None:
         raise not_found("job")
     return job
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A job as one statement saw it, with its newest event's id and Postgres's clock."""
+
+    job: Job
+    last_event: int
+    now: datetime
+
+
+_NEWEST = select(func.max(Event.id)).where(Event.job_id == Job.id).scalar_subquery()
+_SEEN = select(Job, _NEWEST, func.now()).where(Job.id == bindparam("job_id"))
+
+
+def see_job(session: Session, job_id: UUID) -> Seen:
+    """The job, and when it was. Raises ProblemError (404)."""
+    row = session.execute(_SEEN, {"job_id": job_id}).one_or_none()
+    if row is None:
+        raise not_found("job")
+    job, newest, now = row
+    return Seen(job, newest or 0, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +77,16 @@ def jobs(session: Session, wanted: Wanted, limit: int) -> list[Job]:
     return list(session.scalars(query.order_by(*ends)))
 
 
+_FORKS = (
+    select(Job.id, Job.name, Job.forked_round)
+    .where(Job.forked_from == bindparam("job_id"))
+    .order_by(Job.created_at, Job.id)
+)
+
+
 def forks_of(session: Session, job_id: UUID) -> tuple[ForkRow, ...]:
     """The jobs that were forked from this one, oldest first."""
-    query = select(Job.id, Job.name, Job.forked_round).where(Job.forked_from == job_id)
-    rows = session.execute(query.order_by(Job.created_at, Job.id))
+    rows = session.execute(_FORKS, {"job_id": job_id})
     return tuple(ForkRow(id=id_, name=name, round=number) for id_, name, number in rows)
 
 

@@ -9,13 +9,13 @@ from server.auth import Principal
 from server.context import Context
 from server.database import lock_job, to_json
 from server.errors import ProblemError, not_found
-from server.events.repository import last
 from server.idempotency import once
 from server.jobs.admission import Offers, Reason, refusals
 from server.jobs.lineage import inherited_states
-from server.jobs.repository import forks_of, get_job, offers_of
+from server.jobs.repository import Seen, forks_of, get_job, offers_of
 from server.lifecycle import created, record, transition
 from server.outbox import ask_advance
+from server.specs import spec_of
 from server.tables import Job, JobClient
 from server.waiting.query import waiting_of, waits
 from shared.job_spec import JobSpec
@@ -103,16 +103,14 @@ def moved(context: Context, session: Session, job: Job) -> JobView:
 
 def job_view(job: Job, waiting: Waiting | None = None) -> JobView:
     """The job as operators read it in a list."""
-    return _view(job, JobSpec.model_validate(job.spec), waiting)
+    return _view(job, spec_of(job), waiting)
 
 
-def shown(context: Context, session: Session, job: Job, last_event: int | None = None) -> JobDetail:
-    """The job as operators read it alone, with its lineage and the reason for its waiting.
-
-    last_event: its newest when the job was read, by default the newest now.
-    """
-    spec = JobSpec.model_validate(job.spec)
-    view = _view(job, spec, waiting_of(waits(context, session, [job]), job.id))
+def shown(context: Context, session: Session, seen: Seen) -> JobDetail:
+    """The job as operators read it alone, with its lineage and the reason for its waiting."""
+    job = seen.job
+    spec = spec_of(job)
+    view = _view(job, spec, waiting_of(waits(context, session, [job], seen.now), job.id))
     fork = None
     if view.forked_from is not None:
         states = inherited_states(session, job.id)
@@ -121,7 +119,7 @@ def shown(context: Context, session: Session, job: Job, last_event: int | None =
         **{**dict(view), "forked_from": fork},
         spec=spec,
         forks=forks_of(session, job.id),
-        last_event=last(session, job.id) if last_event is None else last_event,
+        last_event=seen.last_event,
     )
 
 

@@ -9,10 +9,10 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from server.rounds.repository import client_rounds, job_assignments
+from server.specs import spec_of
 from server.tables import Assignment, Contribution, Job, Round
 from shared.algorithms import AlgorithmSpec
 from shared.attendance import AbsenceRow, AttendanceRow
-from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind
 from shared.states import ASSIGNMENT_TERMINAL, ROUND_TERMINAL, AssignmentState, RoundState
 
@@ -26,7 +26,7 @@ def attendance(session: Session, job: Job) -> tuple[AttendanceRow, ...]:
     for assignment in job_assignments(session, job.id):
         asked[assignment.round_id].append(assignment)
     delivered = _delivered(session, [row.id for row in rounds])
-    algorithm = JobSpec.model_validate(job.spec).algorithm
+    algorithm = spec_of(job).algorithm
     return tuple(_row(row, asked[row.id], delivered[row.id], algorithm) for row in rounds)
 
 

@@ -15,6 +15,7 @@ from server.reports.averages import averages
 from server.rounds.repository import job_assignments, training_rounds
 from server.rounds.views import bytes_down, bytes_up, component_sizes, full_state_bytes
 from server.shelf.views import rows as shelf_rows
+from server.specs import spec_of
 from server.tables import Assignment, Job, JobClient
 from server.versions.repository import entries, newest_version
 from shared.attendance import OfferChangeRow
@@ -33,7 +34,7 @@ def report(session: Session, job_id: UUID) -> ReportView:
         raise ProblemError(
             409, Code.JOB_NOT_ENDED, f"The job is {job.state}: ask again when it has ended."
         )
-    spec = JobSpec.model_validate(job.spec)
+    spec = spec_of(job)
     members = [a for a in job_assignments(session, job_id) if a.client_id]
     final = newest_version(session, job_id)
     manifest = entries(session, job_id, final) if final is not None else []

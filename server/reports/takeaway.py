@@ -11,9 +11,9 @@ from server.jobs.repository import get_job
 from server.jobs.service import origin_view
 from server.reports.service import replacements, scores
 from server.rounds.repository import job_assignments, training_rounds
+from server.specs import spec_of
 from server.tables import Assignment, JobClient
 from server.versions.repository import entries
-from shared.job_spec import JobSpec
 from shared.states import AssignmentState, RoundState
 from shared.takeaway import TakeawayView, TakenComponent
 
@@ -30,7 +30,7 @@ def takeaway(session: Session, client: str, job_id: UUID) -> TakeawayView:
         for row in training_rounds(session, job_id)
         if row.state is RoundState.PUBLISHED
     }
-    spec = JobSpec.model_validate(job.spec)
+    spec = spec_of(job)
     return TakeawayView(
         job_id=job.id,
         name=job.name,

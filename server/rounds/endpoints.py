@@ -8,18 +8,17 @@ from fastapi import APIRouter, Path, Query
 
 from server.auth import Viewer
 from server.context import App
+from server.database import glance
 from server.documentation import example, problems
-from server.errors import not_found
 from server.events.patience import PATIENCE
-from server.events.repository import last
 from server.examples import ROUND_DETAIL, ROUNDS, TIMELINE
-from server.jobs.repository import get_job
+from server.jobs.repository import get_job, see_job
 from server.paging import Cursor, Limit, cut, number, place_of
-from server.rounds.repository import training_rounds
+from server.rounds.repository import training_round, training_rounds
 from server.rounds.timeline import timeline
 from server.rounds.views import component_sizes, round_view
 from server.waiting.query import waits
-from shared.states import RoundState
+from shared.states import ROUND_TERMINAL, RoundState
 from shared.timeline import Timeline
 from shared.views import RoundDetail, RoundList
 
@@ -45,13 +44,12 @@ def list_rounds(
     """List training rounds in pages, with who was asked, what came and what travelled."""
     (behind,) = place_of(cursor, "rounds", number) or (0,)
     with app.sessions.begin() as session:
-        job = get_job(session, job_id)
-        known = last(session, job_id)
-        sizes, why = component_sizes(job), waits(app, session, [job])
+        seen = see_job(session, job_id)
+        sizes, why = component_sizes(seen.job), waits(app, session, [seen.job], seen.now)
         rows = training_rounds(session, job_id, state, behind, limit + 1)
         page, following = cut(rows, limit, "rounds", lambda row: (row.number,))
         items = tuple(round_view(session, row, sizes, why) for row in page)
-        return RoundList(items=items, next=following, last_event=known)
+        return RoundList(items=items, next=following, last_event=seen.last_event)
 
 
 @router.get(
@@ -62,16 +60,12 @@ def list_rounds(
 )
 def show_round(job_id: UUID, number: Number, app: App, _: Viewer) -> RoundDetail:
     """Show one training round; with `wait` it answers when something has happened to its job."""
-    with app.sessions.begin() as session:
-        job = get_job(session, job_id)
-        known = last(session, job_id)
-        sizes, why = component_sizes(job), waits(app, session, [job])
-        for row in training_rounds(session, job_id, behind=number - 1, limit=1):
-            if row.number != number:
-                break
-            shown = round_view(session, row, sizes, why)
-            return RoundDetail(**dict(shown), last_event=known)
-    raise not_found("round")
+    with glance(app.sessions) as session:
+        seen = see_job(session, job_id)
+        row = training_round(session, job_id, number)
+        why = {} if row.state in ROUND_TERMINAL else waits(app, session, [seen.job], seen.now)
+        shown = round_view(session, row, component_sizes(seen.job), why)
+        return RoundDetail(**dict(shown), last_event=seen.last_event)
 
 
 @router.get(

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from server.errors import not_found
 from server.tables import Assignment, Event, Round, UploadedComponent, Version
 from shared.messages import AssignmentKind
 from shared.states import ASSIGNMENT_ACTIVE, ROUND_TERMINAL, AssignmentState, RoundState
@@ -33,6 +34,14 @@ def training_rounds(
     if states:
         query = query.where(Round.state.in_(states))
     return list(session.scalars(query.order_by(Round.number).limit(limit)))
+
+
+def training_round(session: Session, job_id: UUID, number: int) -> Round:
+    """The job's training round of that number. Raises ProblemError (404)."""
+    for row in training_rounds(session, job_id, behind=number - 1, limit=1):
+        if row.number == number:
+            return row
+    raise not_found("round")
 
 
 def client_rounds(session: Session, job_id: UUID) -> list[Round]:

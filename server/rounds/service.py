@@ -13,6 +13,7 @@ from server.lifecycle import Scalar, created, record, transition
 from server.outbox import wake
 from server.rounds.repository import active_assignments, assignments, last_failure
 from server.rounds.standing import needs, replacements
+from server.specs import spec_of
 from server.tables import Assignment, Job, JobClient, Round
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, ClientOffer
@@ -34,7 +35,7 @@ def component_names(spec: JobSpec, offers: Sequence[ClientOffer]) -> list[str]:
 
 def open_planning(session: Session, job: Job) -> Round:
     """The round in which the planner makes version 0."""
-    spec = JobSpec.model_validate(job.spec)
+    spec = spec_of(job)
     names = component_names(spec, list(frozen_offers(session, job.id).values()))
     quorum, target = needs(AssignmentKind.PLAN, spec, 1)
     row = Round(
@@ -49,7 +50,7 @@ def open_round(
     session: Session, job: Job, phase: AssignmentKind, clients: Sequence[str], number: int
 ) -> Round:
     """A round in which `clients` work from the version that the last training round made."""
-    spec = JobSpec.model_validate(job.spec)
+    spec = spec_of(job)
     offers = _lasting_offers(session, job, clients)
     quorum, target = needs(phase, spec, len(clients))
     row = Round(
@@ -83,7 +84,7 @@ def _ask(session: Session, job: Job, row: Round, client: str, components: list[s
 
 def _open(session: Session, job: Job, row: Round) -> None:
     """Add the job's new round with its deadline."""
-    deadline = JobSpec.model_validate(job.spec).rounds.deadline
+    deadline = spec_of(job).rounds.deadline
     row.job_id = job.id
     row.deadline_at = func.now() + deadline
     created(session, row, quorum=row.quorum, deadline_s=deadline.total_seconds())
@@ -92,7 +93,7 @@ def _open(session: Session, job: Job, row: Round) -> None:
 
 def extend_round(session: Session, job: Job, row: Round, *, late: bool) -> None:
     """Another deadline, and the next clients of the draw in place of those who are missing."""
-    spec = JobSpec.model_validate(job.spec)
+    spec = spec_of(job)
     members = assignments(session, row.id)
     states = [a.state for a in members]
     others = replacements(row, spec, [a.client_id for a in members], states, late=late)

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from server.assignments.service import assignment_view
+from server.kept import Kept
 from server.rounds.repository import assignments, published_version, uploaded_bytes
 from server.tables import Assignment, Job, Round
 from server.waiting.query import Waits, waiting_of
@@ -13,13 +14,20 @@ from shared.messages import Catalogue
 from shared.views import RoundView
 
 Sizes = Mapping[str, int]  # component -> bytes of its trainable and frozen tensors
+_SIZES: Kept[UUID, Sizes] = Kept()  # by job
 
 
 def component_sizes(job: Job) -> Sizes:
-    """Bytes of each component with its frozen weights; empty before planning."""
-    if job.catalogue is None:
+    """Bytes of each component with its frozen weights; empty before planning.
+
+    A catalogue is long and never changes: what it comes to is kept for the jobs asked for last.
+    """
+    if job.base_digest is None:
         return {}
-    catalogue = Catalogue.model_validate(job.catalogue)
+    return _SIZES.get(job.id, lambda: _sizes(Catalogue.model_validate(job.catalogue)))
+
+
+def _sizes(catalogue: Catalogue) -> Sizes:
     return {
         name: sum(tensor.n_bytes for tensor in spec.tensors.values()) + spec.frozen_bytes
         for name, spec in catalogue.components.items()

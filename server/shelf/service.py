@@ -16,12 +16,12 @@ from server.idempotency import once
 from server.lifecycle import Scalar, record
 from server.shelf import repository
 from server.side_tables import ShelfModel
+from server.specs import spec_of
 from server.storage import check_writable, disk_trouble, exclusive_part, part_path, part_size
 from server.tables import Job
 from server.updates.space import reserve
 from server.upkeep.collect import collect, require_kept
 from shared.artifacts import ArtifactError, CollectedError, file_digest
-from shared.job_spec import JobSpec
 from shared.problem_codes import Code
 from shared.shelf import ShelfDeleted, ShelfPut, ShelfUpload
 
@@ -60,7 +60,7 @@ def _locked(session: Session, job_id: UUID) -> Job:
 
 
 def _check(context: Context, job: Job, wish: ShelfPut) -> None:
-    asked, most = JobSpec.model_validate(job.spec).shelf, context.settings.shelf_model_bytes
+    asked, most = spec_of(job).shelf, context.settings.shelf_model_bytes
     if not asked.allows(wish.form):
         detail = f"The job's spec says shelf: {asked}, so no {wish.form} model is kept: fork the "
         raise ProblemError(409, Code.NOT_ASKED, f"{detail}job with another, or keep it yourself.")

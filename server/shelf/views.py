@@ -10,8 +10,8 @@ from server.columns import Scope
 from server.jobs.repository import get_job
 from server.shelf import repository
 from server.side_tables import ShelfModel
+from server.specs import spec_of
 from server.tables import Client, Job, JobClient
-from shared.job_spec import JobSpec
 from shared.messages import ClientOffer
 from shared.shelf import ShelfItem, ShelfRow, ShelfView
 from shared.shelf_spec import ShelfForm, agreed
@@ -23,13 +23,13 @@ def shelf(session: Session, principal: Principal, job_id: UUID) -> ShelfView:
     client = principal.client if principal.scope is Scope.CLIENT else None
     if client is not None:
         repository.member(session, principal, job_id)
-    asked = JobSpec.model_validate(job.spec).shelf
+    asked = spec_of(job).shelf
     return ShelfView(job_id=job.id, asked=asked, items=rows(session, job, client))
 
 
 def rows(session: Session, job: Job, client: str | None = None) -> tuple[ShelfRow, ...]:
     """What is there of each client, or of one; nothing where the job asks for none."""
-    asked = JobSpec.model_validate(job.spec).shelf
+    asked = spec_of(job).shelf
     if asked is ShelfForm.NONE:
         return ()
     query = (

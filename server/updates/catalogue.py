@@ -10,6 +10,7 @@ from server.assignments.service import held_locked
 from server.auth import Principal
 from server.database import to_json
 from server.errors import ProblemError, not_found
+from server.specs import spec_of
 from server.tables import Upload, UploadedComponent
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, Catalogue, HeldLease
@@ -34,7 +35,7 @@ def put_catalogue(
     job, row = held_locked(session, principal, assignment_id, held)
     if row.kind is not AssignmentKind.PLAN:
         raise not_found("assignment")
-    check(row.components, JobSpec.model_validate(job.spec), catalogue)
+    check(row.components, spec_of(job), catalogue)
     data = to_json(catalogue)
     if job.catalogue != data:
         for table in (Upload, UploadedComponent):

@@ -22,6 +22,7 @@ from server.context import Context
 from server.database import killable, lock_job
 from server.errors import ProblemError, not_found, stale_lease, unavailable
 from server.idempotency import once
+from server.specs import spec_of
 from server.storage import (
     check_writable,
     disk_trouble,
@@ -38,7 +39,6 @@ from server.upkeep.collect import require_kept
 from shared import logs
 from shared.artifacts import FULL, ArtifactError, ArtifactStore, CollectedError, digest
 from shared.crash_points import crash_point
-from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, Catalogue, ComponentSpec, UploadCreate, UploadView
 from shared.problem_codes import Code
 from shared.tensor_file import component_layout
@@ -77,7 +77,7 @@ def create(
 
 
 def _check(job: Job, assignment: Assignment, wish: UploadCreate) -> None:
-    spec = JobSpec.model_validate(job.spec)
+    spec = spec_of(job)
     wanted = set(assignment.components)
     if assignment.kind is AssignmentKind.TRAIN:
         wanted = set(filter(spec.algorithm.shares, wanted))

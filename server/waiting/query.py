@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from server.context import Context
 from server.rounds.repository import database_now
 from server.rounds.standing import terms_of, waits_until
+from server.specs import spec_of
 from server.tables import Assignment, Attempt, Client, Event, Job, Round
 from server.waiting.assignments import assignment_waiting
 from server.waiting.decide import job_waiting, round_waiting
@@ -21,11 +22,32 @@ from server.waiting.facts import (
     JobFacts,
     RoundFacts,
 )
-from shared.job_spec import JobSpec
 from shared.states import JOB_TERMINAL, ROUND_TERMINAL, AssignmentState, RoundState
 from shared.waiting import Kind, Waiting, WaitingItem, WaitingList
 
 _LIVE = set(RoundState) - ROUND_TERMINAL
+# Made once: making a statement takes longer than Postgres takes to answer it.
+_ROUNDS = select(Round).where(
+    Round.job_id.in_(bindparam("jobs", expanding=True)), Round.state.in_(_LIVE)
+)
+_MEMBERS = (
+    select(Assignment, Client.seen_at, Attempt.claimed_at)
+    .outerjoin(Client, Client.id == Assignment.client_id)
+    .outerjoin(
+        Attempt,
+        and_(Attempt.assignment_id == Assignment.id, Attempt.attempt == Assignment.attempt),
+    )
+    .where(Assignment.round_id.in_(bindparam("rounds", expanding=True)))
+    .order_by(Assignment.client_id)
+)
+_BUSY = (
+    select(Assignment.client_id, Job.name, Assignment.lease_until)
+    .join(Job, Job.id == Assignment.job_id)
+    .where(
+        Assignment.client_id.in_(bindparam("clients", expanding=True)),
+        Assignment.state == AssignmentState.LEASED,
+    )
+)
 Waits = dict[UUID, WaitingItem]  # by the id of the job, round or assignment, in that order
 Members = list[tuple[UUID, AssignmentFacts]]
 
@@ -48,12 +70,18 @@ class _Facts:
     aggregations: dict[UUID, _Aggregation] = field(default_factory=dict)
 
 
-def waits(context: Context, session: Session, jobs: Iterable[Job]) -> Waits:
-    """Why the jobs wait, with their live rounds and assignments; what has ended is absent."""
+def waits(
+    context: Context, session: Session, jobs: Iterable[Job], now: datetime | None = None
+) -> Waits:
+    """Why the jobs wait, with their live rounds and assignments; what has ended is absent.
+
+    now: Postgres's clock when the jobs were read, by default what it is then.
+    """
     alive = [job for job in jobs if job.state not in JOB_TERMINAL]
     if not alive:
         return {}
-    now, facts = database_now(session), _facts(context, session, [job.id for job in alive])
+    now = now or database_now(session)
+    facts = _facts(context, session, [job.id for job in alive])
     return {item.id: item for job in alive for item in _items(job, facts, now)}
 
 
@@ -86,8 +114,7 @@ def _items(job: Job, facts: _Facts, now: datetime) -> Iterable[WaitingItem]:
 
 
 def _facts(context: Context, session: Session, jobs: Sequence[UUID]) -> _Facts:
-    query = select(Round).where(Round.job_id.in_(jobs), Round.state.in_(_LIVE))
-    rounds = {row.job_id: row for row in session.scalars(query)}
+    rounds = {row.job_id: row for row in session.scalars(_ROUNDS, {"jobs": jobs})}
     aggregations = {
         job: _aggregation(session, row)
         for job, row in rounds.items()
@@ -119,15 +146,7 @@ def _newest(session: Session, job: UUID, which: ColumnElement[bool]) -> Event | 
 
 def _members(session: Session, rounds: dict[UUID, Round]) -> dict[UUID, Members]:
     """The assignments of the live rounds, by job, in client order."""
-    claimed = and_(Attempt.assignment_id == Assignment.id, Attempt.attempt == Assignment.attempt)
-    query = (
-        select(Assignment, Client.seen_at, Attempt.claimed_at)
-        .outerjoin(Client, Client.id == Assignment.client_id)
-        .outerjoin(Attempt, claimed)
-        .where(Assignment.round_id.in_([row.id for row in rounds.values()]))
-        .order_by(Assignment.client_id)
-    )
-    rows = session.execute(query).all()
+    rows = session.execute(_MEMBERS, {"rounds": [row.id for row in rounds.values()]}).all()
     busy = _busy(session, {row.client_id for row, _, _ in rows if row.client_id})
     found: dict[UUID, Members] = {}
     for row, seen_at, claimed_at in rows:
@@ -139,12 +158,7 @@ def _members(session: Session, rounds: dict[UUID, Round]) -> dict[UUID, Members]
 
 def _busy(session: Session, clients: set[str]) -> dict[str, Busy]:
     """The leases that these clients hold; a client holds one at most."""
-    query = (
-        select(Assignment.client_id, Job.name, Assignment.lease_until)
-        .join(Job, Job.id == Assignment.job_id)
-        .where(Assignment.client_id.in_(clients), Assignment.state == AssignmentState.LEASED)
-    )
-    rows = session.execute(query)
+    rows = session.execute(_BUSY, {"clients": list(clients)})
     return {client: Busy(name, lease_until) for client, name, lease_until in rows if client}
 
 
@@ -169,7 +183,7 @@ def _assignment_facts(
 
 
 def _round_facts(job: Job, row: Round, facts: _Facts, members: Members) -> RoundFacts:
-    spec, context = JobSpec.model_validate(job.spec), facts.context
+    spec, context = spec_of(job), facts.context
     aggregation = facts.aggregations.get(row.job_id, _Aggregation())
     return RoundFacts(
         number=row.number,

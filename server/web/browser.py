@@ -42,9 +42,9 @@ class Browser:
             key = _key(headers, self._cookie)
             if key is not None:
                 bearer = (b"authorization", f"Bearer {key}".encode("latin-1"))
-                scope = {**scope, "headers": [*scope["headers"], bearer]}
+                scope["headers"] = [*scope["headers"], bearer]
             if _wants_page(scope["path"], headers):
-                scope = {**scope, "query_string": _filled_in(scope["query_string"])}
+                scope["query_string"] = _filled_in(scope["query_string"])
                 send = _Answer(scope, receive, send).send
         await self._app(scope, receive, send)
 

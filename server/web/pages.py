@@ -12,7 +12,7 @@ from server.auth import OPEN, Viewer
 from server.clients.service import get_client, listed_clients
 from server.context import App
 from server.errors import not_found
-from server.events.repository import last, last_of_all
+from server.events.repository import last_of_all
 from server.jobs import repository, service
 from server.jobs.filtering import Filter
 from server.paging import Cursor, cut, place_of, text
@@ -78,20 +78,19 @@ def show_jobs(app: App, _: Viewer, wanted: Filter, cursor: Cursor = None) -> Res
 def show_job(job_id: UUID, app: App, _: Viewer) -> Response:
     """One job as it stands."""
     with app.sessions.begin() as session:
-        known = last(session, job_id)
-        row = repository.get_job(session, job_id)
-        job = service.shown(app, session, row, known)
+        seen = repository.see_job(session, job_id)
+        job = service.shown(app, session, seen)
         ended = job.state in JOB_TERMINAL
         return page(
             "job.html",
             {
                 "job": job,
                 "ended": ended,
-                "round": newest_round(app, session, row),
+                "round": newest_round(app, session, seen.job),
                 "version": newest_version(session, job_id),
-                "on_shelf": shelf_rows(session, row),
-                "events": None if ended else f"/v1/jobs/{job_id}/events?after={known}",
-                "now": database_now(session),
+                "on_shelf": shelf_rows(session, seen.job),
+                "events": None if ended else f"/v1/jobs/{job_id}/events?after={seen.last_event}",
+                "now": seen.now,
             },
         )
 

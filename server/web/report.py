@@ -12,10 +12,10 @@ from server.jobs import service
 from server.jobs.repository import get_job
 from server.reports.service import report
 from server.rounds.repository import database_now
+from server.specs import spec_of
 from server.tables import Job
 from server.web.beside import benefits_of, candidates
 from server.web.site import PLOTTING, asset, render
-from shared.job_spec import JobSpec
 
 _TABLES = (tables.LOSSES, tables.REPLACEMENTS, tables.TRAFFIC)
 _AT_ONCE = 5000
@@ -31,7 +31,7 @@ def report_page(session: Session, job_id: UUID, beside: UUID | None) -> str:
         "report.html",
         {
             "report": told,
-            "spec": JobSpec.model_validate(job.spec),
+            "spec": spec_of(job),
             "beside": service.job_view(alone) if alone else None,
             "found": benefits_of(session, job, alone.id if alone else None),
             "tables": {source.name: _rows(session, job, source) for source in _TABLES},

@@ -6,7 +6,7 @@ from tests.chaos import leaks
 from tests.support.figures import show
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
-ROUNDS, WARM_UP = 15, 10
+ROUNDS, WARM_UP = 12, 25  # what a process takes once, it has taken by then
 A_VERSION_KB = 100
 
 

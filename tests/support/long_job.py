@@ -63,8 +63,8 @@ class LongJob:
 
     @property
     def id(self) -> UUID:
-        """Of the job: by its name."""
-        return uuid5(_NAMES, self.name)
+        """Of the job: by all that it is, for a server keeps what it has read of a job."""
+        return uuid5(_NAMES, repr(self))
 
     @property
     def clients(self) -> list[str]:

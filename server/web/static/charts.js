@@ -171,7 +171,7 @@
     show(target);
   }), { rootMargin: "200px" });
   figures.forEach((figure) => seen.observe(figure));
-  const again = () => figures.filter((figure) => "seen" in figure.dataset).forEach(show);
+  const again = () => figures.filter((figure) => "seen" in figure.dataset).forEach((figure) => seen.observe(figure));
   document.addEventListener("tapestry:published", again);
   dark.addEventListener("change", again);
 })();

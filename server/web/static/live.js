@@ -80,8 +80,7 @@
   let timer = 0;
   function happened(event) {
     note(event);
-    clearTimeout(timer);
-    timer = setTimeout(renew, ASK_AFTER_MS);
+    timer ||= setTimeout(() => { timer = 0; renew(); }, ASK_AFTER_MS); // counted from the first of them
     if (event.kind === "round.published") {
       document.dispatchEvent(new Event("tapestry:published"));
       document.querySelectorAll("[data-when=published]").forEach(part);

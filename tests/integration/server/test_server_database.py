@@ -1,10 +1,12 @@
 """What a process sees of Postgres after it has stood still."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine, text
 
+from server import database
 from server.database import DatabaseAwayError, check_current, make_engine, reachable
 from server.errors import DATABASE_AWAY
 
@@ -37,3 +39,38 @@ def test_a_postgres_that_goes_away_while_a_process_starts_is_one_sentence(
         gone = make_engine(engine.url.set(port=1).render_as_string(hide_password=False))
         with pytest.raises(DatabaseAwayError, match="start it, or correct"):
             check_current(gone)
+
+
+@pytest.fixture
+def cut(database_url: str) -> Iterator[tuple[Engine, int]]:
+    """An engine whose only connection was cut from outside, and its backend's process."""
+    engine, other = make_engine(database_url), make_engine(database_url)
+    with engine.connect() as connection, other.connect() as another:
+        pid = connection.execute(text("select pg_backend_pid()")).scalar_one()
+        connection.rollback()
+        assert another.scalar(text("select pg_terminate_backend(:pid)"), {"pid": pid})
+    yield engine, pid
+    engine.dispose()
+    other.dispose()
+
+
+def backend(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return int(connection.execute(text("select pg_backend_pid()")).scalar_one())
+
+
+def test_a_connection_that_was_cut_while_it_was_idle_is_not_used(
+    cut: tuple[Engine, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, pid = cut
+    monkeypatch.setattr(database, "_LOOK_AFTER_S", 0.0)
+    assert backend(engine) != pid
+
+
+def test_one_that_was_just_used_tells_by_failing_and_is_not_used_again(
+    cut: tuple[Engine, int],
+) -> None:
+    engine, pid = cut
+    with pytest.raises(DATABASE_AWAY):
+        backend(engine)
+    assert backend(engine) != pid

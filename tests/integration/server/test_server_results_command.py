@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +102,14 @@ def test_nothing_stays_behind_where_the_api_breaks_off(
 def test_csv_that_breaks_off_is_no_shorter_table(
     unchecked: World, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = """UPDATE assignments SET result = '{"losses": {"task-0": {"engaged": "?"}}}'
-                WHERE version = 2 AND kind = 'train' AND job_id = :job"""
-    unchecked.execute(broken, job=ENDED.id)  # of the last round: the first is sent
+    pages, read = count(), answers._rows
+
+    def breaking(*asked: Any) -> Any:
+        if next(pages):
+            raise RuntimeError("the second page cannot be read")
+        return read(*asked)
+
+    monkeypatch.setattr(answers, "_rows", breaking)
     monkeypatch.setattr(answers, "_AT_ONCE", 3 * ENDED.n_tasks)
     kept: list[bytes] = []
     with JobTables(address, unchecked.viewer.key, patience_s=0) as api:
