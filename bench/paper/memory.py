@@ -1,7 +1,8 @@
 """What runs have in common is done once: the same training from the same bytes, the same score.
 
 TAP's engaged models are FedAvg's, bit for bit, and its variants differ in what they replace: so
-half of their trainings and scores are the same. They are known by all that decides them.
+half of their trainings and scores are the same. They are known by all that decides them, but for
+the data: a memory is of one division's clients, who are known by their names.
 """
 
 import hashlib

@@ -26,7 +26,8 @@ HERE = Path(__file__).parent
 class Order:
     """How a run is done, wherever it is: everything lies below these directories.
 
-    What one run has computed is remembered below `memory` for those that would compute it, too.
+    What one run has computed is remembered below `memory`, by the division of the data, for those
+    that would compute it, too.
     """
 
     cache: Path
@@ -43,7 +44,9 @@ class Order:
         with said, redirect_stderr(said):
             clients = self._clients(division)
             with tempfile.TemporaryDirectory(dir=self.scratch) as scratch:
-                return execute(spec, clients, Path(scratch), self.device, Memory(self.memory))
+                # Clients of other divisions have the same names, and other data.
+                memory = Memory(self.memory / clients.name)
+                return execute(spec, clients, Path(scratch), self.device, memory)
 
     def rounds_done(self, name: str) -> int:
         """How far a run is, by what it says."""

@@ -116,6 +116,35 @@ def test_what_another_run_has_computed_is_remembered_and_changes_nothing(
     assert {**tap, **own} == {**found, "seconds": 0, "cpu_seconds": 0}
 
 
+def test_clients_of_another_division_have_other_data_and_nothing_is_remembered_of_them(
+    execute: ModuleType, clients: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, scratch = job("fedavg"), tmp_path / "places"
+    scratch.mkdir()
+    divided = {"one": clients, "other": other_data(tmp_path / "another division")}
+    with script("processes") as processes:
+        monkeypatch.setattr(processes.Order, "_clients", lambda _, division: divided[division])
+        order = processes.Order(tmp_path / "cache", scratch, "cpu", tmp_path / "memory")
+        one, other = (order.do(spec, division) for division in divided)
+        again = order.do(spec, "one")
+    alone = run(execute, spec, divided["other"], tmp_path)
+    took = {"seconds": 0, "cpu_seconds": 0, "remembered_steps": 0}
+    assert {**other, **took} == {**alone, **took}
+    assert other["remembered_steps"] == 0
+    assert other["final"] != one["final"]
+    assert again["remembered_steps"] == one["optimizer_steps"] > 0
+
+
+def other_data(folder: Path) -> Path:
+    """Clients of the same names and tasks with other samples."""
+    federation.write(folder, {f"other-{name}": tasks for name, tasks in MEMBERS.items()})
+    for name in MEMBERS:
+        here = (folder / f"other-{name}").rename(folder / name)
+        file = here / "client.yaml"
+        file.write_text(file.read_text().replace(f"client: other-{name}", f"client: {name}"))
+    return folder
+
+
 def test_the_server_s_model_is_worth_the_same_to_all_on_whole_test_sets(tap: Any) -> None:
     rows = chosen(tap, on="whole", variant="engaged", task="digits")
     assert [row["client"] for row in rows] == ["c01", "c02", "n1"]
