@@ -1,17 +1,13 @@
 """`tapestry keys`: who may call the API. A key is shown once, where it is asked for."""
 
-import contextlib
-import os
 import re
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated
 
 import typer
 
-from cli import listing
+from cli import key_files, listing
 from cli.connection import Connection
 from cli.exits import FailedError, UsageError
 from cli.options import Expires, Json, Key, KeyFile, Url
@@ -71,7 +67,7 @@ def create(
         if out is None:
             made = _made(api, scope, client, expires)
         else:
-            with _new_file(out) as file:
+            with key_files.new(out) as file:
                 made = _made(api, scope, client, expires)
                 _write(api, made, file, out)
     _say_made(made, out, json=json)
@@ -106,36 +102,12 @@ def _made(
     return api.create_key(KeyCreate(scope=scope, lifetime=expires), name)
 
 
-@contextmanager
-def _new_file(path: Path) -> Iterator[IO[str]]:
-    """A file that its owner alone can read; it goes again when the block fails.
-
-    It is there before the key is, which nobody could show a second time. Raises UsageError.
-    """
-    try:
-        number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be made ({error.strerror}): choose another --out"
-        ) from error
-    try:
-        with os.fdopen(number, "w", encoding="ascii") as file:
-            yield file
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-
-
 def _write(api: ApiClient, made: KeyCreated, file: IO[str], path: Path) -> None:
     """Write the key down. Raises FailedError, and revokes it, where that is impossible."""
     try:
-        file.write(made.key + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+        key_files.write(file, made.key)
     except OSError as error:
         api.revoke_key(made.prefix)
-        with contextlib.suppress(OSError):
-            file.close()
         raise FailedError(
             f"{path} cannot be written ({error.strerror}) and the new key is revoked: free some "
             "disk space and make another"

@@ -12,7 +12,7 @@ import typer
 
 from cli.connection import Connection, local_client
 from cli.exits import FailedError, UsageError
-from cli.options import Job, Key, KeyFile, Url
+from cli.options import Job, Json, Key, KeyFile, Url
 from cli.signals import ending_on_signals
 from cli.stack.settings import by_name
 from cli.worker import TOLD_HERE, need_packages
@@ -68,6 +68,7 @@ def export(
     without_base: Annotated[
         bool, typer.Option("--without-base", help="Leave the frozen base out.")
     ] = False,
+    json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
     key: Key = None,
@@ -75,7 +76,7 @@ def export(
     """Take a client's model away: a directory with weights, base, and a model card."""
     whose = Client(client, client_file, work_dir)
     told = whose.environment(Connection(url, key, key_file))
-    options = _options(out=out, variant=variant, without_base=without_base)
+    options = _options(out=out, variant=variant, without_base=without_base, json=json)
     with ending_on_signals():
         run_worker(_PART, ["export", *options, "--", str(job)], told)
 

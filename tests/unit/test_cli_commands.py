@@ -185,7 +185,7 @@ def completed(words: str, at: int) -> tuple[set[str], set[str]]:
 
 def test_a_shell_completes_commands_and_options_without_anything_heavy() -> None:
     offered, loaded = completed("tapestry re", 1)
-    assert offered == {"report", "results", "resume"}
+    assert offered == {"register", "report", "results", "resume"}
     assert "cli" in loaded
     assert not loaded & {"torch", "transformers", "sqlalchemy", "fastapi", "celery", "numpy"}
     assert not loaded & {"server", "worker"}

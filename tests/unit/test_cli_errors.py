@@ -38,6 +38,7 @@ OF_THE_API = {
     "distil": ["distil", JOB],
     "onboard": ["onboard", JOB, "c9"],
     "clients": ["clients"],
+    "register": ["register", "c9"],
     "page": ["page"],
     "results": ["results", JOB, "--out", "results"],
     "mlflow": ["mlflow", JOB, "--tracking-uri", "sqlite:///mlflow.db"],

@@ -22,7 +22,7 @@ from cli.takeaway import Client, _options
 from tests.support import small
 from tests.support.takeaway import Home, home
 from worker.takeaway import Sample, load
-from worker.takeaway.__main__ import main
+from worker.takeaway.__main__ import _as_json, main
 from worker.takeaway.export import export
 
 pytestmark = pytest.mark.unit
@@ -173,6 +173,15 @@ def test_the_only_task_need_not_be_named(
     ask("m", "--text=-dashes first")
     wanted = load("m").predict("titles", text="-dashes first")
     assert capsys.readouterr().out == f"{vars(wanted)['text']}\n"
+
+
+def test_what_was_exported_is_told_as_json(there: Home, tmp_path: Path) -> None:
+    wish = there.wish(tmp_path / "m")
+    told = json.loads(_as_json(export(wish, there.source), wish.out))
+    assert told["directory"] == str(tmp_path / "m")
+    assert (told["job"], told["client"]) == (str(wish.job), "c01")
+    assert set(told["tasks"].values()) == {told["variant"]}
+    assert set(told["tasks"]) == set(load(tmp_path / "m").config.tasks)
 
 
 def export_command(there: Home, url: str, out: Path) -> list[str]:

@@ -5,6 +5,7 @@ directory.
 """
 
 import argparse
+import json
 import os
 import sys
 from functools import partial
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--variant", type=Variant, choices=tuple(Variant))
     out.add_argument("--without-base", action="store_true")
     out.add_argument("--out", type=Path, required=True)
+    out.add_argument("--json", action="store_true")
     ask = commands.add_parser("predict")
     ask.add_argument("directory", type=Path)
     for option in ("--task", "--text", "--domain", "--base"):
@@ -94,7 +96,7 @@ def _export(asked: argparse.Namespace) -> None:
     wish = Wish(asked.job, asked.out, asked.variant, with_base=not asked.without_base)
     with ApiClient(settings.api_url, settings.key_of(file.client)) as api:
         config = export(wish, Source(file, settings.work_dir, api), _remove_when_stopped)
-    sys.stdout.write(_summary(config, asked.out))
+    sys.stdout.write((_as_json if asked.json else _summary)(config, asked.out))
 
 
 def _client_file(settings: WorkerSettings, name: str | None) -> ClientFile:
@@ -124,6 +126,17 @@ def _summary(config: Config, out: Path) -> str:
         f"{out}: the {config.variant} model of client {config.client}, for {tasks}\n"
         f"read {out / CARD}, and ask it with `tapestry predict {out}`\n"
     )
+
+
+def _as_json(config: Config, out: Path) -> str:
+    said = {
+        "directory": str(out),
+        "job": str(config.job),
+        "client": config.client,
+        "variant": config.variant,
+        "tasks": {name: taken.variant for name, taken in config.tasks.items()},
+    }
+    return json.dumps(said, indent=2) + "\n"
 
 
 def _predict(asked: argparse.Namespace) -> None:
