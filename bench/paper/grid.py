@@ -26,9 +26,9 @@ PAPER: Mapping[str, Json] = {
 ASKED_FOR: Mapping[str, Json] = {
     "fedavg-equal": {"algorithm": {"name": "fedavg", "equal_compute": True}},
     "fedper": {"algorithm": {"name": "fedper"}},
-    "ditto": {"algorithm": {"name": "ditto"}},
+    "ditto": {"algorithm": {"name": "ditto", "strength": 1.0}},  # the best of TUNED
     "pfedme": {"algorithm": {"name": "pfedme"}},
-    "perfedavg": {"algorithm": {"name": "perfedavg"}},
+    "perfedavg": {"algorithm": {"name": "perfedavg", "rate": 0.01}},  # the best of TUNED
 }
 PLAIN, AUTO, RANDOM = "tap-plain", "tap-auto", "tap-random"
 CONTROLS: Mapping[str, Json] = {
