@@ -6,7 +6,7 @@ RUN := .venv/bin/python
 PYTEST_WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help environment bases bench-learning paper demo up down test check compose-check format reference contract screenshots crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models bench-reads bench-events clean
+.PHONY: help environment bases bench-learning paper demo up down test test-long check compose-check format reference contract screenshots crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models bench-reads bench-events clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +24,11 @@ up: environment ## the local stack in the foreground, until Ctrl-C
 down: environment ## end the stack that `up` started, and wait until all is gone
 	@$(RUN) -m cli down
 
-test: environment ## all tests, against a real Postgres and Valkey
-	@$(RUN) -m pytest -n $(PYTEST_WORKERS) --durations=25 --durations-min=20
+test: environment ## all tests but the long ones, against a real Postgres and Valkey
+	@$(RUN) -m pytest -n $(PYTEST_WORKERS) -m "not long" --durations=25 --durations-min=20
+
+test-long: environment ## the tutorial's commands, and a shelf's model behind a lost disk and kills: some minutes
+	@$(RUN) -m pytest -n $(PYTEST_WORKERS) -m long
 
 check: environment ## linter, formatter, type checker
 	@$(RUN) -m ruff check .

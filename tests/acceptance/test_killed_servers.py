@@ -1,6 +1,7 @@
 """A coordinator or an API that is killed at any point changes nothing of any outcome.
 
-Each point at its first hit; `make crash-points` has the second, and each point alone.
+Every second point at its first hit, behind the one commit and before the next; `make crash-points`
+has all of them, their second hit too, and each point alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,8 +26,9 @@ def stack(server_directory: Path, client_files: list[Path]) -> Iterator[Disturbe
 @pytest.mark.parametrize(
     ("name", "points"), [("coordinator", COORDINATOR_POINTS), ("api", API_POINTS)]
 )
-def test_a_server_killed_at_every_point_in_turn_changes_no_outcome(
+def test_a_server_killed_at_one_point_after_the_other_changes_no_outcome(
     stack: Disturbed, name: str, points: Sequence[str]
 ) -> None:
-    stack.server(name, [f"{point}:1" for point in points], WITHIN_S)
+    every_second = [point for n, point in enumerate(points) if (n + n // 2) % 2 == 0]
+    stack.server(name, [f"{point}:1" for point in every_second], WITHIN_S)
     stack.check()

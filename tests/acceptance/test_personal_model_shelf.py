@@ -25,7 +25,7 @@ from tests.support import federation
 from tests.support.patience import wait_for
 from tests.support.unattended import Unattended
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
 KILLED = -9
 BUSY_S = 240.0
