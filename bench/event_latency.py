@@ -28,7 +28,7 @@ from tests.support import browsing, federation
 
 LIMIT_S = 1.0
 _SEEN_WITHIN_S = 30.0
-_PAUSE_S = 0.7  # between an event and the next
+_PAUSE_S = 0.7  # that the page's renewal for an event is over before the next one comes
 # When each event was listed and each state shown, in seconds since 1970 by this host's clock.
 _NOTE = """() => {
   const now = () => Date.now() / 1000;

@@ -5,9 +5,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Annotated
+
+import typer
 
 from cli.exits import UsageError
+from cli.output import print_json, say, warn
+from shared.keys import KeyCreated
+from shared.views import ClientCreated
+
+Out = Annotated[
+    Path | None, typer.Option(help="File to be made for the key, for you alone to read.")
+]
 
 
 @contextmanager
@@ -40,3 +49,14 @@ def write(file: IO[str], key: str) -> None:
         with contextlib.suppress(OSError):
             file.close()
         raise
+
+
+def tell(made: KeyCreated | ClientCreated, out: Path | None, told: str, *, json: bool) -> None:
+    """Print the new key, this once; where it is in a file say so, and not the key."""
+    if json:
+        print_json(made, leaving_out=None if out is None else {"key"})
+    elif out is None:
+        say(made.key)
+        warn("the key is shown this once: keep it in a file of mode 0600")
+    else:
+        say(told)

@@ -11,7 +11,7 @@ from cli import key_files, listing
 from cli.connection import Connection
 from cli.exits import FailedError, UsageError
 from cli.options import Expires, Json, Key, KeyFile, Url
-from cli.output import console, print_json, say, warn
+from cli.output import console, print_json, say
 from cli.sentences import Sentences
 from shared.api_client import ApiClient
 from shared.components import NAME_PATTERN
@@ -50,9 +50,7 @@ def create(
         str | None, typer.Option(help="Or for this client: its second, to change over to.")
     ] = None,
     expires: Expires = None,
-    out: Annotated[
-        Path | None, typer.Option(help="File to be made for the key, for you alone to read.")
-    ] = None,
+    out: key_files.Out = None,
     json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
@@ -70,7 +68,7 @@ def create(
             with key_files.new(out) as file:
                 made = _made(api, scope, client, expires)
                 _write(api, made, file, out)
-    _say_made(made, out, json=json)
+    key_files.tell(made, out, f"key {made.prefix} is in {out}", json=json)
 
 
 @app.command()
@@ -112,13 +110,3 @@ def _write(api: ApiClient, made: KeyCreated, file: IO[str], path: Path) -> None:
             f"{path} cannot be written ({error.strerror}) and the new key is revoked: free some "
             "disk space and make another"
         ) from error
-
-
-def _say_made(made: KeyCreated, out: Path | None, *, json: bool) -> None:
-    if json:
-        print_json(made, leaving_out=None if out is None else {"key"})
-    elif out is None:
-        say(made.key)
-        warn("the key is shown this once: keep it in a file of mode 0600")
-    else:
-        say(f"key {made.prefix} is in {out}")

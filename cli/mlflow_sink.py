@@ -70,7 +70,7 @@ def write(api: ApiClient, job: Any, tracking_uri: str, experiment: str) -> str:
     report = api.report(job) if detail.state in JOB_TERMINAL else None
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would tell its makers of us
     from mlflow import MlflowClient  # noqa: PLC0415  # seconds, for this command alone
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415  # likewise
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415  # seconds, for this command alone
 
     try:
         client = MlflowClient(tracking_uri=tracking_uri)
@@ -102,7 +102,7 @@ def _run_of(client: "MlflowClient", job: JobDetail, experiment: str) -> "Run":
 
 
 def _write_params(client: "MlflowClient", run: "Run", wanted: Mapping[str, str]) -> None:
-    from mlflow.entities import Param  # noqa: PLC0415  # likewise
+    from mlflow.entities import Param  # noqa: PLC0415  # seconds, for this command alone
 
     new = [Param(k, v) for k, v in wanted.items() if k not in run.data.params]
     for first in range(0, len(new), _MOST_PARAMS):
@@ -111,7 +111,7 @@ def _write_params(client: "MlflowClient", run: "Run", wanted: Mapping[str, str])
 
 def _write_points(client: "MlflowClient", run: "Run", wanted: Iterable[Point]) -> None:
     """Add the points whose metric has none at their step."""
-    from mlflow.entities import Metric  # noqa: PLC0415  # likewise
+    from mlflow.entities import Metric  # noqa: PLC0415  # seconds, for this command alone
 
     by_key: defaultdict[str, list[Point]] = defaultdict(list)
     for point in wanted:

@@ -1,50 +1,38 @@
 """`tapestry register`: a client that may take part, and its key, which is shown once."""
 
-import re
 import uuid
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from cli import key_files
 from cli.connection import Connection
 from cli.exits import FailedError, UsageError
 from cli.options import Json, Key, KeyFile, Url
-from cli.output import print_json, say, warn
 from shared.api_client import ApiClient
-from shared.components import NAME_PATTERN
+from shared.spec_files import explain
 from shared.views import ClientCreate, ClientCreated
-
-_MOST_CHARACTERS = 500
 
 
 def register(
     client: Annotated[str, typer.Argument(help="The client's name, as its client file has it.")],
     description: Annotated[str, typer.Option(help="Whose it is, in your words.")] = "",
-    out: Annotated[
-        Path | None, typer.Option(help="File to be made for its key, for you alone to read.")
-    ] = None,
+    out: key_files.Out = None,
     json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
     key: Key = None,
 ) -> None:
     """Register a client and print its key, this once; or write it to a file."""
-    if re.fullmatch(NAME_PATTERN, client) is None:
-        raise UsageError(f"{client!r} is no client's name: it must match {NAME_PATTERN}")
-    if len(description) > _MOST_CHARACTERS:
-        raise UsageError(f"the description may have {_MOST_CHARACTERS} characters: shorten it")
-    wish = ClientCreate(id=client, description=description)
+    try:
+        wish = ClientCreate(id=client, description=description)
+    except ValidationError as error:
+        raise UsageError(f"correct it: {'; '.join(explain(ClientCreate, error))}") from error
     with Connection(url, key, key_file).open() as api:
         made = _registered(api, wish, out)
-    if json:
-        print_json(made, leaving_out=None if out is None else {"key"})
-    elif out is None:
-        say(made.key)
-        warn("the key is shown this once: keep it in a file of mode 0600")
-    else:
-        say(f"client {client} is registered, and its key is in {out}")
+    key_files.tell(made, out, f"client {client} is registered, and its key is in {out}", json=json)
 
 
 def _registered(api: ApiClient, wish: ClientCreate, out: Path | None) -> ClientCreated:

@@ -27,7 +27,9 @@ ASKED_FOR: Mapping[str, Json] = {
     "fedavg-equal": {"algorithm": {"name": "fedavg", "equal_compute": True}},
     "fedper": {"algorithm": {"name": "fedper"}},
     "ditto": {"algorithm": {"name": "ditto", "strength": 1.0}},  # the best of TUNED
-    "pfedme": {"algorithm": {"name": "pfedme"}},
+    "pfedme": {  # the best of TUNED so far
+        "algorithm": {"name": "pfedme", "strength": 0.1, "rate": 10.0, "inner_steps": 5}
+    },
     "perfedavg": {"algorithm": {"name": "perfedavg", "rate": 0.01}},  # the best of TUNED
 }
 PLAIN, AUTO, RANDOM = "tap-plain", "tap-auto", "tap-random"

@@ -54,8 +54,8 @@ def test_the_key_in_a_file_is_for_its_owner_and_is_not_printed(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["../keys"], "is no client's name"),
-        (["c01", "--description", "x" * 501], "shorten it"),
+        (["../keys"], "id: String should match"),
+        (["c01", "--description", "x" * 501], "at most 500 characters"),
         (["c01", "--out", "absent/new.key"], "choose another --out"),
     ],
 )
