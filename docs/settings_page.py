@@ -58,6 +58,11 @@ _REST = """
 """
 _OTHERS = (
     (
+        "`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, `SSL_CERT_DIR`",
+        "What stands between a worker or a command and the API "
+        "([how](../how-to/behind-a-firewall.md#through-a-proxy)).",
+    ),
+    (
         "`OTEL_EXPORTER_OTLP_ENDPOINT` and OpenTelemetry's others",
         "Where traces go; without it nothing is traced ([how](../how-to/watching.md#traces)).",
     ),

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from shared import tracing
+from shared import connecting, tracing
 from shared.artifacts import CHUNK_BYTES
 from shared.crash_points import crash_point
 from shared.problem_codes import Code
@@ -32,7 +32,7 @@ class ApiError(Exception):
 
 
 class Transport:
-    """One principal's connection.
+    """One principal's connection. Raises ApiError where its proxy or authorities cannot be used.
 
     Requests are repeated while the API cannot be reached or answers 503, for about `patience_s`
     seconds: all of them may be.
@@ -41,13 +41,15 @@ class Transport:
     def __init__(self, url: str, key: str, patience_s: float = 8.0) -> None:
         self.url = url.rstrip("/")
         self._patience_s = patience_s
-        self._http = httpx.Client(
-            base_url=self.url,
-            headers={"Authorization": f"Bearer {key}"},
-            timeout=httpx.Timeout(ANSWER_S, connect=_CONNECT_S),
-            trust_env=False,
-            event_hooks={"request": [_name_trace]},
-        )
+        try:
+            self._http = connecting.connection(
+                self.url,
+                headers={"Authorization": f"Bearer {key}"},
+                timeout=httpx.Timeout(ANSWER_S, connect=_CONNECT_S),
+                event_hooks={"request": [_name_trace]},
+            )
+        except connecting.SettingError as error:
+            raise ApiError(no_answer(0, str(error))) from error
 
     def __enter__(self) -> Self:
         return self
@@ -115,7 +117,7 @@ class Transport:
                 if not _passes(problem):
                     raise ApiError(problem)
             except httpx.RequestError as error:
-                problem = _unreachable(self.url, error)
+                problem = no_answer(0, connecting.unreachable(self.url, error))
             if time.monotonic() + pause > end:
                 raise ApiError(problem)
             time.sleep(pause)
@@ -186,15 +188,6 @@ def _problem(response: httpx.Response) -> Problem:
 def _passes(problem: Problem) -> bool:
     """Whether the same request may succeed in a moment."""
     return problem.status == httpx.codes.SERVICE_UNAVAILABLE or problem.code in _PASSING
-
-
-def _unreachable(url: str, error: httpx.RequestError) -> Problem:
-    why = str(error) or type(error).__name__
-    if "SSL" in why:
-        return no_answer(
-            0, f"{url} cannot be trusted ({why}): check the address, http or https, its certificate"
-        )
-    return no_answer(0, f"{url} cannot be reached ({why}): check that the API runs there")
 
 
 def no_answer(status: int, detail: str) -> Problem:

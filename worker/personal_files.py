@@ -98,7 +98,7 @@ class PersonalFiles:
             return
         kept = self._within_budget([sha256, *(each for each in accepted if each != sha256)])
         self._point(kept)
-        self._collect(kept)
+        self._collect(set[str]().union(*kept.values()))
 
     def accepted(self) -> list[str]:
         """The states that the server has accepted and that are kept, the newest first."""
@@ -113,16 +113,17 @@ class PersonalFiles:
         part.write_text("\n".join(states))
         part.replace(self._pointer)
 
-    def _within_budget(self, accepted: list[str]) -> list[str]:
-        """The newest states; the first of them however large it is."""
+    def _within_budget(self, accepted: list[str]) -> dict[str, set[str]]:
+        """The newest states, and the files that each adds; the first one however large it is."""
         self.manifest(accepted[0])
-        kept, files, n_bytes = accepted[:1], self._present(accepted[0]), 0
+        files, n_bytes = self._present(accepted[0]), 0
+        kept = {accepted[0]: set(files)}
         for sha256 in filter(self.store.has, accepted[1:_MOST_KEPT]):
             new = self._present(sha256) - files
             n_bytes += sum(self.store.path(each).stat().st_size for each in new)
             if n_bytes > self._kept_bytes:
                 break
-            kept.append(sha256)
+            kept[sha256] = new
             files |= new
         return kept
 
@@ -142,8 +143,7 @@ class PersonalFiles:
             if wanted is None or name in wanted
         ]
 
-    def _collect(self, states: Iterable[str]) -> None:
-        kept = set[str]().union(*map(self._present, states))
+    def _collect(self, kept: Container[str]) -> None:
         for directory, _, names in os.walk(self.store.root):
             for name in names:
                 if len(name) == 64 and name not in kept:

@@ -2,15 +2,18 @@
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
+import psutil
 import psycopg
 
 from cli.signals import Stopped, ending_on_signals
-from cli.stack.processes import Child, Processes
+from cli.stack.processes import Processes
 from cli.stack.settings import StackSettings
 from cli.stack.stack import Stack
 from shared.api_client import ApiClient
@@ -78,32 +81,17 @@ def _wait_for_version(api: ApiClient, job: str, number: int) -> None:
 
 
 def _of_processes(stack: Stack) -> dict[tuple[str, str], float]:
-    found: dict[tuple[str, str], float] = {}
+    found: Counter[tuple[str, str]] = Counter()
     for child in stack._children:
         name = child.command.name.removeprefix("process ")
-        pids = list(_tree(child))
-        found[name, "RSS, kB"] = sum(_status(pid, "VmRSS") for pid in pids)
-        found[name, "threads"] = sum(_status(pid, "Threads") for pid in pids)
-        found[name, "open files"] = sum(len(list(Path(f"/proc/{p}/fd").iterdir())) for p in pids)
-    return found
-
-
-def _tree(child: Child) -> Iterator[int]:
-    """The process and all below it."""
-    waiting = [child.process.pid]
-    while waiting:
-        pid = waiting.pop()
-        yield pid
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            waiting += map(int, (task / "children").read_text().split())
-
-
-def _status(pid: int, field: str) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == field:
-            return int(value.split()[0])
-    raise KeyError(field)
+        root = psutil.Process(child.process.pid)
+        for process in (root, *root.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):  # a short one, such as Postgres's vacuum
+                held = process.as_dict(["memory_info", "num_threads", "num_fds"])
+                found[name, "RSS, kB"] += held["memory_info"].rss // 1024
+                found[name, "threads"] += held["num_threads"]
+                found[name, "open files"] += held["num_fds"]
+    return dict(found)
 
 
 def _of_database(database: "psycopg.Connection[tuple[int]]") -> dict[tuple[str, str], float]:

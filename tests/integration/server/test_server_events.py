@@ -18,7 +18,7 @@ from server.events import repository, streaming
 from server.lifecycle import record
 from tests.support.patience import wait_for
 from tests.support.scripted import World
-from tests.support.served import served
+from tests.support.serving import served
 
 pytestmark = pytest.mark.integration
 STREAM = {"Accept": "text/event-stream"}
@@ -28,7 +28,7 @@ SOON_S = 20.0  # on a busy machine; what it takes is measured in bench/
 @pytest.fixture
 def address(pair: World) -> Iterator[str]:
     """For what goes on forever cannot be asked of a test client."""
-    with served(pair.http.app) as found:
+    with served(pair.http.app, lifespan="off") as found:
         yield found
 
 

@@ -20,7 +20,7 @@ from shared.tables_client import JobTables
 from shared.transport import ApiError
 from tests.support.long_job import LongJob, write
 from tests.support.scripted import World
-from tests.support.served import served
+from tests.support.serving import served
 
 pytestmark = pytest.mark.integration
 ENDED = LongJob("ended", n_rounds=3, n_clients=3)
@@ -32,7 +32,7 @@ def address(unchecked: World) -> Iterator[str]:
     """An API whose jobs are rows alone: their artifacts are not there."""
     for job in (ENDED, RUNNING):
         write(unchecked.context.sessions, job)
-    with served(unchecked.http.app) as found:
+    with served(unchecked.http.app, lifespan="off") as found:
         yield found
 
 

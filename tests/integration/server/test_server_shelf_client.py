@@ -1,6 +1,5 @@
 """A client and the shelf of the real API over HTTP: putting, getting back, and what goes wrong."""
 
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,14 +7,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-import uvicorn
 
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore
 from shared.shelf import ShelfItem
 from shared.shelf_spec import ShelfForm, key_file
-from tests.support.patience import wait_for
 from tests.support.scripted import World, offer
+from tests.support.serving import served
 from tests.support.shelf import bytes_of, two_states
 from worker.attempt import Member
 from worker.data.client_file import ClientFile
@@ -36,15 +34,8 @@ N_BYTES = 700_000  # of a component: the model has more than one piece
 
 @pytest.fixture
 def url(world: World) -> Iterator[str]:
-    config = uvicorn.Config(world.http.app, port=0, lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    wait_for(lambda: server.started)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
+    with served(world.http.app, lifespan="off") as found:
+        yield found
 
 
 class Home:

@@ -5,13 +5,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-import uvicorn
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -22,8 +20,8 @@ from shared import tracing
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore
 from shared.results import TrainResult
-from tests.support.patience import wait_for
 from tests.support.scripted import World, component_bytes
+from tests.support.serving import served
 from worker.attempt import Member
 from worker.host import Host
 from worker.spent import Spent
@@ -51,22 +49,6 @@ def traced(spans: InMemorySpanExporter, pair: World) -> World:
     """The app, made while traces are on, with two clients."""
     spans.clear()
     return pair
-
-
-@contextmanager
-def served(world: World) -> Iterator[str]:
-    """The app at an address."""
-    config = uvicorn.Config(world.http.app, port=0, lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_for(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 class Scripted(TrainerProcess):
@@ -97,7 +79,10 @@ def test_an_assignment_is_one_trace_from_its_claim_to_its_result(
     traced.plan(job)
     spans.clear()
     cache = ArtifactStore(tmp_path / "cache", durable=False)
-    with served(traced) as url, ApiClient(url, traced.clients["c1"].key) as api:
+    with (
+        served(traced.http.app, lifespan="off") as url,
+        ApiClient(url, traced.clients["c1"].key) as api,
+    ):
         member = Member(api, Workplace("c1", cache, tmp_path))
         Host({"c1": member}, Scripted(cache)).work("c1")
     root = named(spans, "assignment train")
