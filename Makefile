@@ -2,8 +2,8 @@
 # that a checkout whose path holds spaces works.
 PYTHON ?= python3
 RUN := .venv/bin/python
-# One more than the cores here: tests wait for processes as often as for a core.
-PYTEST_WORKERS ?= 3
+# Two more than the cores here: tests wait for processes as often as for a core.
+PYTEST_WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help environment bases bench-learning paper demo up down test test-long check compose-check format reference contract screenshots crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models bench-reads bench-events clean
@@ -27,7 +27,7 @@ down: environment ## end the stack that `up` started, and wait until all is gone
 test: environment ## all tests but the long ones, against a real Postgres and Valkey
 	@$(RUN) -m pytest -n $(PYTEST_WORKERS) -m "not long" --durations=25 --durations-min=20
 
-test-long: environment ## the tutorial's commands, and a shelf's model behind a lost disk and kills: some minutes
+test-long: environment ## the long ones: the tutorial, chaos, leaks, more algorithms as services (about 15 minutes)
 	@$(RUN) -m pytest -n $(PYTEST_WORKERS) -m long
 
 check: environment ## linter, formatter, type checker

@@ -59,8 +59,7 @@ _REST = """
 _OTHERS = (
     (
         "`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, `SSL_CERT_DIR`",
-        "What stands between a worker or a command and the API "
-        "([how](../how-to/behind-a-firewall.md#through-a-proxy)).",
+        "What stands before the API ([how](../how-to/behind-a-firewall.md#through-a-proxy)).",
     ),
     (
         "`OTEL_EXPORTER_OTLP_ENDPOINT` and OpenTelemetry's others",

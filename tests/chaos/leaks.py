@@ -26,7 +26,7 @@ from tests.support.patience import wait_for
 # What may grow with each round at most; the slope's whole interval must lie below.
 BOUNDS = {"RSS, kB": 20.0, "open files": 0.1, "threads": 0.1, "connections": 0.1}
 WARM_UP = 40  # rounds: caches and tables of names fill, pools grow, Python's arenas settle
-_ROUND_WITHIN_S = 60.0
+_ROUND_WITHIN_S = 240.0  # of a machine that has other work
 
 Sample = Mapping[tuple[str, str], float]  # (process, quantity) -> what it holds
 

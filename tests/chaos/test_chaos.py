@@ -21,6 +21,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     return run(Plan(seed=3, seconds=240, most_faults=500, gap_s=1.0, kept=kept, each_once=True))
 
 
+@pytest.mark.long
 def test_every_kind_of_fault_has_hit(result: Result) -> None:
     show("chaos", "pytest tests/chaos/test_chaos.py", rows(result), record=False)
     possible = {fault.kind for fault in table() if not fault.impossible}
@@ -40,16 +41,19 @@ def test_without_a_compiler_the_table_says_so(monkeypatch: pytest.MonkeyPatch) -
     assert expected in left_out(table())
 
 
+@pytest.mark.long
 def test_a_disturbed_job_ends_with_the_bits_of_the_undisturbed_one(result: Result) -> None:
     assert result.comparable
     assert {job.outcome for job in result.comparable} == {result.undisturbed}
 
 
+@pytest.mark.long
 def test_nothing_is_lost_or_counted_twice_or_stuck(result: Result) -> None:
     assert result.checked.wrong == []
     assert result.checked.counts["contributions"] > 0
 
 
+@pytest.mark.long
 def test_no_process_gives_up_but_for_want_of_postgres(result: Result) -> None:
     assert [said for said in result.tally.ended if "Postgres at" not in said] == []
 

@@ -1,11 +1,11 @@
-"""The short form of `make leaks`: no process holds more after each round."""
+"""A short form of `make leaks`: no process holds more after each round."""
 
 import pytest
 
 from tests.chaos import leaks
 from tests.support.figures import show
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(600)]
 ROUNDS, WARM_UP = 12, 25  # what a process takes once, it has taken by then
 A_VERSION_KB = 100
 

@@ -26,7 +26,7 @@ def stack(server_directory: Path) -> Iterator[Bitten]:
     ("process", "call", "error"),
     [
         ("api", "fsync", "error=EIO:when=1"),
-        ("coordinator", "fsync", "error=ENOSPC:when=1..2"),
+        pytest.param("coordinator", "fsync", "error=ENOSPC:when=1..2", marks=pytest.mark.long),
         ("worker", "rename", "error=EIO:when=1"),
     ],
 )
