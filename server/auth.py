@@ -175,7 +175,7 @@ class Requires:
     def __init__(self, *scopes: Scope) -> None:
         self.scopes = frozenset(scopes)
 
-    def __call__(
+    async def __call__(  # a thread's turn would cost more than this does
         self, request: Request, _: Annotated[object, Depends(HTTPBearer(auto_error=False))]
     ) -> Principal:
         """The caller, if the route is for them."""
@@ -201,7 +201,7 @@ def _named(parameters: Mapping[str, object]) -> dict[str, object]:
 class Open:
     """A route's dependency: anybody may call it, without a key."""
 
-    def __call__(self) -> None:
+    async def __call__(self) -> None:
         """Nothing to check."""
 
 

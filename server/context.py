@@ -65,7 +65,7 @@ def make_store(settings: ServerSettings) -> ArtifactStore:
     return BucketStore(settings.artifacts_url, settings.artifacts_dir, most)
 
 
-def _of_app(request: Request) -> Context:
+async def _of_app(request: Request) -> Context:
     context = request.app.state.context
     assert isinstance(context, Context)  # noqa: S101  # create_app sets it
     return context

@@ -12,7 +12,7 @@ LAST_EVENT = 2**63 - 1
 _LONGEST_WAIT_S = 60
 
 
-def _of_app(request: Request) -> Feed:
+async def _of_app(request: Request) -> Feed:
     feed = request.app.state.feed
     assert isinstance(feed, Feed)  # noqa: S101  # create_app sets it
     return feed
