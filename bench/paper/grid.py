@@ -25,12 +25,11 @@ PAPER: Mapping[str, Json] = {
 }
 ASKED_FOR: Mapping[str, Json] = {
     "fedavg-equal": {"algorithm": {"name": "fedavg", "equal_compute": True}},
-    "fedper": {"algorithm": {"name": "fedper"}},
-    "ditto": {"algorithm": {"name": "ditto", "strength": 1.0}},  # the best of TUNED
-    "pfedme": {  # the best of TUNED so far
-        "algorithm": {"name": "pfedme", "strength": 0.1, "rate": 10.0, "inner_steps": 5}
-    },
-    "perfedavg": {"algorithm": {"name": "perfedavg", "rate": 0.01}},  # the best of TUNED
+    # The best of TUNED each.
+    "fedper": {"algorithm": {"name": "fedper", "keeps": ("mote", "mome", "head")}},
+    "ditto": {"algorithm": {"name": "ditto", "strength": 1.0}},
+    "pfedme": {"algorithm": {"name": "pfedme", "strength": 0.01, "rate": 100.0, "inner_steps": 5}},
+    "perfedavg": {"algorithm": {"name": "perfedavg", "rate": 0.01}},
 }
 PLAIN, AUTO, RANDOM = "tap-plain", "tap-auto", "tap-random"
 CONTROLS: Mapping[str, Json] = {
@@ -231,7 +230,7 @@ _SMALL = Scale(
 def _whole(family: Family) -> Iterator[Wave]:
     """Every question of one family: the paper's methods first, whose trainings others share."""
     yield Wave(list(PAPER), (41, 42), families=(family,))
-    yield Wave([*PAPER, "fedavg-equal"], (41, 42), families=(family,), alphas=(None, 0.1))
+    yield Wave([*PAPER, PLAIN, "fedavg-equal"], (41, 42), families=(family,), alphas=(None, 0.1))
     yield Wave(list(METHODS), (41, 42), families=(family,))
     yield Wave(list(PAPER), (43, 44), families=(family,))
     yield Wave(list(PAPER), (41, 42), families=(family,), alphas=(0.5,))
