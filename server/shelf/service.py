@@ -1,5 +1,6 @@
 """Putting a personal model on the shelf, and deleting it. The bytes are opaque here."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -21,9 +22,11 @@ from server.storage import check_writable, disk_trouble, exclusive_part, part_pa
 from server.tables import Job
 from server.updates.space import reserve
 from server.upkeep.collect import collect, require_kept
-from shared.artifacts import ArtifactError, CollectedError, file_digest
+from shared.artifacts import ArtifactError, CollectedError, StoreAwayError, file_digest
 from shared.problem_codes import Code
 from shared.shelf import ShelfDeleted, ShelfPut, ShelfUpload
+
+_log = logging.getLogger(__name__)
 
 
 def announce(
@@ -186,11 +189,14 @@ def clear(context: Context, principal: Principal, job_id: UUID) -> ShelfDeleted:
 
 
 def _forget(context: Context, ended: Sequence[ShelfModel]) -> None:
-    """Remove the bytes of rows that have ended; what a crash leaves here is collected later."""
+    """Remove the bytes of rows that have ended; what a crash or a bucket leaves goes later."""
     for row in ended:
         part_path(context.store, row.id).unlink(missing_ok=True)
         if row.completed_at is not None:
-            collect(context, row.sha256)
+            try:
+                collect(context, row.sha256)
+            except StoreAwayError as error:
+                _log.warning("a personal model's bytes are collected later: %s", error)
 
 
 def drop_abandoned(context: Context) -> None:

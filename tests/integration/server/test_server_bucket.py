@@ -293,3 +293,29 @@ def test_results_of_a_damaged_copy_are_made_of_the_object(
     mean = component_bytes(4.0, 4.0, 4.0)
     manifest = world.viewer.ok("GET", f"/v1/jobs/{job}/versions/1")["manifest"]
     assert manifest["proj"]["sha256"] == sha(mean)
+
+
+def test_a_personal_model_is_read_at_any_replica_until_it_is_deleted(
+    replicas: Replicas, bucket: Bucket
+) -> None:
+    owner = replicas.world.add_client("c3", {**offer(), "shelf": "plain"})
+    job = replicas.world.launch(shelf="plain")
+    model, name = bytes(range(256)) * 20, sha(bytes(range(256)) * 20)
+    wanted = {"form": "plain", "sha256": name, "n_bytes": len(model), "state_digest": "a" * 64}
+    address = f"/v1/jobs/{job}/shelf"
+    view = owner.ok("POST", address, json=wanted)
+    sent = owner("PATCH", f"{address}/{view['id']}", content=model, headers={"Upload-Offset": "0"})
+    assert sent.json()["complete"]
+    assert bucket.get(name) == model
+    there = replicas.there(owner)
+    part = there("GET", f"{address}/{view['id']}", headers={"Range": "bytes=5-9"})
+    assert (part.status_code, part.content) == (206, model[5:10])
+    bucket.go_away()
+    assert there("GET", f"{address}/{view['id']}").content == model, "it has a copy by now"
+    assert there("DELETE", address).status_code == 200, "the row is gone, the object waits"
+    assert there("GET", f"{address}/{view['id']}").status_code == 404
+    bucket.come_back()
+    assert owner("GET", f"{address}/{view['id']}").status_code == 404
+    replicas.world.context.settings.unreferenced_kept = timedelta(0)
+    assert collect_shard(replicas.world.context, name[:2]) == [name], "what could not go goes now"
+    assert bucket.get(name) is None
