@@ -51,6 +51,7 @@ OPTIONS: Mapping[str, Json] = {
         }
         for low_rank in ("svd", "flora_na", "ffa", "fedsa")
     },
+    "tap-teacher": _tap(teacher="better", guard=True),
     "tap-literal": _tap(),
 }
 # The published code's weights of distillation. Its losses are sums over tokens and pixels, ours are
@@ -255,6 +256,11 @@ SCALES: Mapping[str, Scale] = {
         waves=_GRID,
     ),
     "tune": replace(_SMALL, waves=(Wave(list(TUNED), (_TUNING_SEED,), families=("flava",)),)),
+    # What was added behind the grid's commit, on the same divisions of the data.
+    "teacher": replace(
+        _SMALL,
+        waves=(Wave(["tap-teacher"], (41, 42), families=("flava",), alphas=(0.1, None)),),
+    ),
     "trial": replace(  # whether all of it works: minutes, and scores that mean nothing
         _SMALL,
         training={"vilt": {**_TWO_CORES, "local_steps": 1}},

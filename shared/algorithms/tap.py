@@ -41,6 +41,11 @@ class TapOptions(AlgorithmSpec):
         "replaces, only when all do, or never.",
     )
     distillation: bool = Field(default=True, description="Without it stage two trains plainly.")
+    teacher: Literal["always", "better"] = Field(
+        default="always",
+        description="Distillation is from the locally trained engaged model at all of a client's "
+        "tasks, or at those where it is better than the personal model on the validation samples.",
+    )
     guard: bool = Field(
         default=False,
         description="For each task the client's best of three on its validation samples is chosen "
@@ -77,6 +82,8 @@ class TapOptions(AlgorithmSpec):
             )
         if self.standard_errors is not None and self.margin != "auto":
             raise ValueError("standard_errors belongs to margin: auto: add that or leave it out")
+        if self.teacher != "always" and not self.distillation:
+            raise ValueError("teacher belongs to distillation, which is off: leave one of them out")
         if self.replacement != "adaptive" and (self.signal, self.margin) != ("train", "absolute"):
             raise ValueError(
                 "signal and margin belong to replacement: adaptive: leave them out or choose that"

@@ -81,7 +81,7 @@ def test_each_task_has_a_choice_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
         return told[Variant(variant)]
 
     monkeypatch.setattr(guard, "decisive", found)
-    assert guard.choose(trainer(), states) == {"digits": P, "reviews": T}
+    assert guard.choose(guard.measured(trainer(), states)) == {"digits": P, "reviews": T}
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -1,6 +1,6 @@
 """Stage two's loss: what the personal model (student) loses against the engaged one (teacher)."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import torch
 from torch import Tensor
@@ -14,8 +14,13 @@ from worker.training.loop import SampleLoss
 from worker.training.trainer import Trainer
 
 
-def taught_by(trainer: Trainer, teacher: State, temperature: float) -> SampleLoss:
-    """loss_o + lambda_o * (distillation loss against the teacher), TAP's stage two."""
+def taught_by(
+    trainer: Trainer, teacher: State, temperature: float, tasks: Container[str] | None = None
+) -> SampleLoss:
+    """loss_o + lambda_o * (distillation loss against the teacher), TAP's stage two.
+
+    Where `tasks` are named, the others' loss is loss_o alone.
+    """
     network = trainer.network
     weights = as_parameters(network, teacher)
     pad = network.base.tokenizer.pad_id
@@ -23,6 +28,8 @@ def taught_by(trainer: Trainer, teacher: State, temperature: float) -> SampleLos
     def loss(task: str, batch: Batch) -> tuple[Tensor, Tensor]:
         output = network(task, batch)
         plain = trainer.task_loss(task, batch, output)
+        if tasks is not None and task not in tasks:
+            return plain, plain
         taught = _taught(network, weights, task, batch)
         spec = trainer.spec.tasks[task]
         extra = distillation_loss(spec.kind, batch, output, taught, temperature, pad)

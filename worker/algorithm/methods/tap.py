@@ -12,7 +12,7 @@ from typing_extensions import override
 from shared.algorithms.tap import TapOptions
 from shared.results import Decision, Variant
 from worker.algorithm.distillation import taught_by
-from worker.algorithm.guard import choose
+from worker.algorithm.guard import Measured, choose, measured, teachable
 from worker.algorithm.method import Method, Outcome, Personal, task_losses
 from worker.algorithm.replacement import decide, replace
 from worker.models.network import State
@@ -110,18 +110,21 @@ class Tap(Method[TapOptions]):
         """The last server model, locally trained, teaches the personal model."""
         teacher, engaged_losses = self.trainer.post_steps(server)
         student = server if personal.model is None else personal.model
-        rule = None
-        if self.options.distillation:
-            rule = Rule(taught_by(self.trainer, teacher, self.options.temperature))
+        models = {Variant.POST_TRAINED: teacher, Variant.PERSONAL: student}
+        found = {}
+        if self.options.guard or self.options.teacher == "better":
+            found = measured(self.trainer, models)
+        rule = self._taught(teacher, found) if self.options.distillation else None
         distilled, losses = self.trainer.post_steps(student, "distill", rule)
-        models = {
-            Variant.POST_TRAINED: teacher,
-            Variant.PERSONAL: student,
-            Variant.DISTILLED: distilled,
-        }
-        chosen = choose(self.trainer, models) if self.options.guard else {}
-        kept = replace_fields(personal, models=models, chosen=chosen)
+        last = {Variant.DISTILLED: distilled}
+        chosen = choose(found | measured(self.trainer, last)) if self.options.guard else {}
+        kept = replace_fields(personal, models=models | last, chosen=chosen)
         return Outcome(None, kept, task_losses(engaged_losses, losses))
+
+    def _taught(self, teacher: State, found: Measured) -> Rule:
+        """Stage two's loss: with the teacher at each task, or where it is the better model."""
+        tasks = teachable(found) if self.options.teacher == "better" else None
+        return Rule(taught_by(self.trainer, teacher, self.options.temperature, tasks))
 
 
 @dataclass(frozen=True)
