@@ -15,7 +15,13 @@ from typing import Any
 
 import torch
 
-from server.aggregation import Contribution, aggregate, client_components, component_weight
+from server.aggregation import (
+    Contribution,
+    aggregate,
+    client_components,
+    component_weight,
+    disclosed,
+)
 from server.rounds.sampling import sample
 from shared.artifacts import ArtifactStore
 from shared.components import parse
@@ -112,9 +118,10 @@ def federate(spec: JobSpec, clients: Mapping[str, Client], store: ArtifactStore)
     specs = catalogue(network).components
     job = Run(clients, store, [initial_version(network, store)])
     for number in range(1, spec.rounds.count + 1):
+        shares = disclosed(_trained(spec, job, number), spec, [c.offer for c in clients.values()])
         averaged = {
             c: aggregate(given, specs[c], store, spec.aggregation.low_rank).sha256
-            for c, given in _trained(spec, job, number).items()
+            for c, given in shares.items()
         }
         job.manifests.append({**job.manifests[-1], **averaged})
         print(f"round {number} of {spec.rounds.count}", file=sys.stderr)

@@ -1,8 +1,8 @@
-"""The aggregation of a job spec: how the clients' low-rank pairs become the server's."""
+"""The aggregation of a job spec: what the server makes of the clients' components."""
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from shared.spec import Spec
 
@@ -10,7 +10,7 @@ LowRankAggregation = Literal["factors", "svd", "flora_na", "ffa", "fedsa"]
 
 
 class AggregationSpec(Spec):
-    """What is made of LoRA's factors A and B; all other tensors are averaged."""
+    """What is made of LoRA's factors A and B, and when; all other tensors are averaged."""
 
     low_rank: LowRankAggregation = Field(
         default="factors",
@@ -18,4 +18,10 @@ class AggregationSpec(Spec):
         "the same rank for the mean of the products BA. `flora_na`: the clients' factors mixed so "
         "that the product comes nearest to that mean. `ffa`: A stays as the seed made it; only B "
         "is trained and sent. `fedsa`: only A is sent; each client keeps its own B.",
+    )
+    min_contributors: PositiveInt = Field(
+        default=1,
+        description="A component that other clients use, too, is averaged in a round where at "
+        "least so many have trained it; else it stays as it was, for whoever gets an average of "
+        "few can tell what each of them sent.",
     )

@@ -228,6 +228,12 @@ class JobSpec(Spec):
                     f"rounds.{field} is {number} but the job names {len(self.clients)} clients; "
                     "lower it or name more"
                 )
+        least = self.aggregation.min_contributors
+        if least > self.clients_per_round:
+            raise ValueError(
+                f"aggregation.min_contributors is {least} but a round has "
+                f"{self.clients_per_round} clients; lower it or raise rounds.clients_per_round"
+            )
         if SHARED in self.tasks:
             raise ValueError(f"{SHARED!r} cannot be a task's name: choose another")
         return self

@@ -2,6 +2,7 @@
 
 from server.aggregation.average import Average, aggregate
 from server.aggregation.files import Contribution
+from server.aggregation.holding_back import disclosed, users
 from server.aggregation.weights import (
     client_components,
     client_weights,
@@ -16,5 +17,7 @@ __all__ = [
     "client_components",
     "client_weights",
     "component_weight",
+    "disclosed",
     "offered_tasks",
+    "users",
 ]

@@ -33,6 +33,7 @@ def warnings(plan: Plan, now: datetime) -> tuple[str, ...]:
         *_absent(plan, now),
         *_lacking(plan.tasks),
         *_alone(plan.components),
+        *_held_back(plan.spec.aggregation.min_contributors, plan.components),
         *_slow(plan),
         *_unsound(plan.cards),
     )
@@ -80,6 +81,20 @@ def _alone(components: Mapping[str, ComponentPlan]) -> Iterator[str]:
             f"components: {len(alone)} of {len(components)} have one contributor, whose work no "
             f"other hides or outvotes, {_some(alone)}: have more clients offer these tasks and "
             "domains where that matters"
+        )
+
+
+def _held_back(least: int, components: Mapping[str, ComponentPlan]) -> Iterator[str]:
+    found = [
+        f"{name} ({len(component.contributors)})"
+        for name, component in components.items()
+        if 1 < len(component.contributors) < least
+    ]
+    if found:
+        yield (
+            f"aggregation.min_contributors: is {least}, and {len(found)} of {len(components)} "
+            f"components have fewer, {_some(found)}, and stay as they are in version 0: lower it, "
+            "or have more clients offer these tasks and domains"
         )
 
 

@@ -1,5 +1,6 @@
 """From accepted contributions to a version: aggregate without locks, then compare and set."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -8,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from server.aggregation import Average
+from server.aggregation import Average, disclosed
 from server.aggregation import Contribution as Share
 from server.context import Context
 from server.database import lock_job
@@ -17,6 +18,7 @@ from server.jobs.renewing import renewed
 from server.lifecycle import record, transition
 from server.rounds.aggregating import Publishing, holds, publishing
 from server.rounds.repository import accepted
+from server.rounds.service import frozen_offers
 from server.specs import spec_of
 from server.tables import (
     Artifact,
@@ -49,7 +51,8 @@ class Order:
     lease: timedelta
     catalogue: Catalogue
     low_rank: LowRankAggregation
-    shares: dict[str, list[Share]]  # by component, in client order
+    shares: Mapping[str, Sequence[Share]]  # by component, in client order
+    held_back: int  # components that too few have trained
 
 
 Made = dict[str, Average]  # by component
@@ -64,10 +67,11 @@ def take(session: Session, job: Job, row: Round, lease: timedelta) -> Order:
     query = select(Contribution).where(Contribution.round_id == row.id)
     for c in session.scalars(query.order_by(Contribution.component, Contribution.client_id)):
         shares.setdefault(c.component, []).append(Share(c.client_id, c.sha256, c.weight))
-    catalogue = Catalogue.model_validate(job.catalogue)
-    low_rank = spec_of(job).aggregation.low_rank
-    held = (row.lease_id, lease)
-    return Order(job.id, row.id, row.number, *held, catalogue, low_rank, shares)
+    catalogue, spec = Catalogue.model_validate(job.catalogue), spec_of(job)
+    averaged = disclosed(shares, spec, frozen_offers(session, job.id).values())
+    held_back = len(shares) - len(averaged)
+    held, low_rank = (row.lease_id, lease), spec.aggregation.low_rank
+    return Order(job.id, row.id, row.number, *held, catalogue, low_rank, averaged, held_back)
 
 
 def aggregate_round(context: Context, order: Order) -> Made:
@@ -139,7 +143,11 @@ def publish(session: Session, order: Order, made: Made) -> None:
         case Publishing.PUBLISH:
             manifest = _following(session, row, made)
             _store_version(session, row, manifest, order.catalogue)
-            transition(session, row, RoundState.PUBLISHED, version=row.number, changed=len(made))
+            told = {"held_back": order.held_back} if order.held_back else {}
+            changed = len(made)
+            transition(
+                session, row, RoundState.PUBLISHED, version=row.number, changed=changed, **told
+            )
             after(session, job, row)
 
 

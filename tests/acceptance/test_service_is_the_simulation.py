@@ -42,6 +42,11 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
         }
     },
     "sampled": {"algorithm": {"name": "tap"}, "rounds": {"count": 3, "clients_per_round": 2}},
+    "held-back": {
+        "algorithm": {"name": "tap"},
+        "rounds": {"count": 3, "clients_per_round": 2},
+        "aggregation": {"min_contributors": 2},
+    },
     "lora": {
         "algorithm": {"name": "tap"},
         "model": {**small.SPEC["model"], "trainable": "lora"},

@@ -1,5 +1,6 @@
 """The invariants of the service, as far as the database and the artifact store show them."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -11,8 +12,9 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from server.aggregation import Contribution as Share
-from server.aggregation import aggregate
+from server.aggregation import aggregate, disclosed
 from server.database import Sessions
+from server.rounds.service import frozen_offers
 from server.tables import (
     Assignment,
     Contribution,
@@ -174,14 +176,17 @@ def _made_again(
         return None
     job = session.get_one(Job, version.job_id)
     specs = Catalogue.model_validate(job.catalogue).components
-    low_rank = JobSpec.model_validate(job.spec).aggregation.low_rank
+    spec = JobSpec.model_validate(job.spec)
     beside = ArtifactStore(directory, durable=False)
     made = _manifest(session, version.job_id, version.number - 1)
-    for name in {row.component for row in rows}:
-        shares = [Share(r.client_id, r.sha256, r.weight) for r in rows if r.component == name]
+    sent: defaultdict[str, list[Share]] = defaultdict(list)
+    for row in rows:
+        sent[row.component].append(Share(row.client_id, row.sha256, row.weight))
+    offers = frozen_offers(session, version.job_id).values()
+    for name, shares in disclosed(sent, spec, offers).items():
         for share in shares:
             beside.write(store.read(share.sha256), share.sha256)
-        made[name] = aggregate(shares, specs[name], beside, low_rank).sha256
+        made[name] = aggregate(shares, specs[name], beside, spec.aggregation.low_rank).sha256
     return made
 
 

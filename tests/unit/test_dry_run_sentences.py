@@ -75,6 +75,19 @@ def test_components_of_a_single_client_are_named() -> None:
     assert "head.digits (c1)" in said
 
 
+def test_components_that_would_always_be_held_back_are_named() -> None:
+    components = {
+        "alone": ComponentPlan(contributors={"c1": 5}),  # it goes back to c1
+        "head.digits": ComponentPlan(contributors={"c1": 5, "c2": 5}),
+        "proj": ComponentPlan(contributors={"c1": 5, "c2": 5, "c3": 5}),
+    }
+    clients = {name: client() for name in ("c1", "c2", "c3")}
+    spec = {"aggregation": {"min_contributors": 3}}
+    _, said = warnings(plan(clients, components=components, spec=spec), NOW)
+    assert said.startswith("aggregation.min_contributors: is 3, and 1 of 3 components have fewer")
+    assert "head.digits (2), and stay as they are in version 0" in said
+
+
 def test_who_is_slower_than_the_deadline_is_named() -> None:
     clients = {"c1": client(round_s=90.0), "c2": client(round_s=3.0)}
     [said] = warnings(plan(clients, spec={"rounds": {"count": 1, "deadline": "PT1M"}}), NOW)
