@@ -2,8 +2,8 @@
 # that a checkout whose path holds spaces works.
 PYTHON ?= python3
 RUN := .venv/bin/python
-# Two more than the cores here: tests wait for processes as often as for a core.
-PYTEST_WORKERS ?= 4
+# One more than the cores here: now and then a test waits, and whole stacks share the cores.
+PYTEST_WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help environment bases bench-learning paper demo up down test test-long check compose-check format reference contract screenshots crash-points simulation state-machine bench bench-demo chaos system-calls leaks bench-rounds bench-models bench-reads bench-events clean

@@ -18,7 +18,7 @@ from tests.support import federation, small
 from tests.support.patience import wait_for
 from tests.support.unattended import Unattended
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(600)]
 
 CLIENTS = {"c01": ("vqa", "digits"), "c02": ("vqa",)}
 SPEC = small.spec(

@@ -27,7 +27,7 @@ def stack(server_directory: Path) -> Iterator[Bitten]:
     [
         ("api", "fsync", "error=EIO:when=1"),
         pytest.param("coordinator", "fsync", "error=ENOSPC:when=1..2", marks=pytest.mark.long),
-        ("worker", "rename", "error=EIO:when=1"),
+        pytest.param("worker", "rename", "error=EIO:when=1", marks=pytest.mark.long),
     ],
 )
 def test_a_system_call_fails_or_is_the_last_one(
