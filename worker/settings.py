@@ -49,7 +49,9 @@ class WorkerSettings(BaseSettings):
         description="How much of a client's older personal states of a job is kept for forks.",
     )
     threads: Annotated[int, Field(ge=1)] = Field(
-        default=1, description="Threads of torch; the same number everywhere gives the same bits."
+        default=1,
+        description="Threads of torch; the same number on processors of one kind gives the same "
+        "bits.",
     )
     trainer_assignments: Annotated[int, Field(ge=1)] = Field(
         default=200, description="After so many the training process is replaced by a fresh one."

@@ -1,5 +1,6 @@
 """What the page is made of: sections of figures, tables and sentences, and where they come from."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -45,12 +46,12 @@ class Section:
 
 
 def source(results: Iterable[Json]) -> str:
-    """The commands that made results, each with its commit and the number of its runs."""
-    found: dict[tuple[str, str], int] = {}
+    """What made results: commands, commits, machines where they are known; and how many runs."""
+    found: Counter[tuple[str, str, str]] = Counter()
     for result in results:
-        made = (str(result["command"]), short(str(result["commit"])))
-        found[made] = found.get(made, 0) + 1
-    each = [f"{runs(n)} by `{how}` at {commit}" for (how, commit), n in sorted(found.items())]
+        machine = f" on {result['machine']}" if "machine" in result else ""
+        found[str(result["command"]), short(str(result["commit"])), machine] += 1
+    each = [f"{runs(n)} by `{how}` at {at}{on}" for (how, at, on), n in sorted(found.items())]
     return "; ".join(each)
 
 

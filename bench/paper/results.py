@@ -1,11 +1,14 @@
 """The results of a directory: one file for each run."""
 
 import json
+import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from grid import Run, Scale
 from provenance import OtherCommitError
 
@@ -45,13 +48,26 @@ class Results:
         path = self._path(run)
         path.parent.mkdir(exist_ok=True)
         part = path.with_suffix(".part")
-        made = {"commit": self.commit, "command": self.command, "run": vars(run)}
+        by = {"commit": self.commit, "command": self.command, "machine": machine()}
+        made = {**by, "run": vars(run)}
         text = json.dumps({**made, "spec": self.spec(run).model_dump(mode="json"), **found})
         part.write_text(text + "\n", encoding="utf-8")
         part.replace(path)
 
     def _path(self, run: Run) -> Path:
         return self.out / "runs" / f"{run.name}.json"
+
+
+def machine() -> str:
+    """The processor, and which of its instructions torch uses: other ones round otherwise.
+
+    Runs of one machine are equal bit for bit where they compute the same, and of two need not be.
+    """
+    model = platform.processor() or platform.machine()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((x.partition(":")[2].strip() for x in lines if x[:10] == "model name"), model)
+    return f"{model}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _read(path: Path) -> dict[str, Any]:

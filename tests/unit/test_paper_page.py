@@ -131,6 +131,15 @@ def test_each_guard_picks_the_model_that_its_rule_names(page: ModuleType, tmp_pa
     assert "vilt-guards-n-skill" not in tables
 
 
+def test_results_of_several_machines_are_told_apart(page: ModuleType, tmp_path: Path) -> None:
+    first, *others = everything()
+    results = [{**first, "machine": "an <abacus>, AVX2"}, *others]
+    page.publish(tmp_path, results, COMMAND)
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "--scale made-up</code> at 0123456 on an &lt;abacus&gt;, AVX2" in text
+    assert f"{len(others)} runs by <code>" in text
+
+
 def test_what_has_no_runs_says_which_it_waits_for(page: ModuleType, tmp_path: Path) -> None:
     read = published(page, tmp_path, [with_skills("fedavg", "engaged", 0.1, 0.2)])
     assert "vilt-methods-c-own-skill" in read.tables

@@ -1,5 +1,6 @@
 """What bench/paper runs: divisions of the data, specs, and results that only one commit makes."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,11 +8,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 from tests.support.bench_paper import script
 
 pytestmark = pytest.mark.unit
-SCALES = ("full", "grid", "small", "trial", "tune")
+SCALES = ("full", "grid", "small", "teacher", "trial", "tune")
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +114,14 @@ def test_random_replacement_is_as_frequent_as_that_seed_s_tap(
     assert results.has(random)
     (results.out / "runs" / f"{tap.name}.json").unlink()
     assert not results.has(random), "it is of a rate that nobody knows any more"
+
+
+def test_a_result_says_what_made_it_and_on_which_processor(grid: ModuleType, results: Any) -> None:
+    run = grid.Run("local", "vilt", 41)
+    results.keep(run, {"decisions": []})
+    found = json.loads((results.out / "runs" / f"{run.name}.json").read_text())
+    assert (found["commit"], found["command"]) == (results.commit, results.command)
+    assert found["machine"].endswith(f", {torch.backends.cpu.get_cpu_capability()}")
 
 
 def test_a_result_of_another_spec_is_refused(grid: ModuleType, results: Any) -> None:
