@@ -58,10 +58,10 @@ def unreachable(url: str, error: httpx.RequestError) -> str:
             "certificate; where an authority of your own has signed it, name that in SSL_CERT_FILE"
         )
     if proxy := proxy_for(url):
-        by = httpx.URL(proxy)  # which may hold a password
+        by = httpx.URL(proxy).netloc.decode()  # without a name and a password
         return (
-            f"{url} cannot be reached through the proxy {by.host}:{by.port or 80} ({why}): check "
-            "HTTPS_PROXY and NO_PROXY, and that the API runs there"
+            f"{url} cannot be reached through the proxy {by} ({why}): check HTTPS_PROXY and "
+            "NO_PROXY, and that the API runs there"
         )
     return f"{url} cannot be reached ({why}): check that the API runs there"
 
@@ -79,6 +79,7 @@ def _authorities() -> ssl.SSLContext:
 
 def _is_here(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return host in _LOCAL_NAMES
+    return address.is_loopback or address.is_unspecified

@@ -22,8 +22,5 @@ def disclosed(shares: Shares, spec: JobSpec, offers: Iterable[ClientOffer]) -> S
     The others are held back: they stay as they were. `offers` are those of all of the job's
     clients. What one client alone uses goes back to it, and to nobody else.
     """
-    least = spec.aggregation.min_contributors
-    if least == 1:
-        return shares
-    used = users(spec, offers)
+    least, used = spec.aggregation.min_contributors, users(spec, offers)
     return {c: given for c, given in shares.items() if len(given) >= least or used[c] == 1}

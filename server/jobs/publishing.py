@@ -68,7 +68,9 @@ def take(session: Session, job: Job, row: Round, lease: timedelta) -> Order:
     for c in session.scalars(query.order_by(Contribution.component, Contribution.client_id)):
         shares.setdefault(c.component, []).append(Share(c.client_id, c.sha256, c.weight))
     catalogue, spec = Catalogue.model_validate(job.catalogue), spec_of(job)
-    averaged = disclosed(shares, spec, frozen_offers(session, job.id).values())
+    averaged: Mapping[str, Sequence[Share]] = shares
+    if spec.aggregation.min_contributors > 1:
+        averaged = disclosed(shares, spec, frozen_offers(session, job.id).values())
     held_back = len(shares) - len(averaged)
     held, low_rank = (row.lease_id, lease), spec.aggregation.low_rank
     return Order(job.id, row.id, row.number, *held, catalogue, low_rank, averaged, held_back)

@@ -8,6 +8,7 @@ import pytest
 import trustme
 
 from shared.api_client import ApiClient
+from shared.connecting import proxy_for
 from shared.transport import ApiError
 from tests.support.forward_proxy import ForwardProxy, forward_proxy
 from tests.support.scripted import World
@@ -80,6 +81,9 @@ def test_this_machine_is_reached_directly(
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("SSL_CERT_FILE", str(authority))
     assert asked(api, world) == "viewer"
+    for name in ("localhost", "0.0.0.0"):  # noqa: S104 - what `up --host` may have been told
+        here = api.replace("127.0.0.1", name)
+        assert proxy_for(here) is None
     assert asked(api.replace("127.0.0.1", "localhost"), world) == "viewer"
 
 
