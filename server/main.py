@@ -1,7 +1,5 @@
 """The API server: routes put together, and the command that serves them."""
 
-import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +7,6 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
@@ -28,6 +25,7 @@ from server.gate import Gate
 from server.job_tables import endpoints as job_tables
 from server.jobs import endpoints as jobs
 from server.keys import endpoints as keys
+from server.listening import serve
 from server.outbox import Dispatcher
 from server.reports import endpoints as reports
 from server.rounds import endpoints as rounds
@@ -73,8 +71,6 @@ _TAGS = [
 ]
 _UNTRACED = OPEN_PATHS | {watching.PATH}
 _SHORTCUTS = {("POST", "/v1/assignments:claim"): nothing_to_claim}
-_KEEP_ALIVE_S = 60  # well above a worker's poll interval: else each poll makes a new connection
-_HEADER_LIMIT_BYTES = 16 << 10
 
 
 def create_app(settings: ServerSettings) -> FastAPI:
@@ -180,34 +176,8 @@ def main() -> None:
         sys.exit(f"{settings.artifacts_dir} cannot be used ({error.strerror}): correct it.")
     except ImportError as error:
         sys.exit(NO_BUCKETS.format(error))
-    config = uvicorn.Config(
-        app,
-        h11_max_incomplete_event_size=_HEADER_LIMIT_BYTES,
-        timeout_graceful_shutdown=10,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        log_config=None,
-        access_log=False,  # a thousand idle clients ask two hundred times a second
-    )
     memory.settle()
-    uvicorn.Server(config).run(sockets=[_listen(settings.host, settings.port)])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket; ends the process with one sentence when the port cannot be had.
-
-    Its connections inherit TCP_NODELAY, which asyncio sets only where a socket names its protocol:
-    without it the end of each answer waits 40 ms for the caller's delayed acknowledgement.
-    """
-    try:
-        listening = socket.create_server((host, port), backlog=2048)
-    except OSError as error:
-        sys.exit(f"Port {port} of {host} cannot be used ({_why(error)}): set TAPESTRY_PORT.")
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening
-
-
-def _why(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else str(error)
+    serve(app, settings.host, settings.port)
 
 
 if __name__ == "__main__":

@@ -231,9 +231,9 @@ _SMALL = Scale(
 def _whole(family: Family) -> Iterator[Wave]:
     """Every question of one family: the paper's methods first, whose trainings others share."""
     yield Wave(list(PAPER), (41, 42), families=(family,))
-    yield Wave([*PAPER, PLAIN, "fedavg-equal"], (41, 42), families=(family,), alphas=(None, 0.1))
     yield Wave(list(METHODS), (41, 42), families=(family,))
     yield Wave(list(PAPER), (43, 44), families=(family,))
+    yield Wave([*PAPER, PLAIN, "fedavg-equal"], (41, 42), families=(family,), alphas=(0.1,))
     yield Wave(list(PAPER), (41, 42), families=(family,), alphas=(0.5,))
     yield Wave(["tap"], (41, 42), families=(family,), margins=_MARGINS_SWEPT)
     yield Wave(["fedavg"], (41, 42), families=(family,), ks=(1, 2, 3, 6))
