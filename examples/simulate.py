@@ -22,6 +22,7 @@ from server.aggregation import (
     component_weight,
     disclosed,
 )
+from server.jobs.admission import refusals
 from server.rounds.sampling import sample
 from shared.artifacts import ArtifactStore
 from shared.components import parse
@@ -157,9 +158,11 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         files = [ClientFile.read(path) for path in arguments.clients]
+        spec = load(JobSpec, arguments.spec)
+        if reasons := refusals(spec, {file.client: offer(file) for file in files}):
+            sys.exit("\n".join(reason.sentence for reason in reasons))
         with tempfile.TemporaryDirectory() as directory:
-            store = ArtifactStore(Path(directory), durable=False)
-            job = run(load(JobSpec, arguments.spec), files, store)
+            job = run(spec, files, ArtifactStore(Path(directory), durable=False))
     except (SpecError, DataError, MetricError) as error:
         sys.exit(str(error))
     print(json.dumps(dict(sorted(job.manifests[-1].items())), indent=2))

@@ -234,6 +234,7 @@ class JobSpec(Spec):
                 f"aggregation.min_contributors is {least} but a round has "
                 f"{self.clients_per_round} clients; lower it or raise rounds.clients_per_round"
             )
+        self.algorithm.check_budget(self.training.local_steps)
         if SHARED in self.tasks:
             raise ValueError(f"{SHARED!r} cannot be a task's name: choose another")
         return self

@@ -111,18 +111,20 @@ def _uncovered_modalities(
 
 
 def _unheard(spec: JobSpec) -> Iterator[Reason]:
-    """What is said to a teacher that the algorithm is told to do without.
-
-    Algorithms that have none are compared with others over the same tasks, whatever these say.
-    """
+    """What is said to a teacher that the job does not have."""
     silent = {0.0, TaskSpec.model_fields["distillation_weight"].default}
     told = [name for name, task in spec.tasks.items() if task.distillation_weight not in silent]
     for option in spec.algorithm.unheard(told):
         yield Reason(
             Code.NO_TEACHER,
-            f"{option}: is of distillation, which algorithm.distillation: false switches off; "
-            "leave one of both out",
+            f"{option}: is of distillation, which {_without(spec)}; leave one of both out",
         )
+
+
+def _without(spec: JobSpec) -> str:
+    has_one = "distillation" in type(spec.algorithm).model_fields
+    switched_off = "algorithm.distillation: false switches off"
+    return switched_off if has_one else f"algorithm {spec.algorithm.name} does not have"
 
 
 def _quorum(spec: JobSpec, offers: Offers) -> Iterator[Reason]:

@@ -30,12 +30,15 @@ class AlgorithmSpec(Spec):
         """Whether stage two has a teacher, whose part in a task's loss is the task's to weigh."""
         return False
 
-    def unheard(self, weighted: Sequence[str]) -> tuple[str, ...]:  # noqa: ARG002 - by some
-        """Options of distillation that stand beside its being switched off.
+    def unheard(self, weighted: Sequence[str]) -> tuple[str, ...]:
+        """Options of a distillation that does not take place.
 
         `weighted` are the tasks that have a weight of it.
         """
-        return ()
+        return () if self.distils else tuple(f"tasks.{t}.distillation_weight" for t in weighted)
+
+    def check_budget(self, local_steps: int) -> None:  # noqa: ARG002 - others look at it
+        """Raises ValueError where a round has too few optimizer steps for the algorithm."""
 
     def shares(self, component: str) -> bool:  # noqa: ARG002 - others look at it
         """Whether clients upload the component of that name, for the server to average."""

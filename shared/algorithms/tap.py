@@ -63,12 +63,10 @@ class TapOptions(AlgorithmSpec):
         return self.distillation
 
     def unheard(self, weighted: Sequence[str]) -> tuple[str, ...]:
-        """The temperature, and the weights."""
-        if self.distillation:
-            return ()
+        """The weights, and the temperature."""
         default = type(self).model_fields["temperature"].default
-        own = () if self.temperature == default else ("algorithm.temperature",)
-        return (*(f"tasks.{task}.distillation_weight" for task in weighted), *own)
+        own = self.temperature != default and not self.distillation
+        return (*super().unheard(weighted), *(["algorithm.temperature"] if own else []))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cli.stack.stack import Stack
+from shared.algorithms import NAMES
 from shared.artifacts import ArtifactStore
 from shared.job_spec import JobSpec
 from shared.results import Variant
@@ -22,15 +23,15 @@ from worker.data.client_file import ClientFile
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 
+_APART = {"tap", "fedavg", "local", "pfedme"}
 ALGORITHMS: dict[str, dict[str, Any]] = {
     "tap": {"algorithm": {"name": "tap"}},
     "fedavg": {"algorithm": {"name": "fedavg"}},
     "fedavg-plain": {"algorithm": {"name": "fedavg", "post_training": False}},
     "local": {"algorithm": {"name": "local"}},
-    **{
-        name: {"algorithm": {"name": name}}
-        for name in ("disentafl", "ditto", "fedper", "perfedavg", "pfedme")
-    },
+    **{name: {"algorithm": {"name": name}} for name in NAMES if name not in _APART},
+    "pfedme": {"algorithm": {"name": "pfedme", "inner_steps": 2}},  # w moves once in a round
+    "equal": {"algorithm": {"name": "fedavg", "equal_compute": True}},
     "options": {
         "algorithm": {
             "name": "tap",
@@ -57,11 +58,11 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
             "aggregation": {"low_rank": low_rank},
             "model": {**small.SPEC["model"], "trainable": "lora"},
         }
-        for low_rank in ("svd", "ffa", "fedsa")
+        for low_rank in ("svd", "flora_na", "ffa", "fedsa")
     },
 }
 _SHORT = {"tap", "fedavg", "local", "options", "sampled", "lora", "ffa"}
-LOW_RANK = ("lora", "svd", "ffa", "fedsa")
+LOW_RANK = ("lora", "svd", "flora_na", "ffa", "fedsa")
 
 
 def each_of(names: Iterable[str]) -> pytest.MarkDecorator:

@@ -27,6 +27,7 @@ from worker.training.trainer import Trainer
 pytestmark = pytest.mark.unit
 
 TASKS = ("digits", "reviews", "vqa")
+MOVING = {"pfedme": {"inner_steps": 2}}  # within the few steps of the small job
 
 
 def trainer(name: str, tasks: tuple[str, ...] = TASKS, **options: Any) -> Trainer:
@@ -116,6 +117,28 @@ def test_pfedme_moves_its_anchor_after_each_k_steps() -> None:
     assert [float(w) for w in rule.tensors()] == [2.0], "1 - 0.05 * 10 * (1 - 3)"
     rule.gradients(toy.backward)
     assert gradient(toy) == 3.0 + 10.0 * (3.0 - 2.0), "from now on theta is pulled there"
+
+
+def test_pfedme_sends_what_moved_and_keeps_what_trained() -> None:
+    at = trainer("pfedme", inner_steps=2, strength=10.0, rate=0.05)
+    server = at.network.state()
+    outcome = method_of(at).round(server, NOBODY, 1)
+    theta = outcome.personal.model
+    assert outcome.engaged is not None
+    assert theta is not None
+    for name, tensors in theta.items():
+        for key, moved in tensors.items():
+            begun = server[name][key]
+            half = begun + 0.5 * (moved - begun)
+            torch.testing.assert_close(outcome.engaged[name][key], half)
+    assert not same(outcome.engaged, server)
+
+
+def test_pfedme_refuses_steps_that_its_engaged_model_would_miss() -> None:
+    with pytest.raises(ValueError, match="inner_steps is 5, which does not divide .*, 2: "):
+        trainer("pfedme")
+    with pytest.raises(ValueError, match="inner_steps is 4, which does not divide"):
+        small.spec(algorithm={"name": "pfedme", "inner_steps": 4}, training={"local_steps": 10})
 
 
 def test_perfedavg_takes_the_gradient_a_step_ahead() -> None:
@@ -229,7 +252,7 @@ def test_fedper_may_keep_other_components() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_algorithm_has_its_method_and_is_a_function_of_its_arguments(name: str) -> None:
-    at = trainer(name)
+    at = trainer(name, **MOVING.get(name, {}))
     method: Method[Any] = method_of(at)
     server = at.network.state()
     outcomes = [method.round(server, NOBODY, 1) for _ in range(2)]
@@ -251,7 +274,7 @@ class Killed(Exception):  # noqa: N818 - what happens to a process
 @pytest.mark.parametrize("name", NAMES)
 def test_a_round_goes_on_after_a_kill_with_the_same_bits(name: str, tmp_path: Path) -> None:
     steps = {**small.SPEC["training"], "local_steps": 6}
-    job = small.spec(algorithm={"name": name}, training=steps)
+    job = small.spec(algorithm={"name": name, **MOVING.get(name, {})}, training=steps)
     at = Trainer("c01", job, small.network(job, TASKS), small.data(job, TASKS))
     server = at.network.state()
     whole = method_of(at).round(server, NOBODY, 1)

@@ -10,6 +10,7 @@ from server.jobs.admission import refusals
 from server.reports.service import optimizer_steps
 from server.rounds.collecting import Terms, Verdict, decide, missing
 from server.rounds.sampling import draw, sample
+from shared.algorithms import NAMES
 from shared.job_spec import JobSpec
 from shared.messages import ClientOffer
 from shared.states import ASSIGNMENT_TERMINAL, AssignmentState
@@ -168,16 +169,30 @@ def test_a_teacher_that_is_switched_off_is_told_nothing() -> None:
     assert reasons[0].sentence.endswith("switches off; leave one of both out")
 
 
-@pytest.mark.parametrize("algorithm", [{"name": "tap"}, {"name": "fedavg"}])
-def test_tasks_may_be_those_of_a_comparison(algorithm: dict[str, Any]) -> None:
-    spec = job_spec(["c1"], algorithm=algorithm)
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"tap", "tap-plus"}))
+def test_who_has_no_teacher_is_told_nothing(name: str) -> None:
+    spec = job_spec(["c1"], algorithm={"name": name})
+    spec["tasks"]["digits"] |= {"distillation_weight": 0.5, "margin": 0.1}
+    (reason,) = refusals(JobSpec.model_validate(spec), {"c1": ClientOffer.model_validate(offer())})
+    assert reason.sentence == (
+        "tasks.digits.distillation_weight: is of distillation, which algorithm "
+        f"{name} does not have; leave one of both out"
+    )
+
+
+@pytest.mark.parametrize("name", ["tap", "tap-plus"])
+def test_a_teacher_is_told_what_a_task_weighs(name: str) -> None:
+    spec = job_spec(["c1"], algorithm={"name": name})
     spec["tasks"]["digits"] |= {"distillation_weight": 0.5, "margin": 0.1}
     assert codes(spec, {"c1": offer()}) == []
 
 
 @pytest.mark.parametrize("weight", [0, 1])
-def test_no_weight_and_the_weight_that_nobody_chose_do_without_a_teacher(weight: float) -> None:
-    spec = job_spec(["c1"], algorithm={"name": "tap", "distillation": False})
+@pytest.mark.parametrize("algorithm", [{"name": "tap", "distillation": False}, {"name": "fedavg"}])
+def test_no_weight_and_the_weight_that_nobody_chose_do_without_a_teacher(
+    algorithm: dict[str, Any], weight: float
+) -> None:
+    spec = job_spec(["c1"], algorithm=algorithm)
     spec["tasks"]["digits"]["distillation_weight"] = weight
     assert codes(spec, {"c1": offer()}) == []
 
