@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import decisions
 import plots
 from decisions import Count
-from parts import Cell, Figure, Part, Section, Table, runs, source, waits
-from tables import BUDGET, FEDAVG, TAP, Json, budgets, chosen, relative
+from parts import Cell, Figure, Part, Section, Table, in_words, runs, source, waits
+from tables import BUDGET, FEDAVG, TAP, Estimate, Json, budgets, chosen, relative
 
 _MB = 1e6
 _WORDS = {name: name.replace("_", " ") for name in BUDGET}
@@ -29,6 +29,7 @@ def replacements(results: Sequence[Json], family: str) -> Section:
         parts = [
             Figure(f"{key}-figure", title, said, drawn),
             _counts(f"{key}-periods", "Replacements by part of the rounds.", "rounds", periods),
+            *_fall(f"{key}-fall", used),
             _counts(
                 f"{key}-tasks", "Replacements by task.", "task", decisions.by_task(used)
             ),
@@ -44,6 +45,15 @@ def replacements(results: Sequence[Json], family: str) -> Section:
     return Section(key, "Replacements over rounds", text, parts, source(used))
 
 
+def _fall(key: str, used: Sequence[Json]) -> list[Part]:
+    found = decisions.fall(used)
+    if found is None:
+        return []
+    caption = "Share taken in the first third of the rounds less that in the last."
+    heads, says = ["", "difference", "chances"], ("fell off", "rose")
+    return [Table(key, caption, heads, [["all tasks", found, found.n]], says)]
+
+
 def _counts(
     key: str, caption: str, head: str, counts: Mapping[str, Count], *, folded: bool = False
 ) -> Table:
@@ -57,7 +67,12 @@ def costs(results: Sequence[Json], family: str) -> Section:
     used, key = chosen(results, family=family), f"{family}-costs"
     parts: list[Part] = []
     if used:
-        parts = [_bytes(f"{key}-bytes", used), _budgets(f"{key}-budgets", used)]
+        drawn = _figure(f"{key}-figure", relative(used, FEDAVG))
+        parts = [
+            *([drawn] if drawn else []),
+            _bytes(f"{key}-bytes", used),
+            _budgets(f"{key}-budgets", used),
+        ]
     there = {result["run"]["method"] for result in used}
     absent = [method for method in (FEDAVG, TAP) if method not in there]
     parts += [waits(" and of ".join(absent), family)] if absent else []
@@ -67,6 +82,23 @@ def costs(results: Sequence[Json], family: str) -> Section:
         "budgets have."
     )
     return Section(key, "Bytes and budgets", text, parts, source(used))
+
+
+def _figure(key: str, to_fedavg: Mapping[str, Mapping[str, float]]) -> Figure | None:
+    ways = {"up": "bytes_up", "down": "bytes_down"}
+    series = {
+        name: {
+            method: Estimate(ratios[of] - 1, ratios[of] - 1, ratios[of] - 1, 1)
+            for method, ratios in to_fedavg.items()
+            if of in ratios
+        }
+        for name, of in ways.items()
+    }
+    if not any(series.values()):
+        return None
+    label = "bytes of a run less FedAvg's, as a share of FedAvg's"
+    title = "What travels beside what FedAvg sends: at 0 it is as much."
+    return Figure(key, title, in_words(series, "+.3f"), plots.forest(key, series, label))
 
 
 def _bytes(key: str, used: Sequence[Json]) -> Table:

@@ -6,7 +6,8 @@ A first participation is forced to replace and is no chance; of chances some are
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tables import Json
+import numpy as np
+from tables import Estimate, Json, interval, resampled_means
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,40 @@ def by_task(results: Iterable[Json]) -> dict[str, Count]:
     return dict(sorted(found.items()))
 
 
+def fall(results: Iterable[Json]) -> Estimate | None:
+    """The share taken in the first third of the rounds less the last's; None without chances.
+
+    Resamples are of clients, each under each seed.
+    """
+    taken, chances = dict[tuple[str, int], list[int]](), dict[tuple[str, int], list[int]]()
+    for result in results:
+        rounds = int(result["spec"]["rounds"]["count"])
+        for decision in result["decisions"]:
+            third = _third(int(decision["round"]), rounds)
+            if third is not None and decision["personal_loss"] is not None:
+                who = str(decision["client"]), int(result["run"]["seed"])
+                taken.setdefault(who, [0, 0])[third] += bool(decision["replaced"])
+                chances.setdefault(who, [0, 0])[third] += 1
+    sums, counts = np.array(list(taken.values()), float), np.array(list(chances.values()), float)
+    if not taken or not counts.sum(axis=0).all():
+        return None
+    first, last = sums.sum(axis=0) / counts.sum(axis=0)
+    drawn = resampled_means(sums, counts)
+    return interval(float(first - last), drawn[:, 0] - drawn[:, 1], int(counts.sum()), len(taken))
+
+
+def _third(number: int, rounds: int) -> int | None:
+    """0 for a round of the first third, 1 for one of the last."""
+    if number <= rounds // 3:
+        return 0
+    return 1 if number > rounds - rounds // 3 else None
+
+
 def by_period(results: Iterable[Json]) -> dict[str, Count]:
     """Of all rounds, and of the first and the last third of them."""
     every = list(results)
     return {
         "all rounds": count(every),
-        "first third": count(every, lambda d, rounds: int(d["round"]) <= rounds // 3),
-        "last third": count(every, lambda d, rounds: int(d["round"]) > rounds - rounds // 3),
+        "first third": count(every, lambda d, rounds: _third(int(d["round"]), rounds) == 0),
+        "last third": count(every, lambda d, rounds: _third(int(d["round"]), rounds) == 1),
     }

@@ -25,6 +25,7 @@ PAPER: Mapping[str, Json] = {
 }
 ASKED_FOR: Mapping[str, Json] = {
     "fedavg-equal": {"algorithm": {"name": "fedavg", "equal_compute": True}},
+    "fedper-head": {"algorithm": {"name": "fedper", "keeps": ("head",)}},  # as published
     # The best of TUNED each.
     "fedper": {"algorithm": {"name": "fedper", "keeps": ("mote", "mome", "head")}},
     "ditto": {"algorithm": {"name": "ditto", "strength": 1.0}},
@@ -120,7 +121,10 @@ class Run:
         algorithm = dict(chosen["algorithm"])
         if self.method == RANDOM:
             algorithm["replacement_rate"] = replacement_rate
+        # A part of the clients trains as often as they do among all: where that is less than one
+        # a round, in fewer rounds.
         each = scale.clients_per_round * len(clients) / len(Division(self.family, 0).participants)
+        rounds = round(scale.rounds * min(each, 1))
         return JobSpec.model_validate(
             {
                 "name": self.name,
@@ -129,7 +133,7 @@ class Run:
                 "algorithm": algorithm,
                 "model": {"preset": f"{self.family}-{scale.model}"},
                 "training": scale.training[self.family],
-                "rounds": {"count": scale.rounds, "clients_per_round": max(round(each), 1)},
+                "rounds": {"count": rounds, "clients_per_round": max(round(each), 1)},
                 "post": scale.post,
                 "evaluation": {"intervals": {"resamples": 0}},
                 "tasks": {task: self._task(task) for task in self.division.tasks},

@@ -37,10 +37,11 @@ _SECTIONS: Sequence[Callable[[Sequence[Json], str], Section]] = (
 _HOW_TO_READ = """\
 Skill is 0 for the best constant answer and 1 for a perfect model. A cell is one client's score \
 on one task under one seed. A mean over tasks counts each task alike.
-Intervals hold 95 % of 2,000 bootstrap resamples of cells (clients and seeds), within each task; \
-of a difference, of pairs of the same client, task and seed. Clients of one federation depend on \
-each other, so an interval says more of which clients were measured than of which federation: \
-each seed's mean stands beside it, to show how far whole federations lie apart.
+Intervals hold 95 % of 2,000 bootstrap resamples of clients (each under each seed, with all of \
+its tasks); of a difference, of pairs of the same client, task and seed. Of fewer than six clients \
+none is told. Clients of one federation depend on each other, so an interval says more of which \
+clients were measured than of which federation: each seed's mean stands beside it, to show how far \
+whole federations lie apart. Rows of fewer seeds than others are compared by the differences alone.
 A triangle up or down marks a difference whose interval excludes 0.
 """
 
@@ -158,8 +159,8 @@ def _estimate(of: Estimate, says: tuple[str, str] | None) -> str:
     """A mean above its interval; of a difference also what it says."""
     sign = "+" if says else ""
     mean = f"{of.mean:{sign}.3f}"
-    if of.n == 1:
-        return f"{mean}<small>one cell</small>"
+    if of.few:
+        return f"{mean}<small>{of.n} {'cell' if of.n == 1 else 'cells'}</small>"
     between = f"<small>{of.low:{sign}.3f} to {of.high:{sign}.3f}</small>"
     if says is None or not of.sign:
         return mean + between

@@ -27,11 +27,21 @@ class Results:
     command: str
 
     def has(self, run: Run) -> bool:
-        """Whether the run is done, and what it needs. Raises OtherCommitError for another spec."""
+        """Whether the run is done, and what it needs.
+
+        Raises OtherCommitError for a result of another commit or spec.
+        """
         path = self._path(run)
         if not path.is_file() or (run.needs is not None and not self.has(run.needs)):
             return False
-        if _read(path)["spec"] != self.spec(run).model_dump(mode="json"):
+        found = _read(path)
+        if found["commit"] != self.commit:
+            raise OtherCommitError(
+                f"{path} is of commit {found['commit']}, and the code here is that of "
+                f"{self.commit}: check that one out (git worktree add ../paper COMMIT), name "
+                "another directory by --out, or remove that file to have it made anew"
+            )
+        if found["spec"] != self.spec(run).model_dump(mode="json"):
             raise OtherCommitError(
                 f"{path} is of another spec than this scale's: name another directory by --out, or "
                 "remove that file to have it made anew"

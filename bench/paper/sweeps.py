@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import median
 
 import decisions
 import plots
@@ -214,7 +215,16 @@ def _skew(key: str, used: Mapping[str, Sequence[Json]], on: str, title: str) -> 
         runs = (f"{name}: {len(seeds(each[row]))}" for name, each in found.items() if row in each)
         body.append([row, *(series[row].get(name) for name in found), "; ".join(runs)])
     drawn = plots.lines(f"{key}-figure", [plots.Panel("", series)], "division")
+    middles: list[list[Cell]] = [
+        [row, *(median(each[row].values()) if row in each else None for each in found.values())]
+        for row in rows
+    ]
+    middle = (
+        f"Median skill of cells on {title}: where one class is nearly all of a client's samples, "
+        "the constant answer is nearly perfect, and a single cell can be far below 0."
+    )
     return [
         Figure(f"{key}-figure", caption, said, drawn),
         Table(key, caption, ["row", *found, "seeds"], body),
+        Table(f"{key}-median", middle, ["row", *found], middles, folded=True),
     ]

@@ -1,10 +1,11 @@
 """Tables over results: method by task with intervals, differences to TAP, ranks, budgets.
 
 A cell is one client's score at one task under one seed. A mean over tasks counts each task alike.
-Intervals are bootstrap percentiles over cells, and of a difference over pairs of cells.
+Intervals are bootstrap percentiles over clients (each under each seed, with all of its tasks), and
+of a difference over pairs of the same client's cells.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 Json = Mapping[str, Any]
 Cells = dict[tuple[str, str, int], float]  # task, client, seed -> skill
+Array = NDArray[np.float64]
 _RESAMPLES = 2000
 _CONFIDENCE = 0.95
 TAP, LOCAL, FEDAVG = "tap", "local", "fedavg"
@@ -35,22 +37,29 @@ _LAST = ("distilled", "post_trained", "personal")  # of other methods: what they
 # Where a run departs from the paper's federation; None: it does not.
 _DEPARTURES: Json = {"alpha": None, "margin": None, "k": None, "alone": None}
 BUDGET = ("optimizer_steps", "samples", "bytes_up", "bytes_down", "cpu_seconds", "seconds")
+LEAST = 6  # of fewer clients no interval is told: it would be their range at most
 HURT = 0.02  # a smaller change of skill is called none
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its interval."""
+    """A mean of `n` cells with its interval, which is the mean alone where `units` are too few."""
 
     mean: float
     low: float
     high: float
     n: int
+    units: int = LEAST  # clients that were resampled, each under each seed
+
+    @property
+    def few(self) -> bool:
+        """Whether there is no interval."""
+        return self.units < LEAST
 
     @property
     def sign(self) -> int:
         """1 or -1 where the interval excludes 0, else 0."""
-        return (self.low > 0) - (self.high < 0)
+        return 0 if self.few else (self.low > 0) - (self.high < 0)
 
 
 def chosen(results: Iterable[Json], **asked: object) -> list[Json]:
@@ -112,36 +121,47 @@ def server_cells(results: Iterable[Json]) -> Cells:
     return {cell: sum(found[cell]) / len(found[cell]) for cell in sorted(found)}
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Of the values' mean. Raises ValueError for none."""
-    if not values:
-        raise ValueError("nothing to average")
-    return _estimate([values])
-
-
 def over_tasks(cells: Cells) -> Estimate:
-    """Of the mean of the tasks' means; resamples are drawn within each task."""
-    return _estimate([list(_of(cells, task).values()) for task in tasks(cells)])
+    """Of the mean of the tasks' means. Raises ValueError for none.
+
+    Resamples are of clients; a task that none of those drawn has is left out of that one.
+    """
+    if not cells:
+        raise ValueError("nothing to average")
+    columns, clients = tasks(cells), sorted({cell[1:] for cell in cells})
+    sums, counts = np.zeros((2, len(clients), len(columns)))
+    for cell, value in cells.items():
+        at = clients.index(cell[1:]), columns.index(cell[0])
+        sums[at] += value
+        counts[at] += 1
+    drawn = np.nanmean(resampled_means(sums, counts), axis=1)
+    return interval(_over_tasks(cells), drawn, len(cells), len(clients))
 
 
-def _estimate(groups: Sequence[Sequence[float]]) -> Estimate:
-    drawn = np.mean([_means(np.array(each), n) for n, each in enumerate(groups)], axis=0)
+def resampled_means(sums: Array, counts: Array) -> Array:
+    """Means of columns over resamples of rows, NaN where a column has none (resamples, columns).
+
+    sums, counts: what each row adds to each column, and of how many values (rows, columns). The
+    same resamples for as many rows.
+    """
+    n = len(sums)
+    weights = np.random.default_rng(n).multinomial(n, np.full(n, 1 / n), _RESAMPLES)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((weights @ sums) / (weights @ counts), dtype=np.float64)
+
+
+def interval(mean: float, drawn: Array, n: int, units: int) -> Estimate:
+    """The mean with the percentiles of its resamples."""
+    if units < LEAST:
+        return Estimate(mean, mean, mean, n, units)
     tail = 50 * (1 - _CONFIDENCE)
-    low, high = np.percentile(drawn, [tail, 100 - tail])
-    mean = float(np.mean([np.mean(each) for each in groups]))
-    return Estimate(mean, float(low), float(high), sum(map(len, groups)))
-
-
-def _means(values: NDArray[np.float64], group: int) -> NDArray[np.float64]:
-    """Means of resamples; the same resamples for as many values of the same group."""
-    draw = np.random.default_rng([len(values), group])
-    chosen = draw.integers(0, len(values), (_RESAMPLES, len(values)))
-    return np.asarray(values[chosen].mean(axis=1), dtype=np.float64)
+    low, high = np.nanpercentile(drawn, [tail, 100 - tail])
+    return Estimate(mean, float(low), float(high), n, units)
 
 
 def by_task(cells: Cells) -> dict[str, Estimate]:
     """Each task's mean."""
-    return {task: estimate(list(_of(cells, task).values())) for task in tasks(cells)}
+    return {task: over_tasks(_of(cells, task)) for task in tasks(cells)}
 
 
 def by_seed(cells: Cells) -> dict[int, float]:

@@ -27,10 +27,12 @@ from worker.training.trainer import Trainer
 pytestmark = pytest.mark.unit
 
 TASKS = ("digits", "reviews", "vqa")
-MOVING = {"pfedme": {"inner_steps": 2}}  # within the few steps of the small job
+MOVING: dict[str, dict[str, Any]] = {
+    "pfedme": {"inner_steps": 2}
+}  # within the few steps of the small job
 
 
-def trainer(name: str, tasks: tuple[str, ...] = TASKS, **options: Any) -> Trainer:
+def trainer(name: str, *, tasks: tuple[str, ...] = TASKS, **options: Any) -> Trainer:
     job = small.spec(algorithm={"name": name, **options})
     return Trainer("c01", job, small.network(job, tasks), small.data(job, tasks))
 
@@ -135,7 +137,7 @@ def test_pfedme_sends_what_moved_and_keeps_what_trained() -> None:
 
 
 def test_pfedme_refuses_steps_that_its_engaged_model_would_miss() -> None:
-    with pytest.raises(ValueError, match="inner_steps is 5, which does not divide .*, 2: "):
+    with pytest.raises(ValueError, match=r"inner_steps is 5, which does not divide .*, 2: "):
         trainer("pfedme")
     with pytest.raises(ValueError, match="inner_steps is 4, which does not divide"):
         small.spec(algorithm={"name": "pfedme", "inner_steps": 4}, training={"local_steps": 10})

@@ -17,8 +17,11 @@ def decisions() -> Iterator[ModuleType]:
         yield found
 
 
-def decision(number: int, personal: float | None, task: str, *, replaced: bool) -> dict[str, Any]:
-    return {"round": number, "task": task, "personal_loss": personal, "replaced": replaced}
+def decision(
+    number: int, personal: float | None, task: str, *, replaced: bool, client: str = "c00"
+) -> dict[str, Any]:
+    said = {"personal_loss": personal, "replaced": replaced}
+    return {"round": number, "client": client, "task": task, **said}
 
 
 def of_rounds(count: int) -> dict[str, Any]:
@@ -57,3 +60,29 @@ def test_thirds_are_of_the_jobs_rounds_and_not_of_those_with_decisions(
         "first third": decisions.Count(3, 5, 2),
         "last third": decisions.Count(1, 1, 0),
     }
+
+
+def test_what_falls_off_has_an_interval_over_clients(decisions: ModuleType) -> None:
+    def run(seed: int, late: int) -> dict[str, Any]:
+        """Six clients who take all chances of round 1, and `late` of them that of round 6."""
+        made = [
+            decision(number, 0.5, "a", replaced=number == 1 or n < late, client=f"c{n}")
+            for n in range(6)
+            for number in (1, 3, 6)
+        ]
+        return {"run": {"seed": seed}, "spec": {"rounds": {"count": 6}}, "decisions": made}
+
+    every = decisions.fall([run(41, 0)])
+    assert (every.mean, every.low, every.high, every.n, every.units) == (1, 1, 1, 12, 6)
+    some = decisions.fall([run(41, 2), run(42, 4)])
+    assert some.mean == pytest.approx(0.5)
+    assert 0 < some.low < some.mean < some.high < 1
+    assert some.units == 12, "a client under two seeds is two"
+
+
+def test_without_chances_in_both_thirds_nothing_falls(decisions: ModuleType) -> None:
+    early = decision(1, 0.5, "a", replaced=True)
+    late = decision(6, None, "a", replaced=True)
+    run = {"run": {"seed": 41}, "spec": {"rounds": {"count": 6}}, "decisions": [early, late]}
+    assert decisions.fall([run]) is None
+    assert decisions.fall([]) is None

@@ -58,7 +58,7 @@ def test_the_page_is_well_formed_and_stands_alone(whole: Path) -> None:
 def test_with_all_runs_nothing_waits_and_each_figure_says_what_it_shows(whole: Path) -> None:
     read = Page((whole / "index.html").read_text(encoding="utf-8"))
     assert read.waits == []
-    assert len(read.roles) == 2 * 9
+    assert len(read.roles) == 2 * 10
     assert all(role["aria-label"] for role in read.roles)
     for key in ("methods-c-own-skill", "distillation-difference", "replacements-periods",
                 "margins-table", "k-fedavg-apart", "costs-budgets", "benefits-counts", "skew-own",
@@ -82,9 +82,9 @@ def test_the_numbers_of_the_page_are_those_worked_out_by_hand(
     assert [cell.split()[0] for cell in skills[2][1:]] == [
         "0.400", "1.000", "1.000", "0.500", "0.300", "1", "4", "0.400",
     ]  # fmt: skip
-    assert skills[2][4].split() == ["0.500", "0.400", "to", "0.600"], "both clients, and between"
+    assert skills[2][4].split() == ["0.500", "2", "cells"], "too few for an interval"
     (less,) = read.tables["vilt-methods-c-own-difference"][1:]
-    assert less[1].split() == ["+0.150", "+0.150", "to", "+0.150▲", "TAP", "better"]
+    assert less[1].split() == ["+0.150", "4", "cells"], "two clients tell nothing better"
     assert [cell.split()[0] for cell in less[2:]] == ["+0.200", "+0.100", "4"]
     assert [c.strip() for c in read.tables["vilt-benefits-counts"][1][1:]] == [
         "4",
@@ -97,7 +97,7 @@ def test_the_numbers_of_the_page_are_those_worked_out_by_hand(
     tables = json.loads((tmp_path / "tables.json").read_text(encoding="utf-8"))
     row = tables["vilt-methods-c-own-difference"]["rows"][0]
     assert row[2] == {"mean": pytest.approx(0.2), "low": pytest.approx(0.2),
-                      "high": pytest.approx(0.2), "n": 2}  # fmt: skip
+                      "high": pytest.approx(0.2), "n": 2, "units": 2}  # fmt: skip
 
 
 # Of one client's models: validation loss, validation skill, own skill.

@@ -87,6 +87,9 @@ def test_a_sweep_of_tasks_holds_the_clients_and_its_control_the_first_task_s(
     # as many of the task's clients in a round as there are of them among all tasks' on average
     assert three.spec(grid.SCALES["small"]).clients_per_round == 6
     assert alone.spec(grid.SCALES["small"]).clients_per_round == 2
+    # where that is less than one, in fewer rounds: a third of a client in each of 200
+    full = alone.spec(grid.SCALES["full"])
+    assert (full.clients_per_round, full.rounds.count) == (1, 133)
 
 
 def test_the_margin_of_a_sweep_is_all_tasks_and_the_paper_s_else(grid: ModuleType) -> None:
@@ -130,6 +133,16 @@ def test_a_result_of_another_spec_is_refused(grid: ModuleType, results: Any) -> 
     assert results.has(run)
     other = type(results)(results.out, grid.SCALES["small"], "abc", "python paper.py")
     with pytest.raises(Exception, match=r"is of another spec .* remove that file"):
+        other.has(run)
+
+
+def test_a_result_of_another_commit_is_refused_where_nothing_else_says_so(
+    grid: ModuleType, results: Any
+) -> None:
+    run = grid.Run("local", "vilt", 41)
+    results.keep(run, {"decisions": []})
+    other = type(results)(results.out, results.scale, "another", "python paper.py")
+    with pytest.raises(Exception, match=rf"is of commit {results.commit}, and .* remove that file"):
         other.has(run)
 
 

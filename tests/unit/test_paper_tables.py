@@ -47,8 +47,33 @@ def test_the_rows_of_the_table_are_models_of_runs(tables: ModuleType) -> None:
 def test_means_are_over_cells_and_lie_in_their_intervals(tables: ModuleType) -> None:
     found = tables.by_task(tables.rows_of(RESULTS, "own", "c")["tap"])
     assert found["a"].mean == pytest.approx(0.6)
-    assert (found["a"].low, found["a"].high) == pytest.approx((0.5, 0.7))
-    assert found["a"].n == 2
+    assert found["a"].n == found["a"].units == 2
+    assert found["a"].few
+    assert found["a"].low == found["a"].high == found["a"].mean, "two have no interval"
+
+
+def test_six_clients_have_an_interval_and_five_have_none(tables: ModuleType) -> None:
+    cells = {("a", f"c{n}", 41): 0.1 * n for n in range(1, 7)}
+    found = tables.over_tasks(cells)
+    assert 0.1 < found.low < found.mean < found.high < 0.6
+    assert found.mean == pytest.approx(0.35)
+    assert found.sign == 1
+    del cells["a", "c6", 41]
+    assert tables.over_tasks(cells).sign == 0
+
+
+def test_a_client_is_drawn_with_all_of_its_tasks(tables: ModuleType) -> None:
+    def cells(of_b: Any) -> Any:
+        draw = {("a", f"c{n}", 41): float(n % 2) for n in range(40)}
+        return draw | {("b", f"c{n}", 41): float(of_b(n) % 2) for n in range(40)}
+
+    alike, opposite = (
+        tables.over_tasks(cells(lambda n: n)),
+        tables.over_tasks(cells(lambda n: n + 1)),
+    )
+    alone = tables.by_task(cells(lambda n: n))["a"]
+    assert (alike.low, alike.high) == pytest.approx((alone.low, alone.high)), "nothing is new"
+    assert (opposite.low, opposite.high) == pytest.approx((0.5, 0.5)), "each client has both"
 
 
 def test_differences_pair_the_same_client_task_and_seed(tables: ModuleType) -> None:
@@ -69,23 +94,17 @@ def test_a_mean_over_tasks_counts_each_task_alike(tables: ModuleType) -> None:
     }
     found = tables.over_tasks(cells)
     assert found.mean == pytest.approx((0.8 + 0.2) / 2)
-    assert 0.449 < found.low < found.mean < found.high < 0.551, "b has nothing to draw from"
-    assert found.n == 4
+    assert (found.n, found.units) == (4, 3)
     assert tables.by_seed(cells) == pytest.approx({41: (0.8 + 0.2) / 2, 42: 0.8})
-
-
-def test_tasks_draw_their_resamples_apart(tables: ModuleType) -> None:
-    cells = {(task, f"c{n}", 41): float(n % 2) for task in ("a", "b") for n in range(40)}
-    one, both = tables.by_task(cells)["a"], tables.over_tasks(cells)
-    assert both.high - both.low < 0.85 * (one.high - one.low)
 
 
 def test_an_interval_that_excludes_nothing_has_no_sign(tables: ModuleType) -> None:
     signs = [
-        tables.Estimate(0.0, low, high, 2).sign for low, high in ((-1, 1), (0.1, 1), (-1, -0.1))
+        tables.Estimate(0.0, low, high, 6).sign for low, high in ((-1, 1), (0.1, 1), (-1, -0.1))
     ]
     assert signs == [0, 1, -1]
-    assert tables.Estimate(0.0, 0.0, 0.0, 1).sign == 0
+    assert tables.Estimate(0.0, 0.0, 0.0, 6).sign == 0
+    assert tables.Estimate(0.1, 0.1, 0.1, 9, units=5).sign == 0, "too few to say so"
 
 
 def test_equal_rows_share_their_ranks(tables: ModuleType) -> None:
@@ -193,4 +212,4 @@ def test_budgets_are_means_and_their_ratios_are_of_the_same_seeds(tables: Module
 
 def test_an_average_of_nothing_is_refused(tables: ModuleType) -> None:
     with pytest.raises(ValueError, match="nothing to average"):
-        tables.estimate([])
+        tables.over_tasks({})
