@@ -3,6 +3,7 @@
 import typer
 
 from cli import (
+    benefiting,
     forking,
     hosting,
     keys,
@@ -35,6 +36,7 @@ _COMMANDS = (
     reading.jobs,
     reading.rounds,
     reading.report,
+    benefiting.benefits,
     reading.compare,
     results.results,
     mlflow_sink.mlflow,

@@ -1,6 +1,5 @@
 """`tapestry jobs`, `clients`, `rounds`, `report`, `compare`, `why`: what there is, and how."""
 
-import uuid
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Annotated
 import typer
 
 from cli import comparing, listing
+from cli.benefiting import Alone, Averaged
 from cli.connection import Connection
-from cli.exits import UsageError
 from cli.options import Job, Json, Key, KeyFile, Url
 from cli.output import console, print_json, say, warn, write_whole
 from cli.waiting import waiting_table
@@ -82,33 +81,29 @@ def report(
     html: Annotated[
         Path | None, typer.Option(help="Write the report to this file, a page that stands alone.")
     ] = None,
-    beside: Annotated[
-        uuid.UUID | None,
-        typer.Option(
-            help="With --html, the job in which each client trained alone; else the newest of "
-            "algorithm local over the same clients and tasks."
-        ),
-    ] = None,
+    alone: Alone = None,
+    averaged: Averaged = None,
     json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
     key: Key = None,
 ) -> None:
-    """Show what a job's models scored."""
-    if beside is not None and html is None:
-        raise UsageError("--beside belongs to --html FILE: add that, or use `tapestry compare`")
+    """Show what a job's models scored, and whom federation helped and hurt."""
     with Connection(url, key, key_file).about(job) as api:
         if html is not None:
-            write_whole(html, api.report_page(job, beside))
+            write_whole(html, api.report_page(job, alone, averaged))
             say(f"the report is in {html}")
             return
         found = api.report(job)
-    if json:
+        given = None if json else api.benefits(job, alone, averaged)
+    if given is None:
         print_json(found)
     else:
         console().print(listing.report_table(found))
         for line in (*listing.offer_changes(found), *listing.verdicts(found)):
             console().print(line, soft_wrap=True)
+        if given.rows:
+            say(given.sentence)
         if found.shelf:
             console().print(listing.shelf_table(found.shelf))
 

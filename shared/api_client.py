@@ -29,7 +29,7 @@ from shared.messages import (
     UploadCreate,
     UploadView,
 )
-from shared.reports import ReportView
+from shared.reports import BenefitsView, ReportView
 from shared.results import AssignmentResult
 from shared.shelf_client import Shelf
 from shared.states import JobState
@@ -157,10 +157,19 @@ class ApiClient(JobTables, Shelf):
         """What federation gave; once the job has ended."""
         return self._send(ReportView, "GET", f"/v1/jobs/{job}/report")
 
-    def report_page(self, job: UUID | str, beside: UUID | None = None) -> str:
-        """The report as one HTML file; `beside`: a job in which each client trained alone."""
-        params = {"beside": str(beside)} if beside else None
+    def report_page(
+        self, job: UUID | str, alone: UUID | None = None, averaged: UUID | None = None
+    ) -> str:
+        """The report as one HTML file, beside jobs of each client alone and by FedAvg."""
+        params = _beside(alone, averaged)
         return self._request("GET", f"/jobs/{job}/report.html", params=params).text
+
+    def benefits(
+        self, job: UUID | str, alone: UUID | None = None, averaged: UUID | None = None
+    ) -> BenefitsView:
+        """What federation gave each client, beside jobs of each client alone and by FedAvg."""
+        params = _beside(alone, averaged)
+        return self._send(BenefitsView, "GET", f"/v1/jobs/{job}/benefits", params=params)
 
     def attendance(self, job: UUID | str) -> AttendanceList:
         """Who was missing in each round, so far."""
@@ -330,3 +339,8 @@ class ApiClient(JobTables, Shelf):
         }
         content = contents(paths, view.offset)
         return self._http.patch(f"/v1/uploads/{view.id}", content=content, headers=headers)
+
+
+def _beside(alone: UUID | None, averaged: UUID | None) -> dict[str, str]:
+    named = {"alone": alone, "averaged": averaged}
+    return {name: str(job) for name, job in named.items() if job is not None}

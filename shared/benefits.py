@@ -1,14 +1,18 @@
 """Who benefits: what federation gave each client at each task, beside training alone.
 
-Pure functions over scores, for the page, the report and the command line.
+Pure functions over scores, for the API, the page, the report and the command line.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from shared.reports import ReportRow
+from shared.reports import ReportRow, Verdict
 from shared.results import TaskScore, Variant
+
+_PROPORTIONS = frozenset({"accuracy", "exact_match"})  # of right answers
+_Z = 1.959964  # of 95 %
+Interval = tuple[float, float]
 
 # What a client ends with: the first of these that its job has.
 _LAST = (
@@ -20,23 +24,15 @@ _LAST = (
 )
 
 
-class Verdict(StrEnum):
-    """What federation did for one client at one task."""
-
-    HELPED = "helped"
-    HURT = "hurt"
-    LEVEL = "level"
-    UNKNOWN = "unknown"
-
-
 @dataclass(frozen=True)
 class Benefit:
-    """One client's task: its models' scores, and the score of training alone."""
+    """One client's task: its models' scores, and those of training alone and of FedAvg."""
 
     client: str
     task: str
     models: Mapping[Variant, TaskScore]
     alone: TaskScore | None = None
+    averaged: TaskScore | None = None
 
     @property
     def metric(self) -> str:
@@ -54,14 +50,47 @@ class Benefit:
         return None if self.alone is None else self.models[self.last].skill - self.alone.skill
 
     @property
+    def difference(self) -> Interval | None:
+        """The interval of the metric less that of training alone; None where one has none."""
+        return None if self.alone is None else difference(self.models[self.last], self.alone)
+
+    @property
     def verdict(self) -> Verdict:
-        """Beyond the interval of the model that trained alone; within it nobody can tell."""
+        """Where the difference's interval excludes 0; within it nobody can tell."""
         if self.alone is None or self.gain is None:
             return Verdict.UNKNOWN
-        value, interval = self.models[self.last].value, self.alone.intervals.get(self.metric)
-        if interval is None or interval[0] <= value <= interval[1]:
+        if self.difference is None or self.difference[0] <= 0 <= self.difference[1]:
             return Verdict.LEVEL
         return Verdict.HELPED if self.gain > 0 else Verdict.HURT
+
+
+def difference(score: TaskScore, other: TaskScore) -> Interval | None:
+    """The interval of a metric's difference out of those of both models.
+
+    Each end goes as far as both intervals together (Zou and Donner 2008; of proportions Newcombe
+    1998, method 10). The models answer the same samples, mostly alike, so it is rather too wide.
+    """
+    one, two = interval(score), interval(other)
+    if one is None or two is None:
+        return None
+    apart = score.value - other.value
+    below = math.hypot(score.value - one[0], two[1] - other.value)
+    above = math.hypot(one[1] - score.value, other.value - two[0])
+    return apart - below, apart + above
+
+
+def interval(score: TaskScore) -> Interval | None:
+    """A score's interval: Wilson's of a share of right answers, else the bootstrap's.
+
+    Resamples of all right or all wrong answers are all alike, as if nothing were left to chance.
+    """
+    if score.metric not in _PROPORTIONS:
+        return score.intervals.get(score.metric)
+    n, share = score.n, score.value
+    scale = 1 + _Z**2 / n
+    middle = (share + _Z**2 / (2 * n)) / scale
+    half = _Z / scale * math.sqrt(share * (1 - share) / n + (_Z / (2 * n)) ** 2)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 @dataclass(frozen=True)
@@ -98,6 +127,16 @@ class Benefits:
         return _mean([row.alone for row in self.rows])
 
     @property
+    def has_averaged(self) -> bool:
+        """Whether anybody's score by FedAvg is known."""
+        return any(row.averaged is not None for row in self.rows)
+
+    @property
+    def mean_averaged(self) -> float | None:
+        """Likewise of FedAvg."""
+        return _mean([row.averaged for row in self.rows])
+
+    @property
     def sentence(self) -> str:
         """The plain verdict."""
         compared = [row for row in self.rows if row.alone is not None]
@@ -112,20 +151,26 @@ class Benefits:
         return f"{said}; it hurt {hurt}." if hurt else f"{said}; it hurt none."
 
 
-def benefits(scores: Iterable[ReportRow], alone: Iterable[ReportRow] = ()) -> Benefits:
-    """A job's scores beside those of a job in which each client trained alone."""
-    models: dict[tuple[str, str], dict[Variant, TaskScore]] = {}
-    for row in scores:
-        models.setdefault((row.client, row.task), {})[row.variant] = row.score
-    singly: dict[tuple[str, str], dict[Variant, TaskScore]] = {}
-    for row in alone:
-        singly.setdefault((row.client, row.task), {})[row.variant] = row.score
+def benefits(
+    scores: Iterable[ReportRow],
+    alone: Iterable[ReportRow] = (),
+    averaged: Iterable[ReportRow] = (),
+) -> Benefits:
+    """A job's scores beside those of a job of clients alone, and of one by FedAvg."""
+    singly, by_fedavg = _by_place(alone), _by_place(averaged)
     return Benefits(
         tuple(
-            Benefit(client, task, found, _best(singly.get((client, task), {})))
-            for (client, task), found in sorted(models.items())
+            Benefit(*place, found, _best(singly.get(place, {})), _best(by_fedavg.get(place, {})))
+            for place, found in sorted(_by_place(scores).items())
         )
     )
+
+
+def _by_place(scores: Iterable[ReportRow]) -> dict[tuple[str, str], dict[Variant, TaskScore]]:
+    found: dict[tuple[str, str], dict[Variant, TaskScore]] = {}
+    for row in scores:
+        found.setdefault((row.client, row.task), {})[row.variant] = row.score
+    return found
 
 
 def _best(models: Mapping[Variant, TaskScore]) -> TaskScore | None:

@@ -1,5 +1,6 @@
 """What a job comes to: scores, replacements, bytes, who was missing. JSON on the wire."""
 
+from enum import StrEnum
 from uuid import UUID
 
 from pydantic import Field
@@ -77,3 +78,49 @@ class ReportView(Message):
     optimizer_steps: dict[str, int] = Field(
         description="Budget per client and model: rounds, post-training, total."
     )
+
+
+class Verdict(StrEnum):
+    """What federation did for one client at one task."""
+
+    HELPED = "helped"
+    HURT = "hurt"
+    LEVEL = "level"
+    UNKNOWN = "unknown"
+
+
+class BenefitRow(Message):
+    """What federation gave one client at one task."""
+
+    client: Name
+    task: Name
+    models: dict[Variant, TaskScore]
+    last: Variant = Field(description="The model that the client ends with.")
+    alone: TaskScore | None = Field(
+        default=None, description="What it ended with in the job in which each trained alone."
+    )
+    averaged: TaskScore | None = Field(
+        default=None, description="What it ended with in the job by FedAvg."
+    )
+    gain: float | None = Field(
+        default=None, description="Skill of the last model less that of training alone."
+    )
+    difference: tuple[float, float] | None = Field(
+        default=None,
+        description="Interval of the last model's metric less that of training alone, out of the "
+        "intervals of both.",
+    )
+    verdict: Verdict = Field(
+        description="`helped` or `hurt` where the difference's interval excludes 0, `level` where "
+        "it does not, `unknown` where the client was not measured alone."
+    )
+
+
+class BenefitsView(Message):
+    """Who benefits: each client's task beside training alone, and beside FedAvg."""
+
+    job_id: UUID
+    alone: UUID | None = Field(description="The job in which each client trained alone.")
+    averaged: UUID | None = Field(description="The job by FedAvg.")
+    sentence: str = Field(description="The plain verdict.")
+    rows: tuple[BenefitRow, ...]

@@ -34,6 +34,7 @@ from server.examples.jobs import (
 )
 from server.examples.results import (
     ATTENDANCE,
+    BENEFITS,
     REPORT,
     ROUND_DETAIL,
     ROUNDS,
@@ -63,6 +64,7 @@ from server.examples.work import (
 __all__ = [
     "ASSIGNMENT",
     "ATTENDANCE",
+    "BENEFITS",
     "BUNDLE",
     "CATALOGUE",
     "CLAIM",

@@ -1,6 +1,6 @@
 """Rounds, versions, attendance, reports and what is taken away."""
 
-from server.examples.ids import AT, JOB_ID, SHA, Example
+from server.examples.ids import AT, JOB_ID, PARENT_ID, SHA, Example
 from server.examples.jobs import JOB_SPEC
 from server.examples.shelf import SHELF_ROWS
 from server.examples.work import ASSIGNMENT, DECISION
@@ -138,6 +138,26 @@ REPORT: Example = {
     ],
     "shelf": SHELF_ROWS,
     "optimizer_steps": {"rounds": 80, "post_training": 13, "total": 93},
+}
+_ALONE = {**_SCORE, "value": 0.7, "skill": 0.666667}
+BENEFITS: Example = {
+    "job_id": JOB_ID,
+    "alone": PARENT_ID,
+    "averaged": None,
+    "sentence": "Federation helped 1 of 1; it hurt none.",
+    "rows": [
+        {
+            "client": "c01",
+            "task": "digits",
+            "models": {"distilled": _SCORE},
+            "last": "distilled",
+            "alone": _ALONE,
+            "averaged": None,
+            "gain": 0.222222,
+            "difference": [0.06, 0.34],
+            "verdict": "helped",
+        }
+    ],
 }
 TAKEAWAY: Example = {
     "job_id": JOB_ID,

@@ -7,13 +7,14 @@ from fastapi import APIRouter
 from server.auth import ClientOnly, Viewer
 from server.context import App
 from server.documentation import example, problems
-from server.examples import ATTENDANCE, REPORT, TAKEAWAY
+from server.examples import ATTENDANCE, BENEFITS, REPORT, TAKEAWAY
 from server.jobs.repository import get_job
 from server.reports import service
 from server.reports.attendance import attendance
+from server.reports.benefits import benefits_view, beside
 from server.reports.takeaway import takeaway
 from shared.attendance import AttendanceList
-from shared.reports import ReportView
+from shared.reports import BenefitsView, ReportView
 from shared.takeaway import TakeawayView
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["reports"])
@@ -28,6 +29,24 @@ def read_report(job_id: UUID, app: App, _: Viewer) -> ReportView:
     """Read what federation gave, per client and task, once the job has ended."""
     with app.sessions.begin() as session:
         return service.report(session, job_id)
+
+
+@router.get(
+    "/benefits",
+    summary="Read who benefits",
+    responses={**example(BENEFITS, "The verdict, and each client's tasks."), **problems(404)},
+)
+def read_benefits(
+    job_id: UUID, app: App, _: Viewer, alone: UUID | None = None, averaged: UUID | None = None
+) -> BenefitsView:
+    """Read what federation gave each client at each task, as far as models have been measured.
+
+    It stands beside the newest jobs over the same clients and tasks by the algorithms `local` and
+    `fedavg`, or beside those that `alone` and `averaged` name.
+    """
+    with app.sessions.begin() as session:
+        job = get_job(session, job_id)
+        return benefits_view(session, job, beside(session, job, alone, averaged))
 
 
 @router.get(

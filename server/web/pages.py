@@ -16,13 +16,13 @@ from server.events.repository import last_of_all
 from server.jobs import repository, service
 from server.jobs.filtering import Filter
 from server.paging import Cursor, cut, place_of, text
+from server.reports import benefits
 from server.rounds.repository import database_now
 from server.shelf.views import rows as shelf_rows
 from server.tables import Job
 from server.versions.repository import get_version, newest_version, summaries
 from server.versions.views import version_view
 from server.waiting.query import waiting_of, waits
-from server.web.beside import benefits_of, candidates
 from server.web.now import newest_round
 from server.web.report import report_page
 from server.web.site import asset, page
@@ -96,30 +96,38 @@ def show_job(job_id: UUID, app: App, _: Viewer) -> Response:
 
 
 @router.get("/jobs/{job_id}/benefits")
-def show_benefits(job_id: UUID, app: App, _: Viewer, beside: UUID | None = None) -> Response:
-    """Who benefits, beside a job in which each client trained alone."""
+def show_benefits(
+    job_id: UUID, app: App, _: Viewer, alone: UUID | None = None, averaged: UUID | None = None
+) -> Response:
+    """Who benefits, beside a job in which each client trained alone, and one by FedAvg."""
     with app.sessions.begin() as session:
         row = repository.get_job(session, job_id)
-        others = candidates(session, row)
-        chosen = beside or next((other.id for other in others), None)
-        found = benefits_of(session, row, chosen)
+        chosen = benefits.beside(session, row, alone, averaged)
+        choices = {
+            "alone": ("Beside, each client alone", chosen.alone, benefits.ALONE),
+            "averaged": ("and by FedAvg", chosen.averaged, benefits.AVERAGED),
+        }
         return page(
             "benefits.html",
             {
                 "job": service.job_view(row),
-                "others": [service.job_view(other) for other in others],
-                "beside": chosen,
-                "found": found,
+                "choices": [
+                    (name, said, job and job.id, benefits.candidates(session, row, algorithm))
+                    for name, (said, job, algorithm) in choices.items()
+                ],
+                "found": benefits.benefits_of(session, row, chosen),
                 "now": database_now(session),
             },
         )
 
 
 @router.get("/jobs/{job_id}/report.html")
-def download_report(job_id: UUID, app: App, _: Viewer, beside: UUID | None = None) -> Response:
+def download_report(
+    job_id: UUID, app: App, _: Viewer, alone: UUID | None = None, averaged: UUID | None = None
+) -> Response:
     """The report as one file, to be kept: it stands alone."""
     with app.sessions.begin() as session:
-        text = report_page(session, job_id, beside)
+        text = report_page(session, job_id, alone, averaged)
     headers = {"Content-Disposition": f'attachment; filename="report-{job_id}.html"'}
     return Response(text, media_type="text/html", headers=headers)
 
@@ -192,7 +200,7 @@ def compare(app: App, _: Viewer, job: Annotated[Sequence[UUID], Query()] = ()) -
 
 
 def _scored(session: Session, job: Job) -> dict[tuple[str, str], object]:
-    found = benefits_of(session, job, None)
+    found = benefits.benefits_of(session, job)
     return {(row.client, row.task): row for row in found.rows}
 
 

@@ -8,32 +8,32 @@ from sqlalchemy.orm import Session
 
 from server.job_tables import tables
 from server.job_tables.asked import Wanted
-from server.jobs import service
 from server.jobs.repository import get_job
+from server.reports.benefits import benefits_of, beside
 from server.reports.service import report
 from server.rounds.repository import database_now
 from server.specs import spec_of
 from server.tables import Job
-from server.web.beside import benefits_of, candidates
 from server.web.site import PLOTTING, asset, render
 
 _TABLES = (tables.LOSSES, tables.REPLACEMENTS, tables.TRAFFIC)
 _AT_ONCE = 5000
 
 
-def report_page(session: Session, job_id: UUID, beside: UUID | None) -> str:
+def report_page(
+    session: Session, job_id: UUID, alone: UUID | None = None, averaged: UUID | None = None
+) -> str:
     """The file. Raises ProblemError (404; 409 until the job has ended)."""
     told = report(session, job_id)
     job = get_job(session, job_id)
-    others = candidates(session, job)
-    alone = get_job(session, beside) if beside else next(iter(others), None)
+    others = beside(session, job, alone, averaged)
     return render(
         "report.html",
         {
             "report": told,
             "spec": spec_of(job),
-            "beside": service.job_view(alone) if alone else None,
-            "found": benefits_of(session, job, alone.id if alone else None),
+            "beside": others,
+            "found": benefits_of(session, job, others),
             "tables": {source.name: _rows(session, job, source) for source in _TABLES},
             "style": _inlined("page.css"),
             "scripts": [_inlined(PLOTTING), _inlined("charts.js")],

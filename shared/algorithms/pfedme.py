@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-from typing_extensions import override
-
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from shared.algorithms.spec import AlgorithmSpec
@@ -28,7 +26,6 @@ class PFedMeAlgorithm(AlgorithmSpec):
         default=100.0, description="eta: the engaged model moves by eta lambda (w - theta)."
     )
 
-    @override
     def check_budget(self, local_steps: int) -> None:
         """The engaged model moves after each K steps only."""
         if local_steps % self.inner_steps:

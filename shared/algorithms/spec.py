@@ -37,7 +37,7 @@ class AlgorithmSpec(Spec):
         """
         return () if self.distils else tuple(f"tasks.{t}.distillation_weight" for t in weighted)
 
-    def check_budget(self, local_steps: int) -> None:  # noqa: ARG002 - others look at it
+    def check_budget(self, local_steps: int) -> None:
         """Raises ValueError where a round has too few optimizer steps for the algorithm."""
 
     def shares(self, component: str) -> bool:  # noqa: ARG002 - others look at it

@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.benefits import Benefits, Verdict, benefits
-from shared.reports import ReportRow
+from shared.benefits import Benefits, benefits, interval
+from shared.reports import ReportRow, Verdict
 from shared.results import TaskScore, Variant
 
 pytestmark = pytest.mark.unit
@@ -15,6 +15,7 @@ def row(
     variant: Variant = Variant.DISTILLED,
     task: str = "digits",
     interval: tuple[float, float] | None = None,
+    n: int = 50,
 ) -> ReportRow:
     """Accuracy with a reference of 0.5: a skill of 2 value - 1."""
     score = TaskScore(
@@ -22,7 +23,7 @@ def row(
         value=value,
         reference=0.5,
         skill=2 * value - 1,
-        n=50,
+        n=n,
         intervals={} if interval is None else {"accuracy": interval},
     )
     return ReportRow(client=client, task=task, variant=variant, score=score)
@@ -30,12 +31,12 @@ def row(
 
 @pytest.fixture
 def found() -> Benefits:
-    federated = [row("c1", 0.9), row("c2", 0.72), row("c3", 0.6), row("c4", 0.8)]
+    federated = [row("c1", 0.9), row("c2", 0.72), row("c3", 0.5), row("c4", 0.8)]
     alone = [row(f"c{n}", 0.7, Variant.POST_TRAINED, interval=(0.65, 0.75)) for n in (1, 2, 3)]
     return benefits(federated, alone)
 
 
-def test_beyond_the_interval_of_training_alone_one_is_helped_or_hurt(found: Benefits) -> None:
+def test_where_the_differences_interval_excludes_0_one_is_helped_or_hurt(found: Benefits) -> None:
     verdicts = {each.client: each.verdict for each in found.rows}
     assert verdicts == {
         "c1": Verdict.HELPED,
@@ -44,8 +45,24 @@ def test_beyond_the_interval_of_training_alone_one_is_helped_or_hurt(found: Bene
         "c4": Verdict.UNKNOWN,
     }
     gains = [each.gain for each in found.rows]
-    assert gains[:3] == pytest.approx([0.4, 0.04, -0.2])
+    assert gains[:3] == pytest.approx([0.4, 0.04, -0.4])
     assert gains[3] is None
+
+
+def test_shares_of_right_answers_have_newcombes_interval() -> None:
+    """56 of 70 less 48 of 80: the example of Newcombe (1998), table II, method 10."""
+    one, two = row("c1", 56 / 70, n=70), row("c1", 48 / 80, Variant.POST_TRAINED, n=80)
+    (each,) = benefits([one], [two]).rows
+    assert each.difference == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert each.verdict is Verdict.HELPED
+
+
+def test_all_right_and_all_wrong_leave_something_to_chance() -> None:
+    perfect = row("c1", 1.0, interval=(1.0, 1.0)).score
+    assert interval(perfect) == pytest.approx((0.9287, 1.0), abs=5e-5)
+    right, wrong = row("c1", 1.0, n=1), row("c1", 0.0, Variant.POST_TRAINED, n=1)
+    (each,) = benefits([right], [wrong]).rows
+    assert each.verdict is Verdict.LEVEL, "one sample each decides nothing"
 
 
 def test_the_plain_verdict_names_who_is_hurt(found: Benefits) -> None:
@@ -60,9 +77,24 @@ def test_without_training_alone_the_verdict_says_what_is_missing() -> None:
     assert benefits([]).rows == ()
 
 
-def test_a_single_sample_has_no_interval_and_decides_nothing() -> None:
-    (each,) = benefits([row("c1", 1.0)], [row("c1", 0.0, Variant.POST_TRAINED)]).rows
+def test_what_has_no_interval_decides_nothing() -> None:
+    def mse(value: float, variant: Variant) -> ReportRow:
+        score = TaskScore(metric="mse", value=value, reference=0.2, skill=1 - value / 0.2, n=1)
+        return ReportRow(client="c1", task="drawings", variant=variant, score=score)
+
+    (each,) = benefits([mse(0.01, Variant.DISTILLED)], [mse(0.1, Variant.POST_TRAINED)]).rows
     assert each.verdict is Verdict.LEVEL
+
+
+def test_fedavg_stands_beside_and_decides_nothing() -> None:
+    averaged = [row("c1", 0.8, Variant.ENGAGED), row("c1", 0.85, Variant.POST_TRAINED)]
+    found = benefits([row("c1", 0.9)], [], averaged)
+    (each,) = found.rows
+    assert each.averaged is averaged[1].score, "what its client ends with"
+    assert each.verdict is Verdict.UNKNOWN
+    assert found.has_averaged
+    assert found.mean_averaged == pytest.approx(0.7)
+    assert not benefits([row("c1", 0.9)]).has_averaged
 
 
 def test_an_error_is_better_when_it_is_less() -> None:

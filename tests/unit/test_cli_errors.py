@@ -30,6 +30,7 @@ OF_THE_API = {
     "jobs": ["jobs"],
     "rounds": ["rounds", JOB],
     "report": ["report", JOB],
+    "benefits": ["benefits", JOB],
     "compare": ["compare", JOB, f"{JOB}:engaged"],
     "pause": ["pause", JOB],
     "resume": ["resume", JOB],

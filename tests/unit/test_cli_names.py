@@ -37,6 +37,7 @@ NAMES = {
 COMMANDS = {
     "jobs": (["jobs"], "/v1/jobs", "items.0.name"),
     "report": (["report", str(JOB)], f"/v1/jobs/{JOB}/report", "name"),
+    "benefits": (["benefits", str(JOB)], f"/v1/jobs/{JOB}/benefits", "sentence"),
     "watch": (["watch", str(JOB)], f"/v1/jobs/{JOB}", "name"),
     "why": (["why", str(JOB)], f"/v1/jobs/{JOB}/waiting", "items.0.waiting.sentence"),
     "rounds": (["rounds", str(JOB)], f"/v1/jobs/{JOB}/attendance", "items.0.missing.0.reason"),
@@ -44,6 +45,7 @@ COMMANDS = {
 ANSWERS: dict[str, tuple[int, Any]] = {
     "/v1/jobs": (200, examples.JOBS),
     f"/v1/jobs/{JOB}/report": (200, examples.REPORT),
+    f"/v1/jobs/{JOB}/benefits": (200, examples.BENEFITS),
     f"/v1/jobs/{JOB}": (200, {**examples.JOB_DETAIL, "state": "succeeded", "round": 0}),
     f"/v1/jobs/{JOB}/waiting": (200, examples.WAITING),
     f"/v1/jobs/{JOB}/attendance": (200, examples.ATTENDANCE),

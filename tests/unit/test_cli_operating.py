@@ -17,7 +17,7 @@ from cli.stack.settings import StackSettings
 from cli.stack.stack import Stack
 from server import examples
 from shared.attendance import AttendanceList
-from shared.reports import ReportView
+from shared.reports import BenefitsView, ReportView
 from shared.views import ClientList, JobDetail, JobList, JobView
 from shared.waiting import WaitingList
 from tests.support.answering import answering
@@ -32,6 +32,7 @@ ANSWERS = {
     f"/v1/jobs/{JOB}/attendance": (200, examples.ATTENDANCE),
     f"/v1/jobs/{JOB}/fork": (201, examples.FORKED_JOB),
     f"/v1/jobs/{JOB}/report": (200, examples.REPORT),
+    f"/v1/jobs/{JOB}/benefits": (200, examples.BENEFITS),
     "/v1/jobs": (200, examples.JOBS),
     "/v1/clients": (200, examples.CLIENTS),
 }
@@ -150,6 +151,35 @@ def test_a_report_tells_what_clients_lost_and_when() -> None:
     assert "c02 has lost task digits from round 2 (train) on" in said("report", str(JOB))
 
 
+def test_whom_federation_helped_is_told_beside_the_jobs_that_are_named(
+    asked: list[httpx.Request],
+) -> None:
+    assert examples.BENEFITS["sentence"] in said("report", str(JOB))
+    told = said("benefits", str(JOB), "--alone", str(UUID(int=1)), "--averaged", str(UUID(int=2)))
+    assert dict(asked[-1].url.params) == {
+        "alone": str(UUID(int=1)),
+        "averaged": str(UUID(int=2)),
+    }
+    title, row, sentence = told.splitlines()
+    assert title.split() == [
+        "client", "task", "metric", "alone", "fedavg", "job", "gain", "verdict",
+    ]  # fmt: skip
+    assert " ".join(row.split()) == (
+        "c01 digits accuracy 0.700 - 0.900 +0.222 (+0.060 to +0.340) helped"
+    )
+    assert sentence == examples.BENEFITS["sentence"]
+
+
+@pytest.mark.usefixtures("asked")
+def test_without_measured_models_nobody_is_said_to_benefit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nothing = {**examples.BENEFITS, "rows": []}
+    monkeypatch.setitem(ANSWERS, f"/v1/jobs/{JOB}/benefits", (200, nothing))
+    assert said("benefits", str(JOB)).startswith("no models have been measured yet")
+    assert examples.BENEFITS["sentence"] not in said("report", str(JOB))
+
+
 @pytest.mark.usefixtures("asked")
 def test_a_published_card_is_told_in_short() -> None:
     told = said("clients")
@@ -182,7 +212,9 @@ def test_a_name_is_printed_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert name in said("report", str(JOB))
 
 
-COMMANDS = ["watch", "why", "cancel", "pause", "resume", "rounds", "report", "fork", "distil"]
+COMMANDS = [
+    "watch", "why", "cancel", "pause", "resume", "rounds", "report", "benefits", "fork", "distil",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -215,6 +247,7 @@ AS_JSON: dict[str, tuple[list[str], type[BaseModel]]] = {
     "clients": (["clients"], ClientList),
     "rounds": (["rounds", str(JOB)], AttendanceList),
     "report": (["report", str(JOB)], ReportView),
+    "benefits": (["benefits", str(JOB)], BenefitsView),
     "pause": (["pause", str(JOB)], JobView),
     "resume": (["resume", str(JOB)], JobView),
     "cancel": (["cancel", str(JOB)], JobView),

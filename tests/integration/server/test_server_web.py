@@ -2,13 +2,14 @@
 
 import gzip
 from http.cookies import SimpleCookie
+from uuid import UUID
 
 import pytest
 from httpx2 import Response
 
 from server.web.browser import cookie_name
 from server.web.site import PLOTTING, address
-from tests.support.finished import federated_and_alone
+from tests.support.finished import federated_and_alone, finished
 from tests.support.html_page import Page
 from tests.support.scripted import World
 
@@ -196,7 +197,7 @@ def test_the_verdict_stands_beside_a_job_of_the_same_clients_alone(pair: World) 
     rows = Page(text).tables["benefits"]
     assert [each.strip() for each in rows[1][:3]] == ["c1", "digits", "accuracy"]
     assert rows[1][3].split()[0] == "0.600"
-    assert rows[1][-2].strip() == "+0.560"
+    assert rows[1][-2].split() == ["+0.560", "accuracy", "+0.109", "to", "+0.432"]
     assert [row[-1].strip() for row in rows[1:3]] == ["helped", "hurt"]
     assert "Mean skill" in rows[-1][0]
     compared = pair.http.get(
@@ -204,6 +205,34 @@ def test_the_verdict_stands_beside_a_job_of_the_same_clients_alone(pair: World) 
     )
     assert "0.880" in compared.text
     assert "0.600" in compared.text
+
+
+def test_who_benefits_is_an_answer_of_the_api_too_and_fedavg_a_column(pair: World) -> None:
+    together, alone = federated_and_alone(pair)
+    ask = f"/v1/jobs/{together}/benefits"
+    found = pair.viewer.ok("GET", ask)
+    assert (found["alone"], found["averaged"]) == (alone, None)
+    assert found["sentence"] == "Federation helped 1 of 2; it hurt c2 on digits."
+    first, second = found["rows"]
+    assert (first["last"], first["gain"], first["verdict"]) == ("distilled", 0.56, "helped")
+    assert first["difference"][0] > 0 > second["difference"][1]
+    assert first["averaged"] is None
+
+    both = {"engaged": 0.8, "post_trained": 0.82}
+    averaged = finished(pair, "averaged", "fedavg", {"c1": both, "c2": both})
+    again = pair.viewer.ok("GET", ask)
+    assert again["averaged"] == averaged
+    assert again["rows"][0]["averaged"]["value"] == 0.82
+    assert again["sentence"] == found["sentence"]
+    text = pair.http.get(f"/jobs/{together}/benefits", headers={**HTML, **cookie(pair)}).text
+    assert f'<option value="{averaged}" selected>' in text
+    table = Page(text).tables["benefits"]
+    assert [head.strip() for head in table[0][3:5]] == ["Alone", "FedAvg"]
+    assert table[1][4].split()[0] == "0.820"
+    named = pair.viewer.ok("GET", f"{ask}?alone={averaged}")
+    assert named["rows"][0]["alone"]["value"] == 0.82
+    assert pair.viewer.ok("GET", f"/v1/jobs/{averaged}/benefits")["averaged"] is None
+    assert pair.viewer("GET", f"{ask}?alone={UUID(int=1)}").status_code == 404
 
 
 def test_the_report_is_one_file_that_stands_alone(pair: World) -> None:

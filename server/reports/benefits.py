@@ -1,0 +1,102 @@
+"""A job's scores beside those of jobs of its clients by themselves, and by FedAvg."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from server.jobs.repository import get_job
+from server.reports.service import scores
+from server.tables import Assignment, Job
+from shared.benefits import Benefits, benefits
+from shared.messages import AssignmentKind
+from shared.reports import BenefitRow, BenefitsView, ReportRow
+from shared.states import AssignmentState, JobState
+
+ALONE, AVERAGED = "local", "fedavg"
+_MOST = 20
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The jobs that one is compared with, where there are any."""
+
+    alone: Job | None
+    averaged: Job | None
+
+
+def candidates(session: Session, job: Job, algorithm: str) -> list[Job]:
+    """Jobs that say what the clients have by that, newest first: of its tasks, over all of them."""
+    if job.spec["algorithm"]["name"] == algorithm:
+        return []
+    query = (
+        select(Job)
+        .where(
+            Job.state == JobState.SUCCEEDED,
+            Job.spec["algorithm"]["name"].as_string() == algorithm,
+            Job.id != job.id,
+        )
+        .order_by(Job.created_at.desc(), Job.id.desc())
+        .limit(_MOST)
+    )
+    clients, tasks = set(job.spec["clients"]), set(job.spec["tasks"])
+    return [
+        other
+        for other in session.scalars(query)
+        if clients <= set(other.spec["clients"]) and tasks <= set(other.spec["tasks"])
+    ]
+
+
+def beside(session: Session, job: Job, alone: UUID | None, averaged: UUID | None) -> Beside:
+    """The jobs asked for, else the newest that fit. Raises ProblemError (404)."""
+
+    def chosen(asked: UUID | None, algorithm: str) -> Job | None:
+        if asked is not None:
+            return get_job(session, asked)
+        return next(iter(candidates(session, job, algorithm)), None)
+
+    return Beside(chosen(alone, ALONE), chosen(averaged, AVERAGED))
+
+
+def benefits_of(session: Session, job: Job, others: Beside | None = None) -> Benefits:
+    """What federation gave, as far as models have been measured."""
+    found = (others.alone, others.averaged) if others else (None, None)
+    return benefits(_scores(session, job), *(_scores(session, each) for each in found))
+
+
+def benefits_view(session: Session, job: Job, others: Beside) -> BenefitsView:
+    """The same as the API says it."""
+    found = benefits_of(session, job, others)
+    rows = (
+        BenefitRow(
+            client=row.client,
+            task=row.task,
+            models=dict(row.models),
+            last=row.last,
+            alone=row.alone,
+            averaged=row.averaged,
+            gain=row.gain,
+            difference=row.difference,
+            verdict=row.verdict,
+        )
+        for row in found.rows
+    )
+    return BenefitsView(
+        job_id=job.id,
+        alone=others.alone and others.alone.id,
+        averaged=others.averaged and others.averaged.id,
+        sentence=found.sentence,
+        rows=tuple(rows),
+    )
+
+
+def _scores(session: Session, job: Job | None) -> tuple[ReportRow, ...]:
+    if job is None:
+        return ()
+    query = select(Assignment).where(
+        Assignment.job_id == job.id,
+        Assignment.kind == AssignmentKind.EVALUATE,
+        Assignment.state == AssignmentState.ACCEPTED,
+    )
+    return scores(list(session.scalars(query.order_by(Assignment.client_id))))
