@@ -15,6 +15,7 @@ from cli.output import one_line
 from cli.patience import Patience
 from cli.waiting import Quiet
 from shared.api_client import ApiClient
+from shared.messages import AssignmentKind
 from shared.results import TaskLosses
 from shared.sizes import size
 from shared.states import JOB_TERMINAL, AssignmentState, JobState
@@ -22,6 +23,8 @@ from shared.views import AssignmentView, ForkRow, JobView, RoundView
 
 _REFRESH_S = 1.0  # where nothing happens: heartbeats are no events
 _PACE_S = 0.2  # what happens faster is shown together
+_LAST = (AssignmentKind.PERSONALIZE, AssignmentKind.EVALUATE)
+_BEHIND_TRAINING = JOB_TERMINAL | {JobState.PERSONALIZING, JobState.EVALUATING, JobState.PAUSED}
 _STATE_STYLE = {JobState.SUCCEEDED: "green", JobState.FAILED: "red", JobState.CANCELLED: "yellow"}
 
 
@@ -81,7 +84,8 @@ class Watcher:
     def __init__(self, api: ApiClient, jobs: Sequence[str]) -> None:
         self._api = api
         self._jobs = jobs
-        self._closed: dict[tuple[str, int], RoundView] = {}
+        self._closed: dict[tuple[str, AssignmentKind, int], RoundView] = {}
+        self._begun: set[str] = set()
         self._open: dict[str, int] = {}  # the last event that is known of each job that goes on
 
     def look(self, wait_s: float = 0.0) -> list[Progress]:
@@ -99,16 +103,28 @@ class Watcher:
         else:
             self._open[job] = view.last_event
         before = view.forked_from.round if view.forked_from else 0
-        numbers = range(before + 1, view.round + 1)
-        return Progress(view, tuple(self._round(job, number) for number in numbers), view.forks)
+        trained = [self._round(job, number) for number in range(before + 1, view.round + 1)]
+        last = [each for phase in _LAST for each in self._of(job, phase, view.state)]
+        return Progress(view, (*trained, *last), view.forks)
 
     def _round(self, job: str, number: int) -> RoundView:
-        known = self._closed.get((job, number))
-        if known is not None:
+        if job not in self._begun:  # all that there are, by pages
+            self._begun.add(job)
+            for each in self._api.rounds(job):
+                self._keep(job, each)
+        known = self._closed.get((job, AssignmentKind.TRAIN, number))
+        return self._keep(job, self._api.round(job, number)) if known is None else known
+
+    def _of(self, job: str, phase: AssignmentKind, state: JobState) -> list[RoundView]:
+        """The rounds of a phase behind the training, while the job may have any."""
+        known = [each for (of, kind, _), each in self._closed.items() if (of, kind) == (job, phase)]
+        if known or state not in _BEHIND_TRAINING:
             return known
-        found = self._api.round(job, number)
+        return [self._keep(job, each) for each in self._api.rounds(job, phase)]
+
+    def _keep(self, job: str, found: RoundView) -> RoundView:
         if found.closed_at is not None:
-            self._closed[job, number] = found
+            self._closed[job, found.phase, found.number] = found
         return found
 
 

@@ -17,6 +17,7 @@ from shared.keys import ClientKeyCreate, KeyCreate, KeyCreated, KeyList, KeyView
 from shared.messages import (
     LEASE_HEADER,
     ArtifactBundle,
+    AssignmentKind,
     Catalogue,
     Claim,
     ClaimRequest,
@@ -137,9 +138,11 @@ class ApiClient(JobTables, Shelf):
         """Why a job, its round and its assignments wait."""
         return self._send(WaitingList, "GET", f"/v1/jobs/{job}/waiting")
 
-    def rounds(self, job: UUID | str) -> list[RoundView]:
-        """All rounds of a job."""
-        return list(self._pages(RoundList, f"/v1/jobs/{job}/rounds"))
+    def rounds(
+        self, job: UUID | str, phase: AssignmentKind = AssignmentKind.TRAIN
+    ) -> list[RoundView]:
+        """All rounds of a job: of training, or of another phase."""
+        return list(self._pages(RoundList, f"/v1/jobs/{job}/rounds", {"phase": phase}))
 
     def round(self, job: UUID | str, number: int) -> RoundDetail:
         """One round of a job."""

@@ -159,6 +159,7 @@ class RoundView(Message):
     """A round: who was asked, what came, what travelled."""
 
     number: int
+    phase: AssignmentKind = AssignmentKind.TRAIN
     state: RoundState
     opened_at: datetime
     deadline_at: datetime

@@ -18,6 +18,7 @@ from server.rounds.repository import training_round, training_rounds
 from server.rounds.timeline import timeline
 from server.rounds.views import component_sizes, round_view
 from server.waiting.query import waits
+from shared.messages import AssignmentKind
 from shared.states import ROUND_TERMINAL, RoundState
 from shared.timeline import Timeline
 from shared.views import RoundDetail, RoundList
@@ -25,6 +26,16 @@ from shared.views import RoundDetail, RoundList
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["rounds"])
 
 Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Counted from 1.", examples=[1])]
+
+Phase = Annotated[
+    AssignmentKind,
+    Query(
+        description="Rounds of training, or those in which the job was planned, personal models "
+        "were personalized in stage two, or models evaluated; these have the number of the last "
+        "training round before them."
+    ),
+]
+_FIRST = -1
 
 
 @router.get(
@@ -38,15 +49,16 @@ def list_rounds(
     app: App,
     _: Viewer,
     state: Annotated[Sequence[RoundState], Query(description="In one of these states.")] = (),
+    phase: Phase = AssignmentKind.TRAIN,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> RoundList:
-    """List training rounds in pages, with who was asked, what came and what travelled."""
-    (behind,) = place_of(cursor, "rounds", number) or (0,)
+    """List rounds of training, or of another phase, in pages: who was asked, and what came."""
+    (behind,) = place_of(cursor, "rounds", number) or (_FIRST,)
     with app.sessions.begin() as session:
         seen = see_job(session, job_id)
         sizes, why = component_sizes(seen.job), waits(app, session, [seen.job], seen.now)
-        rows = training_rounds(session, job_id, state, behind, limit + 1)
+        rows = training_rounds(session, job_id, state, behind, limit + 1, phase)
         page, following = cut(rows, limit, "rounds", lambda row: (row.number,))
         items = tuple(round_view(session, row, sizes, why) for row in page)
         return RoundList(items=items, next=following, last_event=seen.last_event)
@@ -58,11 +70,20 @@ def list_rounds(
     dependencies=[PATIENCE],
     responses={**example(ROUND_DETAIL, "The round."), **problems(404)},
 )
-def show_round(job_id: UUID, number: Number, app: App, _: Viewer) -> RoundDetail:
-    """Show one training round; with `wait` it answers when something has happened to its job."""
+def show_round(
+    job_id: UUID,
+    number: Number,
+    app: App,
+    _: Viewer,
+    phase: Phase = AssignmentKind.TRAIN,
+) -> RoundDetail:
+    """Show one round of training, or of another phase.
+
+    With `wait` it answers when something has happened to its job.
+    """
     with glance(app.sessions) as session:
         seen = see_job(session, job_id)
-        row = training_round(session, job_id, number)
+        row = training_round(session, job_id, number, phase)
         why = {} if row.state in ROUND_TERMINAL else waits(app, session, [seen.job], seen.now)
         shown = round_view(session, row, component_sizes(seen.job), why)
         return RoundDetail(**dict(shown), last_event=seen.last_event)

@@ -27,18 +27,24 @@ def training_rounds(
     states: Sequence[RoundState] = (),
     behind: int = 0,
     limit: int | None = None,
+    phase: AssignmentKind = AssignmentKind.TRAIN,
 ) -> list[Round]:
-    """The job's training rounds behind that number, oldest first; in those states if given."""
-    query = select(Round).where(Round.job_id == job_id, Round.phase == AssignmentKind.TRAIN)
+    """The job's training rounds behind that number, oldest first; in those states if given.
+
+    Likewise the rounds of another phase.
+    """
+    query = select(Round).where(Round.job_id == job_id, Round.phase == phase)
     query = query.where(Round.number > behind)
     if states:
         query = query.where(Round.state.in_(states))
     return list(session.scalars(query.order_by(Round.number).limit(limit)))
 
 
-def training_round(session: Session, job_id: UUID, number: int) -> Round:
-    """The job's training round of that number. Raises ProblemError (404)."""
-    for row in training_rounds(session, job_id, behind=number - 1, limit=1):
+def training_round(
+    session: Session, job_id: UUID, number: int, phase: AssignmentKind = AssignmentKind.TRAIN
+) -> Round:
+    """The job's round of that number, of training or another phase. Raises ProblemError (404)."""
+    for row in training_rounds(session, job_id, behind=number - 1, limit=1, phase=phase):
         if row.number == number:
             return row
     raise not_found("round")

@@ -55,6 +55,7 @@ def round_view(session: Session, row: Round, sizes: Sizes, why: Waits) -> RoundV
     members = assignments(session, row.id)
     return RoundView(
         number=row.number,
+        phase=row.phase,
         state=row.state,
         opened_at=row.opened_at,
         deadline_at=row.deadline_at,

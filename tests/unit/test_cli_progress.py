@@ -138,9 +138,12 @@ def test_sizes_are_for_people(n_bytes: float, text: str) -> None:
 class ScriptedApi(ApiClient):
     """Answers from two lists and counts the questions."""
 
-    def __init__(self, forked_round: int | None = None) -> None:
+    def __init__(self, forked_round: int | None = None, state: JobState = JobState.RUNNING) -> None:
         super().__init__("http://127.0.0.1:1", "none")
+        self.state = state
+        self.first = (forked_round or 0) + 1
         self.asked: list[int] = []
+        self.listed: list[str] = []
         self.waited: list[tuple[str, int | None, float]] = []
         self.origin = forked_round and {"job": uuid.UUID(int=1), "round": forked_round}
 
@@ -155,7 +158,7 @@ class ScriptedApi(ApiClient):
         }
         return JobDetail.model_validate(
             {
-                **made_job().model_dump(),
+                **made_job(state=self.state).model_dump(),
                 "id": uuid.UUID(int=int(job)),
                 "spec": spec,
                 "forked_from": self.origin,
@@ -163,19 +166,44 @@ class ScriptedApi(ApiClient):
             }
         )
 
+    def rounds(
+        self, job: uuid.UUID | str, phase: AssignmentKind = AssignmentKind.TRAIN
+    ) -> list[RoundView]:
+        self.listed.append(f"{job} {phase}")
+        if phase is not AssignmentKind.TRAIN:
+            leased = part("a", AssignmentState.LEASED, None)
+            both = {"phase": phase, "number": 2, "assignments": (leased,)}
+            personalizing = self.state is JobState.PERSONALIZING
+            there = personalizing and phase is AssignmentKind.PERSONALIZE
+            return [round_(2).model_copy(update=both)] if there else []
+        return [self._round(number) for number in range(self.first, 3)]
+
     def round(self, job: uuid.UUID | str, number: int) -> RoundDetail:  # noqa: ARG002 - one job
         self.asked.append(number)
+        return self._round(number)
+
+    def _round(self, number: int) -> RoundDetail:
         closed = {"closed_at": NOW if number == 1 else None}
         return RoundDetail.model_validate({**round_(number).model_dump(), **closed})
 
 
-def test_a_closed_round_is_asked_for_once() -> None:
+def test_rounds_are_listed_once_and_then_those_that_are_open_asked_for() -> None:
     with ScriptedApi() as api:
         watcher = Watcher(api, ["7"])
         for _ in range(3):
             (found,) = watcher.look()
             assert [each.number for each in found.rounds] == [1, 2]
-        assert api.asked == [1, 2, 2, 2]
+        assert api.asked == [2, 2, 2]
+        assert api.listed == ["7 train"]
+
+
+def test_behind_training_its_phases_are_shown_as_they_go() -> None:
+    with ScriptedApi(state=JobState.PERSONALIZING) as api:
+        (found,) = Watcher(api, ["7"]).look()
+        assert [each.phase for each in found.rounds] == ["train", "train", "personalize"]
+        assert api.listed == ["7 train", "7 personalize", "7 evaluate"]
+    (working,) = found.rounds[-1].assignments
+    assert found.part("a") == working
 
 
 def test_one_of_the_jobs_that_go_on_is_waited_for() -> None:

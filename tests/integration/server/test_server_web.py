@@ -235,6 +235,19 @@ def test_who_benefits_is_an_answer_of_the_api_too_and_fedavg_a_column(pair: Worl
     assert pair.viewer("GET", f"{ask}?alone={UUID(int=1)}").status_code == 404
 
 
+def test_rounds_of_other_phases_are_asked_for_by_name(pair: World) -> None:
+    together, _ = federated_and_alone(pair)
+    ask = f"/v1/jobs/{together}/rounds"
+    for phase, number in (("plan", 0), ("train", 1), ("personalize", 1), ("evaluate", 1)):
+        (row,) = pair.viewer.ok("GET", f"{ask}?phase={phase}")["items"]
+        assert (row["phase"], row["number"]) == (phase, number)
+        assert {part["kind"] for part in row["assignments"]} == {phase}
+        detail = pair.viewer.ok("GET", f"{ask}/{number}?phase={phase}")
+        assert detail["opened_at"] == row["opened_at"]
+    assert [row["phase"] for row in pair.viewer.ok("GET", ask)["items"]] == ["train"]
+    assert pair.viewer("GET", f"{ask}?phase=lunch").status_code == 422
+
+
 def test_the_report_is_one_file_that_stands_alone(pair: World) -> None:
     together, _ = federated_and_alone(pair)
     answer = pair.http.get(f"/jobs/{together}/report.html", headers=cookie(pair))
