@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from server import conditional, errors, health, whoami
+from server import partial as partial_reads
 from server.assignments import endpoints as assignments
 from server.assignments.service import nothing_to_claim
 from server.auth import OPEN_PATHS, Watchers, check_scopes
@@ -27,6 +28,7 @@ from server.jobs import endpoints as jobs
 from server.keys import endpoints as keys
 from server.listening import serve
 from server.outbox import Dispatcher
+from server.partial import KNOWN_PARAMETERS
 from server.reports import endpoints as reports
 from server.rounds import endpoints as rounds
 from server.settings import ServerSettings, load
@@ -103,6 +105,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         telemetry=_telemetry(),
+        dependencies=[KNOWN_PARAMETERS],
     )
     app.state.context = context
     app.state.feed = Feed(context.sessions)
@@ -117,6 +120,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     watchers = Watchers(watching.PATH)
     app.add_middleware(Gate, context=context, shortcuts=_SHORTCUTS, watchers=watchers)
     app.add_middleware(Together, snapshot=snapshot(engine))
+    app.add_middleware(partial_reads.Partial)
     app.add_middleware(conditional.Conditional)
     app.add_middleware(Browser, port=settings.port)
     app.add_middleware(Watched, meters=context.meters, paths=plain_paths(app))
@@ -153,6 +157,7 @@ def _complete(app: FastAPI) -> None:
             return app.openapi_schema
         document = make()
         conditional.describe(document)
+        partial_reads.describe(document)
         schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         document["components"]["schemas"][Problem.__name__] = schema
         return document
