@@ -13,6 +13,7 @@ from server.reports import service
 from server.reports.attendance import attendance
 from server.reports.takeaway import takeaway
 from shared.attendance import AttendanceList
+from shared.problem_codes import Code
 from shared.reports import ReportView
 from shared.takeaway import TakeawayView
 
@@ -22,7 +23,7 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["reports"])
 @router.get(
     "/report",
     summary="Read a job's report",
-    responses={**example(REPORT, "The report."), **problems(404, 409)},
+    responses={**example(REPORT, "The report."), **problems(Code.NOT_FOUND, Code.JOB_NOT_ENDED)},
 )
 def read_report(job_id: UUID, app: App, _: Viewer) -> ReportView:
     """Read what federation gave, per client and task, once the job has ended."""
@@ -33,7 +34,7 @@ def read_report(job_id: UUID, app: App, _: Viewer) -> ReportView:
 @router.get(
     "/attendance",
     summary="List who was missing",
-    responses={**example(ATTENDANCE, "Rounds, oldest first."), **problems(404)},
+    responses={**example(ATTENDANCE, "Rounds, oldest first."), **problems(Code.NOT_FOUND)},
 )
 def list_attendance(job_id: UUID, app: App, _: Viewer) -> AttendanceList:
     """List for each round who was asked, what came and who was missing; also while the job runs."""
@@ -44,7 +45,10 @@ def list_attendance(job_id: UUID, app: App, _: Viewer) -> AttendanceList:
 @router.get(
     "/takeaway",
     summary="Read what a client takes away",
-    responses={**example(TAKEAWAY, "The job as the client may see it."), **problems(404)},
+    responses={
+        **example(TAKEAWAY, "The job as the client may see it."),
+        **problems(Code.NOT_FOUND),
+    },
 )
 def read_takeaway(job_id: UUID, app: App, principal: ClientOnly) -> TakeawayView:
     """Read what the calling client needs to take its model away: its own scores, and no other's."""

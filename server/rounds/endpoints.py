@@ -18,6 +18,7 @@ from server.rounds.repository import training_round, training_rounds
 from server.rounds.timeline import timeline
 from server.rounds.views import component_sizes, round_view
 from server.waiting.query import waits
+from shared.problem_codes import Code
 from shared.states import ROUND_TERMINAL, RoundState
 from shared.timeline import Timeline
 from shared.views import RoundDetail, RoundList
@@ -31,7 +32,7 @@ Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Counted from 1.", 
     "/rounds",
     summary="List a job's rounds",
     dependencies=[PATIENCE],
-    responses={**example(ROUNDS, "Rounds, oldest first."), **problems(404)},
+    responses={**example(ROUNDS, "Rounds, oldest first."), **problems(Code.NOT_FOUND)},
 )
 def list_rounds(
     job_id: UUID,
@@ -56,7 +57,7 @@ def list_rounds(
     "/rounds/{number}",
     summary="Show a round",
     dependencies=[PATIENCE],
-    responses={**example(ROUND_DETAIL, "The round."), **problems(404)},
+    responses={**example(ROUND_DETAIL, "The round."), **problems(Code.NOT_FOUND)},
 )
 def show_round(job_id: UUID, number: Number, app: App, _: Viewer) -> RoundDetail:
     """Show one training round; with `wait` it answers when something has happened to its job."""
@@ -71,7 +72,7 @@ def show_round(job_id: UUID, number: Number, app: App, _: Viewer) -> RoundDetail
 @router.get(
     "/timeline",
     summary="Show when clients worked",
-    responses={**example(TIMELINE, "Attempts, oldest round first."), **problems(404)},
+    responses={**example(TIMELINE, "Attempts, oldest round first."), **problems(Code.NOT_FOUND)},
 )
 def show_timeline(
     job_id: UUID,
