@@ -12,6 +12,7 @@ from cli.main import app
 from docs.markdown import code, table
 from docs.schemas import Document
 from server.settings import DatabaseSettings, ServerSettings
+from shared.secret_files import SECRETS
 from worker.settings import WorkerSettings
 
 _COMPOSE = Path(__file__).parents[1] / ".env.example"
@@ -22,6 +23,10 @@ _TOP = """\
 Environment variables say where processes run and what they may take. What a job does stands in its
 [spec](spec.md), never here. A process whose settings are wrong ends with one sentence that names
 the variable. A *duration* is ISO 8601 (`PT1M`, `PT0.25S`) or `HH:MM:SS`.
+
+**Secrets from files.** Instead of {secrets}
+a process takes the same name with `_FILE` behind it, which names a file that holds the value. Both
+at once, a missing or an empty file are refused.
 
 `tapestry up` tells its processes where everything is; what else stands in its own environment, such
 as `TAPESTRY_LOG` or `TAPESTRY_DEVICE`, they get too.
@@ -80,7 +85,9 @@ def page() -> str:
     """All variables, process by process."""
     return "".join(
         [
-            _TOP.format(database=code(map(variable, DatabaseSettings.model_fields))),
+            _TOP.format(
+                database=code(map(variable, DatabaseSettings.model_fields)), secrets=code(SECRETS)
+            ),
             table(_HEAD, _settings(ServerSettings)),
             _WORKER,
             table(_HEAD, _settings(WorkerSettings)),
