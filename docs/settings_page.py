@@ -15,7 +15,7 @@ from server.settings import DatabaseSettings, ServerSettings
 from shared.secret_files import SECRETS
 from worker.settings import WorkerSettings
 
-_COMPOSE = Path(__file__).parents[1] / ".env.example"
+_ROOT = Path(__file__).parents[1]
 _HEAD = ("variable", "type", "default", "what")
 _TOP = """\
 # Settings
@@ -57,6 +57,11 @@ _CONTAINERS = """
 Names in `.env` ([how](../how-to/compose.md)); the file sets the variables above for each container.
 
 """
+_CLIENT_CONTAINER = """
+Names in `client.env`, of a client's worker
+[on its own host](../how-to/compose.md#clients-on-hosts-of-their-own).
+
+"""
 _REST = """
 ## Of others
 
@@ -94,7 +99,9 @@ def page() -> str:
             _COMMANDS,
             table(("variable", "option", "commands"), _options()),
             _CONTAINERS,
-            table(("name", "needed", "what"), _compose()),
+            table(("name", "needed", "what"), _compose(".env.example")),
+            _CLIENT_CONTAINER,
+            table(("name", "needed", "what"), _compose("client.env.example")),
             _REST,
             table(("variable", "what"), _OTHERS),
         ]
@@ -131,10 +138,10 @@ def _commands(group: Any, before: str) -> Iterator[tuple[str, Any]]:
             yield before + name, command
 
 
-def _compose() -> Iterator[tuple[str, str, str]]:
-    """The names of .env.example, with the comment above each."""
+def _compose(file: str) -> Iterator[tuple[str, str, str]]:
+    """The names of such an example, with the comment above each."""
     needed, told, said = "yes", list[str](), True
-    for line in _COMPOSE.read_text(encoding="utf-8").splitlines():
+    for line in (_ROOT / file).read_text(encoding="utf-8").splitlines():
         if line.startswith("# ---"):
             needed = "no"
         elif line.startswith("#"):
