@@ -34,7 +34,21 @@ class DatabaseSettings(BaseSettings):
         return with_password(url, info.data.get("database_password"))
 
 
-class ServerSettings(DatabaseSettings):
+class BrokerSettings(DatabaseSettings):
+    """What a process needs that talks to Postgres and Redis."""
+
+    redis_password: SecretStr | None = Field(
+        default=None, description="Of Redis, where the address has none."
+    )
+    redis_url: str = Field(pattern=r"^rediss?://", description="Of Redis or Valkey.")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _whole(cls, url: str, info: ValidationInfo) -> str:
+        return with_password(url, info.data.get("redis_password"))
+
+
+class ServerSettings(BrokerSettings):
     """What the API and the coordinator need."""
 
     log: Literal["text", "json"] = Field(
@@ -47,10 +61,6 @@ class ServerSettings(DatabaseSettings):
         description="Where the coordinator's metrics are read; the API has a route for its own.",
     )
     metrics_host: str = Field(default="127.0.0.1", description="Address of that port.")
-    redis_password: SecretStr | None = Field(
-        default=None, description="Of Redis, where the address has none."
-    )
-    redis_url: str = Field(pattern=r"^rediss?://", description="Of Redis or Valkey.")
     artifacts_dir: Path = Field(
         description="Where artifacts lie: one directory for all of the server's processes; beside "
         "a bucket, uploads under way and copies."
@@ -63,11 +73,6 @@ class ServerSettings(DatabaseSettings):
     artifacts_copies_bytes: int = Field(
         default=10 << 30, ge=0, description="Copies of a bucket's artifacts kept on this disk."
     )
-
-    @field_validator("redis_url")
-    @classmethod
-    def _whole(cls, url: str, info: ValidationInfo) -> str:
-        return with_password(url, info.data.get("redis_password"))
 
     @field_validator("artifacts_url", mode="before")
     @classmethod
