@@ -71,7 +71,7 @@ class Connection:
             raise UsageError(
                 "no API is known: start one here with `tapestry up`, or pass --url and --key-file"
             )
-        return _checked_address(url)
+        return checked_address(url)
 
     def _secret(self, local: Mapping[str, str]) -> str:
         if self.key:
@@ -82,12 +82,12 @@ class Connection:
         return _read_key(Path(path))
 
 
-def _checked_address(url: str) -> str:
+def checked_address(url: str, option: str = "--url") -> str:
     """The address, if requests can be sent there."""
     try:
         found = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise UsageError(f"{url!r} is no address ({error}): correct --url") from error
+        raise UsageError(f"{url!r} is no address ({error}): correct {option}") from error
     if found.scheme not in {"http", "https"} or not found.host:
         raise UsageError(f"{url!r} is no address of an API: write http://HOST:PORT or https://HOST")
     return url

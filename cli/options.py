@@ -12,7 +12,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LONGEST = timedelta(days=3650)
 
 
-def _time(text: str) -> timedelta:
+def time(text: str) -> timedelta:
     """A time of the command line, such as 90d. Raises typer.BadParameter."""
     found = re.fullmatch(r"([0-9]{1,8})([smhdw])", text)
     if found is None:
@@ -33,7 +33,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else
 GiveUp = Annotated[
     timedelta | None,
     typer.Option(
-        parser=_time,
+        parser=time,
         metavar="TIME",
         help="End when the API has been away for so long, such as 10m; else never.",
     ),
@@ -41,6 +41,6 @@ GiveUp = Annotated[
 Expires = Annotated[
     timedelta | None,
     typer.Option(
-        parser=_time, metavar="TIME", help="How long the key is valid, such as 90d; else for ever."
+        parser=time, metavar="TIME", help="How long the key is valid, such as 90d; else for ever."
     ),
 ]

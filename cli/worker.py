@@ -14,9 +14,12 @@ from typing import NoReturn
 from cli.connection import Connection
 from cli.exits import FailedError, UsageError
 from cli.stack.settings import by_name
+from shared.secret_files import file_of
 
 _BROKER = "TAPESTRY_REDIS_URL"
-TOLD_HERE = frozenset({"TAPESTRY_KEY", "TAPESTRY_KEYS_DIR", "TAPESTRY_CLIENT_FILES"})
+TOLD_HERE = frozenset(
+    {"TAPESTRY_KEY", "TAPESTRY_KEY_FILE", "TAPESTRY_KEYS_DIR", "TAPESTRY_CLIENT_FILES"}
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def environment(
         "TAPESTRY_WORK_DIR": str(wish.work_dir),
         "TAPESTRY_CLIENT_FILES": ",".join(map(str, by_name(wish.files).values())),
     }
-    left_out = TOLD_HERE if wish.broker else {*TOLD_HERE, _BROKER}
+    left_out = TOLD_HERE if wish.broker else {*TOLD_HERE, _BROKER, file_of(_BROKER)}
     return {name: value for name, value in given.items() if name not in left_out} | told
 
 

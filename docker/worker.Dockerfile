@@ -7,7 +7,7 @@ FROM python:3.11.14-slim-bookworm AS requirements
 WORKDIR /src
 COPY scripts/requirements.py scripts/
 COPY pyproject.toml ./
-RUN python scripts/requirements.py worker > requirements.txt
+RUN python scripts/requirements.py worker otel > requirements.txt
 
 FROM python:3.11.14-slim-bookworm AS build
 ARG PIP_EXTRA_ARGS=""

@@ -12,9 +12,10 @@ from cli.main import app
 from docs.markdown import code, table
 from docs.schemas import Document
 from server.settings import DatabaseSettings, ServerSettings
+from shared.secret_files import SECRETS
 from worker.settings import WorkerSettings
 
-_COMPOSE = Path(__file__).parents[1] / ".env.example"
+_ROOT = Path(__file__).parents[1]
 _HEAD = ("variable", "type", "default", "what")
 _TOP = """\
 # Settings
@@ -22,6 +23,10 @@ _TOP = """\
 Environment variables say where processes run and what they may take. What a job does stands in its
 [spec](spec.md), never here. A process whose settings are wrong ends with one sentence that names
 the variable. A *duration* is ISO 8601 (`PT1M`, `PT0.25S`) or `HH:MM:SS`.
+
+**Secrets from files.** Instead of {secrets}
+a process takes the same name with `_FILE` behind it, which names a file that holds the value. Both
+at once, a missing or an empty file are refused.
 
 `tapestry up` tells its processes where everything is; what else stands in its own environment, such
 as `TAPESTRY_LOG` or `TAPESTRY_DEVICE`, they get too.
@@ -52,6 +57,11 @@ _CONTAINERS = """
 Names in `.env` ([how](../how-to/compose.md)); the file sets the variables above for each container.
 
 """
+_CLIENT_CONTAINER = """
+Names in `client.env`, of a client's worker
+[on its own host](../how-to/compose.md#clients-on-hosts-of-their-own).
+
+"""
 _REST = """
 ## Of others
 
@@ -80,14 +90,18 @@ def page() -> str:
     """All variables, process by process."""
     return "".join(
         [
-            _TOP.format(database=code(map(variable, DatabaseSettings.model_fields))),
+            _TOP.format(
+                database=code(map(variable, DatabaseSettings.model_fields)), secrets=code(SECRETS)
+            ),
             table(_HEAD, _settings(ServerSettings)),
             _WORKER,
             table(_HEAD, _settings(WorkerSettings)),
             _COMMANDS,
             table(("variable", "option", "commands"), _options()),
             _CONTAINERS,
-            table(("name", "needed", "what"), _compose()),
+            table(("name", "needed", "what"), _compose(".env.example")),
+            _CLIENT_CONTAINER,
+            table(("name", "needed", "what"), _compose("client.env.example")),
             _REST,
             table(("variable", "what"), _OTHERS),
         ]
@@ -124,10 +138,10 @@ def _commands(group: Any, before: str) -> Iterator[tuple[str, Any]]:
             yield before + name, command
 
 
-def _compose() -> Iterator[tuple[str, str, str]]:
-    """The names of .env.example, with the comment above each."""
+def _compose(file: str) -> Iterator[tuple[str, str, str]]:
+    """The names of such an example, with the comment above each."""
     needed, told, said = "yes", list[str](), True
-    for line in _COMPOSE.read_text(encoding="utf-8").splitlines():
+    for line in (_ROOT / file).read_text(encoding="utf-8").splitlines():
         if line.startswith("# ---"):
             needed = "no"
         elif line.startswith("#"):

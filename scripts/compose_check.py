@@ -127,6 +127,7 @@ class Check:
     def up(self) -> None:
         """Start all services and wait until each is healthy."""
         write_clients(self._place / "clients")
+        write_passwords(self._place / "secrets")
         self._serve()
         say("starting the stack")
         self._up = True
@@ -208,13 +209,21 @@ def environment(tag: str, place: Path, socket_path: Path) -> dict[str, str]:
     return others | {
         "DOCKER_HOST": f"unix://{socket_path}",
         "TAPESTRY_IMAGE_TAG": tag,
-        "TAPESTRY_DATABASE_PASSWORD": secrets.token_hex(24),
-        "TAPESTRY_REDIS_PASSWORD": secrets.token_hex(24),
+        "TAPESTRY_SECRETS_DIR": str(place / "secrets"),
         "TAPESTRY_PORT": str(free_port()),
         "TAPESTRY_CLIENTS_DIR": str(place / "clients"),
         "TAPESTRY_WORKER_1_FILES": files[0],
         "TAPESTRY_WORKER_2_FILES": files[1],
     }
+
+
+def write_passwords(directory: Path) -> None:
+    """Random ones, which only who may enter the place finds; containers have users of their own."""
+    directory.mkdir()
+    for name in ("database-password", "redis-password"):
+        path = directory / name
+        path.write_text(f"{secrets.token_hex(24)}\n")
+        path.chmod(0o644)
 
 
 def free_port() -> int:

@@ -35,9 +35,11 @@ def main() -> None:
 def client_names(files: str) -> list[str]:
     """The clients of `/clients/NAME/client.yaml,...`; this container does not see their data.
 
+    `none` stands for no client: they are all elsewhere.
+
     Raises KeysError for a path of another form.
     """
-    paths = [Path(file) for file in files.split(",") if file]
+    paths = [Path(file) for file in files.split(",") if file not in {"", "none"}]
     for path in paths:
         if path.name != "client.yaml" or not path.parent.name:
             raise KeysError(f"{path} is no client file: write NAME/client.yaml, NAME the client's")

@@ -13,6 +13,7 @@ from server.context import App
 from server.documentation import example, open_problems
 from server.errors import DATABASE_AWAY, database_away, store_away, unavailable
 from shared.artifacts import StoreAwayError
+from shared.problem_codes import Code
 
 router = APIRouter(tags=["health"])
 
@@ -48,7 +49,10 @@ def healthz() -> Health:
     "/readyz",
     summary="Can the process work?",
     dependencies=[OPEN],
-    responses={**example({"status": "ok", "redis": "ok"}, "It can."), **open_problems(503)},
+    responses={
+        **example({"status": "ok", "redis": "ok"}, "It can."),
+        **open_problems(Code.UNAVAILABLE),
+    },
 )
 def readyz(app: App) -> Readiness:
     """Answer 200 when Postgres, the disk and the bucket are well, else 503 with Retry-After.

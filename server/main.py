@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from server import conditional, errors, health, whoami
+from server import conditional, documentation, errors, health, whoami
 from server import partial as partial_reads
 from server.assignments import endpoints as assignments
 from server.assignments.service import nothing_to_claim
@@ -102,8 +102,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         telemetry=_telemetry(),
         dependencies=[KNOWN_PARAMETERS],
     )
@@ -158,6 +158,7 @@ def _complete(app: FastAPI) -> None:
         document = make()
         conditional.describe(document)
         partial_reads.describe(document)
+        documentation.describe(app, document)
         schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         document["components"]["schemas"][Problem.__name__] = schema
         return document

@@ -1,12 +1,15 @@
 """Settings of the server's processes, from the environment (prefix TAPESTRY_)."""
 
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.secret_files import from_files, with_password
 
 S = TypeVar("S", bound="DatabaseSettings")
 
@@ -16,19 +19,36 @@ class DatabaseSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TAPESTRY_", extra="ignore")
 
+    database_password: SecretStr | None = Field(
+        default=None, description="Of Postgres, where the address has none."
+    )
     database_url: str = Field(
         description="Of Postgres: postgresql+psycopg://USER:PASSWORD@HOST:PORT/NAME."
     )
 
     @field_validator("database_url")
     @classmethod
-    def _psycopg(cls, url: str) -> str:
+    def _psycopg(cls, url: str, info: ValidationInfo) -> str:
         if not url.startswith("postgresql+psycopg://"):
             raise ValueError("must start with postgresql+psycopg://")
-        return url
+        return with_password(url, info.data.get("database_password"))
 
 
-class ServerSettings(DatabaseSettings):
+class BrokerSettings(DatabaseSettings):
+    """What a process needs that talks to Postgres and Redis."""
+
+    redis_password: SecretStr | None = Field(
+        default=None, description="Of Redis, where the address has none."
+    )
+    redis_url: str = Field(pattern=r"^rediss?://", description="Of Redis or Valkey.")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _whole(cls, url: str, info: ValidationInfo) -> str:
+        return with_password(url, info.data.get("redis_password"))
+
+
+class ServerSettings(BrokerSettings):
     """What the API and the coordinator need."""
 
     log: Literal["text", "json"] = Field(
@@ -41,7 +61,6 @@ class ServerSettings(DatabaseSettings):
         description="Where the coordinator's metrics are read; the API has a route for its own.",
     )
     metrics_host: str = Field(default="127.0.0.1", description="Address of that port.")
-    redis_url: str = Field(pattern=r"^rediss?://", description="Of Redis or Valkey.")
     artifacts_dir: Path = Field(
         description="Where artifacts lie: one directory for all of the server's processes; beside "
         "a bucket, uploads under way and copies."
@@ -109,6 +128,7 @@ class ServerSettings(DatabaseSettings):
 def load(kind: type[S]) -> S:
     """Settings from the environment; ends the process with one sentence where they are wrong."""
     try:
+        from_files(os.environ)
         return kind()
     except ValidationError as error:
         problems = "; ".join(
@@ -116,3 +136,5 @@ def load(kind: type[S]) -> S:
             for detail in error.errors(include_url=False, include_input=False)
         )
         sys.exit(f"The settings are wrong ({problems}): set these environment variables.")
+    except ValueError as error:
+        sys.exit(f"The settings are wrong: {error}.")

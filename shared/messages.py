@@ -144,8 +144,8 @@ class Claim(Message):
 class HeldLease(Message):
     """Which lease a worker speaks for."""
 
-    lease_id: UUID
-    attempt: PositiveInt
+    lease_id: UUID = Field(description="From the claim.")
+    attempt: PositiveInt = Field(description="Of the assignment, from the claim.")
 
 
 class HeldAssignment(HeldLease):

@@ -31,7 +31,7 @@ from worker.decisions import is_final
 from worker.disk import Trimming, clear_parts, keep_temporary_files, owned
 from worker.failures import FailedError
 from worker.host import Host
-from worker.settings import WorkerSettings
+from worker.settings import WorkerSettings, read_settings
 from worker.shelf.putting import Shelving
 from worker.supervision import Limits
 from worker.trainer_process import TrainerProcess
@@ -51,7 +51,7 @@ def main(role: str) -> None:
     Raises ValueError, SpecError, DataError, ApiError, FailedError, OSError.
     """
     when_told_to_stop(lambda: os._exit(0))
-    settings = WorkerSettings()
+    settings = read_settings()
     process = PLANNER if role == PLANNER else "worker"
     logs.set_up(process, settings.log)
     tracing.set_up(process)

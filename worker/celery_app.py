@@ -14,9 +14,10 @@ def make_app(redis_url: str, host: Host, *, planner: bool) -> Celery:
     """A Celery application that listens on the queues of the host's members."""
     queues = {PLANNER_QUEUE if planner else client_queue(name): name for name in host.members}
     app = Celery("tapestry-worker", broker=redis_url)
+    # Not declared: that would write into keys of all, to which a worker's user has no right.
     app.conf.update(
         CELERY_SETTINGS,
-        task_queues=[Queue(q, exchange="", routing_key=q) for q in queues],  # type: ignore[no-untyped-call]  # kombu has few types
+        task_queues=[Queue(q, exchange="", routing_key=q, no_declare=True) for q in queues],  # type: ignore[no-untyped-call]  # kombu has few types
     )
 
     @app.task(name=WAKE, bind=True)  # type: ignore[untyped-decorator]  # celery has no types

@@ -1,12 +1,14 @@
 """Where a worker finds its coordinator, its clients and its disk."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from psutil import virtual_memory
-from pydantic import ByteSize, Field, SecretStr, field_validator
+from pydantic import ByteSize, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.secret_files import from_files, with_password
 from shared.shelf_spec import key_file
 from worker.personal_files import KEPT_BYTES
 
@@ -24,6 +26,9 @@ class WorkerSettings(BaseSettings):
         default=None, description="Where its metrics are read, if anywhere."
     )
     metrics_host: str = Field(default="127.0.0.1", description="Address of that port.")
+    redis_password: SecretStr | None = Field(
+        default=None, description="Of Redis, where the address has none."
+    )
     redis_url: str | None = Field(default=None, description="Without it the worker polls.")
     work_dir: Path = Field(description="Artifact cache and personal states.")
     client_files: Annotated[tuple[Path, ...], NoDecode] = Field(
@@ -75,6 +80,12 @@ class WorkerSettings(BaseSettings):
         default=None, description="The same when there is one client only."
     )
 
+    @field_validator("redis_url")
+    @classmethod
+    def _whole(cls, url: str | None, info: ValidationInfo) -> str | None:
+        """With its password; Compose hands on what is empty."""
+        return with_password(url, info.data.get("redis_password")) if url else None
+
     @field_validator("client_files", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -103,3 +114,9 @@ class WorkerSettings(BaseSettings):
         if self.shelf_keys_dir is not None:
             return self.shelf_keys_dir / f"{client}.key"
         return key_file(self.work_dir, client)
+
+
+def read_settings() -> WorkerSettings:
+    """Settings from the environment, and from the files it names. Raises ValueError."""
+    from_files(os.environ)
+    return WorkerSettings()

@@ -14,6 +14,7 @@ from cli.stack.errors import StackError
 from cli.stack.processes import Child, Command, Processes
 from cli.stack.settings import StackSettings
 from shared.api_client import ApiClient
+from shared.secret_files import SECRETS, file_of
 from shared.transport import ApiError
 from shared.views import ClientCreate
 
@@ -26,6 +27,10 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "PYTHONUNBUFFERED": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    # A user's own are of another service.
+    **dict.fromkeys((file_of(name) for name in SECRETS if name.startswith("TAPESTRY_")), ""),
+    "TAPESTRY_DATABASE_PASSWORD": "",
+    "TAPESTRY_REDIS_PASSWORD": "",
 }
 
 

@@ -35,10 +35,18 @@ from shared.messages import (
     HeartbeatReply,
     HeldLease,
 )
+from shared.problem_codes import Code
 from shared.results import AssignmentResult
 from shared.views import AssignmentView
 
 router = APIRouter(prefix="/v1", tags=["assignments"])
+_OF_RESULTS = (
+    Code.STALE_LEASE,
+    Code.WRONG_KIND,
+    Code.INCOMPLETE,
+    Code.MISSING_UPLOAD,
+    Code.UNKNOWN_TASK,
+)
 
 
 @router.post(
@@ -83,7 +91,7 @@ def claim(
 @router.post(
     "/assignments/{assignment_id}/heartbeat",
     summary="Renew a lease",
-    responses={**example(HEARTBEAT_REPLY, "What to do now."), **problems(404)},
+    responses={**example(HEARTBEAT_REPLY, "What to do now."), **problems(Code.NOT_FOUND)},
 )
 def heartbeat(
     assignment_id: UUID,
@@ -99,7 +107,10 @@ def heartbeat(
 @router.post(
     "/assignments/{assignment_id}/result",
     summary="Report a result",
-    responses={**example(ASSIGNMENT, "The result is accepted."), **problems(404, 409, 413)},
+    responses={
+        **example(ASSIGNMENT, "The result is accepted."),
+        **problems(Code.NOT_FOUND, Code.TOO_LARGE, *_OF_RESULTS),
+    },
 )
 def result(
     assignment_id: UUID,
@@ -117,7 +128,7 @@ def result(
     summary="Report a failure",
     responses={
         **example(FAILED_ASSIGNMENT, "The failure is noted; the state says whether to try again."),
-        **problems(404, 409),
+        **problems(Code.NOT_FOUND, Code.STALE_LEASE),
     },
 )
 def failure(
@@ -136,7 +147,7 @@ def failure(
     summary="Give an assignment back",
     responses={
         **example(RELEASED_ASSIGNMENT, "It waits to be claimed again."),
-        **problems(404, 409),
+        **problems(Code.NOT_FOUND, Code.STALE_LEASE),
     },
 )
 def release(
@@ -154,7 +165,13 @@ def release(
     "/assignments/{assignment_id}/catalogue",
     status_code=204,
     summary="Describe the components",
-    responses=problems(404, 409, 411, 413),
+    responses=problems(
+        Code.NOT_FOUND,
+        Code.STALE_LEASE,
+        Code.WRONG_CATALOGUE,
+        Code.LENGTH_REQUIRED,
+        Code.TOO_LARGE,
+    ),
 )
 def catalogue(
     assignment_id: UUID,

@@ -13,6 +13,7 @@ from server.examples import CLIENT, CLIENT_CREATE, CLIENT_CREATED, CLIENTS, OFFE
 from server.idempotency import Key
 from server.paging import Cursor, Limit, cut, place_of, text
 from shared.messages import ClientOffer
+from shared.problem_codes import Code
 from shared.spec import Name
 from shared.views import ClientCreate, ClientCreated, ClientList, ClientView
 
@@ -25,7 +26,7 @@ router = APIRouter(prefix="/v1/clients", tags=["clients"])
     summary="Register a client",
     responses={
         **example(CLIENT_CREATED, "The client with its key, shown this once.", 201),
-        **problems(409),
+        **problems(Code.CLIENT_EXISTS, Code.KEY_IN_USE, Code.IDEMPOTENCY_KEY_REUSED),
     },
 )
 def register(
@@ -58,7 +59,7 @@ def list_clients(
 @router.get(
     "/{client}",
     summary="Show a client",
-    responses={**example(CLIENT, "The client."), **problems(404)},
+    responses={**example(CLIENT, "The client."), **problems(Code.NOT_FOUND)},
 )
 def show_client(client: Name, app: App, _: Viewer) -> ClientView:
     """Show one client with its offer."""
@@ -69,7 +70,10 @@ def show_client(client: Name, app: App, _: Viewer) -> ClientView:
 @router.put(
     "/{client}/offer",
     summary="Make an offer",
-    responses={**example(CLIENT, "The client with its offer."), **problems(404, 413)},
+    responses={
+        **example(CLIENT, "The client with its offer."),
+        **problems(Code.NOT_FOUND, Code.TOO_LARGE),
+    },
 )
 def put_offer(
     client: Name,

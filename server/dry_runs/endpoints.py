@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from server.auth import Operator, PlannerOnly, Principal, Viewer
 from server.context import App, Context
 from server.database import killable
-from server.documentation import example, problems
+from server.documentation import OF_BODIES, example, problems
 from server.dry_runs import repository, service
 from server.dry_runs.view import shown
 from server.examples import (
@@ -22,6 +22,7 @@ from server.examples import (
 from server.idempotency import Key
 from shared.dry_run import DryRunClaim, DryRunDescription, DryRunFailure, DryRunView
 from shared.job_spec import JobSpec
+from shared.problem_codes import Code
 
 router = APIRouter(prefix="/v1", tags=["dry runs"])
 
@@ -37,7 +38,7 @@ Wait = Annotated[
     summary="Try a job out",
     responses={
         **example(DRY_RUN, "What the job would need and cost, as far as it is known.", 201),
-        **problems(411, 413, 415),
+        **problems(*OF_BODIES, Code.IDEMPOTENCY_KEY_REUSED),
     },
     openapi_extra={"requestBody": {"content": {"application/json": {"example": JOB_SPEC}}}},
 )
@@ -57,7 +58,10 @@ async def dry_run(
 @router.get(
     "/dry-runs/{dry_run_id}",
     summary="Show a dry run",
-    responses={**example(DRY_RUN, "The dry run, as far as it is known."), **problems(404)},
+    responses={
+        **example(DRY_RUN, "The dry run, as far as it is known."),
+        **problems(Code.NOT_FOUND),
+    },
 )
 async def show_dry_run(dry_run_id: UUID, app: App, _: Viewer, wait: Wait = 0) -> DryRunView:
     """Show a dry run, for a day after it was asked for; who is there and how fast is as of now."""
@@ -95,7 +99,7 @@ def claim_dry_run(app: App, _: PlannerOnly) -> DryRunClaim | Response:
     "/dry-runs/{dry_run_id}/description",
     status_code=204,
     summary="Describe a dry run",
-    responses=problems(404, 411, 413),
+    responses=problems(Code.NOT_FOUND, Code.LENGTH_REQUIRED, Code.TOO_LARGE),
 )
 def describe_dry_run(
     dry_run_id: UUID,
@@ -112,7 +116,7 @@ def describe_dry_run(
     "/dry-runs/{dry_run_id}/failure",
     status_code=204,
     summary="Report that a dry run fails",
-    responses=problems(404),
+    responses=problems(Code.NOT_FOUND),
 )
 def fail_dry_run(
     dry_run_id: UUID,

@@ -15,6 +15,7 @@ from server.events.feed import Feed
 from server.events.patience import LAST_EVENT, Known, Live
 from server.examples import EVENTS
 from server.jobs.repository import get_job
+from shared.problem_codes import Code
 from shared.views import EventList
 
 router = APIRouter(prefix="/v1", tags=["events"])
@@ -51,20 +52,20 @@ class _Asked:
 Asked = Annotated[_Asked, Depends()]
 
 
-def _answers(*statuses: int) -> Responses:
+def _answers(*codes: Code) -> Responses:
     """A list, or a stream of the same events."""
     found: dict[str, Any] = example(EVENTS, "Events in order, or as a stream that goes on.")[200]
     said = 'id: 17\ndata: {"id": 17, "kind": "round.open"}\n\n'
     streamed = {"schema": {"type": "string"}, "example": said}
     content = {**found["content"], streaming.MEDIA_TYPE: streamed}
-    return {200: {**found, "content": content}, **problems(*statuses)}
+    return {200: {**found, "content": content}, **problems(*codes)}
 
 
 @router.get(
     "/jobs/{job_id}/events",
     summary="List or follow a job's events",
     response_model=EventList,
-    responses=_answers(404),
+    responses=_answers(Code.NOT_FOUND),
 )
 def job_events(
     job_id: UUID, app: App, feed: Live, _: Viewer, asked: Asked

@@ -21,6 +21,7 @@ from server.job_tables.tables import Row, Source
 from server.jobs.repository import get_job
 from server.paging import Place, cut, number, place_of, text
 from shared.job_tables import Table
+from shared.problem_codes import Code
 
 _AT_ONCE = MOST_ROWS  # of CSV in memory
 _NOTHING = Wanted()
@@ -72,4 +73,4 @@ def documented(source: Source, rows: Example) -> Responses:
     said = csv_text.header(source.columns) + csv_text.lines(source.columns, rows["items"])
     as_csv = {"schema": {"type": "string"}, "example": said}
     content = {**found["content"], CSV: as_csv}
-    return {200: {**found, "content": content}, **problems(404)}
+    return {200: {**found, "content": content}, **problems(Code.NOT_FOUND)}

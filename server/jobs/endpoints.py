@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body
 from server.auth import Operator, Viewer
 from server.context import App
 from server.database import glance, killable
-from server.documentation import example, problems
+from server.documentation import OF_BODIES, example, problems
 from server.events.patience import PATIENCE
 from server.examples import (
     FORK,
@@ -26,9 +26,30 @@ from server.jobs.filtering import Filter
 from server.paging import Cursor, Limit, cut
 from server.waiting.query import waiting_of, waits
 from shared.job_spec import JobSpec
+from shared.problem_codes import Code
 from shared.views import JobDetail, JobFork, JobList, JobView
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+_ADMISSION = (
+    Code.IDEMPOTENCY_KEY_REUSED,
+    Code.UNKNOWN_CLIENT,
+    Code.CLIENT_WITHOUT_OFFER,
+    Code.CLIENT_WITHOUT_TASK,
+    Code.OFFER_MISMATCH,
+    Code.TASK_WITHOUT_CLIENT,
+    Code.MODALITY_WITHOUT_CLIENT,
+    Code.QUORUM_UNREACHABLE,
+    Code.NO_TEACHER,
+)
+_FORKING = (
+    Code.NO_VERSION,
+    Code.NO_PERSONAL_STATES,
+    Code.NO_ROUNDS_LEFT,
+    Code.OTHER_MODEL,
+    Code.OTHER_TASK,
+    Code.TASK_WITHDRAWN,
+    Code.NO_COMPONENT,
+)
 
 
 @router.post(
@@ -37,7 +58,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
     summary="Launch a job",
     responses={
         **example(JOB_DETAIL, "The job is stored and will start.", 201),
-        **problems(411, 413, 415),
+        **problems(*OF_BODIES, *_ADMISSION),
     },
     openapi_extra={"requestBody": {"content": {"application/json": {"example": JOB_SPEC}}}},
 )
@@ -69,7 +90,10 @@ def list_jobs(
     "/{job_id}",
     summary="Show a job",
     dependencies=[PATIENCE],
-    responses={**example(PARENT_JOB, "The job with its spec and its forks."), **problems(404)},
+    responses={
+        **example(PARENT_JOB, "The job with its spec and its forks."),
+        **problems(Code.NOT_FOUND),
+    },
 )
 def show_job(job_id: UUID, app: App, _: Viewer) -> JobDetail:
     """Show one job: where it stands, its whole spec, its parent and its forks."""
@@ -80,7 +104,7 @@ def show_job(job_id: UUID, app: App, _: Viewer) -> JobDetail:
 @router.post(
     "/{job_id}/cancel",
     summary="Cancel a job",
-    responses={**example(JOB, "The job is ending."), **problems(404, 409)},
+    responses={**example(JOB, "The job is ending."), **problems(Code.NOT_FOUND, Code.JOB_ENDED)},
 )
 def cancel_job(job_id: UUID, app: App, _: Operator) -> JobView:
     """End a job that has not ended; its workers stop at their next heartbeat."""
@@ -91,7 +115,10 @@ def cancel_job(job_id: UUID, app: App, _: Operator) -> JobView:
 @router.post(
     "/{job_id}/pause",
     summary="Pause a job",
-    responses={**example(PAUSED_JOB, "The job is paused."), **problems(404, 409)},
+    responses={
+        **example(PAUSED_JOB, "The job is paused."),
+        **problems(Code.NOT_FOUND, Code.JOB_ENDED),
+    },
 )
 def pause_job(job_id: UUID, app: App, _: Operator) -> JobView:
     """Begin nothing new for the job until it is resumed; what clients work on is still taken."""
@@ -102,7 +129,7 @@ def pause_job(job_id: UUID, app: App, _: Operator) -> JobView:
 @router.post(
     "/{job_id}/resume",
     summary="Resume a job",
-    responses={**example(JOB, "The job goes on."), **problems(404, 409)},
+    responses={**example(JOB, "The job goes on."), **problems(Code.NOT_FOUND, Code.JOB_ENDED)},
 )
 def resume_job(job_id: UUID, app: App, _: Operator) -> JobView:
     """Go on with a paused job; its round's deadline moves on by the time of the pause."""
@@ -116,7 +143,7 @@ def resume_job(job_id: UUID, app: App, _: Operator) -> JobView:
     summary="Fork a job",
     responses={
         **example(FORKED_JOB, "The fork is stored and will start.", 201),
-        **problems(404, 409, 411, 413, 415),
+        **problems(Code.NOT_FOUND, *OF_BODIES, *_ADMISSION, *_FORKING),
     },
 )
 def fork_job(

@@ -19,6 +19,7 @@ from server.idempotency import Key
 from server.keys import service
 from server.paging import Cursor, Limit, cut, place_of, text
 from shared.keys import ClientKeyCreate, KeyCreate, KeyCreated, KeyList, KeyView
+from shared.problem_codes import Code
 from shared.spec import Name
 
 router = APIRouter(prefix="/v1", tags=["keys"])
@@ -28,7 +29,10 @@ router = APIRouter(prefix="/v1", tags=["keys"])
     "/keys",
     status_code=201,
     summary="Make a key",
-    responses={**example(KEY_CREATED, "The key, shown this once.", 201), **problems(409)},
+    responses={
+        **example(KEY_CREATED, "The key, shown this once.", 201),
+        **problems(Code.KEY_IN_USE, Code.IDEMPOTENCY_KEY_REUSED),
+    },
 )
 def create(
     wish: Annotated[KeyCreate, Body(examples=[KEY_CREATE])],
@@ -51,7 +55,9 @@ def create(
     summary="Make a client's next key",
     responses={
         **example(CLIENT_KEY_CREATED, "The key, shown this once.", 201),
-        **problems(404, 409),
+        **problems(
+            Code.NOT_FOUND, Code.TOO_MANY_KEYS, Code.KEY_IN_USE, Code.IDEMPOTENCY_KEY_REUSED
+        ),
     },
 )
 def create_for_client(
@@ -90,7 +96,10 @@ def list_keys(
 @router.delete(
     "/keys/{prefix}",
     summary="Revoke a key",
-    responses={**example(KEY_REVOKED, "The key, revoked."), **problems(404, 409)},
+    responses={
+        **example(KEY_REVOKED, "The key, revoked."),
+        **problems(Code.NOT_FOUND, Code.LAST_ADMIN_KEY),
+    },
 )
 def revoke(prefix: str, app: App, principal: Admin) -> KeyView:
     """Refuse a key from the next request on; one that is revoked already stays so.

@@ -19,6 +19,7 @@ from server.rounds.timeline import timeline
 from server.rounds.views import component_sizes, round_view
 from server.waiting.query import waits
 from shared.messages import AssignmentKind
+from shared.problem_codes import Code
 from shared.states import ROUND_TERMINAL, RoundState
 from shared.timeline import Timeline
 from shared.views import RoundDetail, RoundList
@@ -42,7 +43,7 @@ _FIRST = -1
     "/rounds",
     summary="List a job's rounds",
     dependencies=[PATIENCE],
-    responses={**example(ROUNDS, "Rounds, oldest first."), **problems(404)},
+    responses={**example(ROUNDS, "Rounds, oldest first."), **problems(Code.NOT_FOUND)},
 )
 def list_rounds(
     job_id: UUID,
@@ -68,7 +69,7 @@ def list_rounds(
     "/rounds/{number}",
     summary="Show a round",
     dependencies=[PATIENCE],
-    responses={**example(ROUND_DETAIL, "The round."), **problems(404)},
+    responses={**example(ROUND_DETAIL, "The round."), **problems(Code.NOT_FOUND)},
 )
 def show_round(
     job_id: UUID,
@@ -92,7 +93,7 @@ def show_round(
 @router.get(
     "/timeline",
     summary="Show when clients worked",
-    responses={**example(TIMELINE, "Attempts, oldest round first."), **problems(404)},
+    responses={**example(TIMELINE, "Attempts, oldest round first."), **problems(Code.NOT_FOUND)},
 )
 def show_timeline(
     job_id: UUID,

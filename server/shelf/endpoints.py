@@ -9,22 +9,24 @@ from starlette.concurrency import run_in_threadpool
 
 from server.auth import ClientOnly, ClientOrViewer, Reader
 from server.context import App
-from server.documentation import example, problems
+from server.documentation import OF_BODIES, OF_DISKS, example, problems
 from server.examples import SHELF, SHELF_DELETED, SHELF_PUT, SHELF_UPLOAD
 from server.idempotency import Key
 from server.shelf import service, views
 from server.storage import exclusive_part, part_path
 from server.updates.artifacts import ByteRange, check_range
 from server.updates.receiving import BINARY, BYTES, Offset, receive
+from shared.problem_codes import Code
 from shared.shelf import ShelfDeleted, ShelfPut, ShelfUpload, ShelfView
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/shelf", tags=["personal-model shelf"])
+_OF_BYTES = (Code.WRONG_OFFSET, Code.UPLOAD_BUSY, Code.WRONG_HASH)
 
 
 @router.get(
     "",
     summary="List personal models",
-    responses={**example(SHELF, "What is there, and how large."), **problems(404)},
+    responses={**example(SHELF, "What is there, and how large."), **problems(Code.NOT_FOUND)},
 )
 def list_shelf(job_id: UUID, app: App, principal: ClientOrViewer) -> ShelfView:
     """List whose personal model is on the shelf: a client sees its own row alone."""
@@ -38,7 +40,13 @@ def list_shelf(job_id: UUID, app: App, principal: ClientOrViewer) -> ShelfView:
     summary="Announce a personal model",
     responses={
         **example(SHELF_UPLOAD, "Send the bytes from `offset` on.", 201),
-        **problems(404, 409, 413, 507),
+        **problems(
+            Code.NOT_FOUND,
+            Code.NOT_ASKED,
+            Code.TOO_LARGE,
+            Code.IDEMPOTENCY_KEY_REUSED,
+            *OF_DISKS,
+        ),
     },
 )
 def announce(
@@ -60,7 +68,7 @@ def announce(
     summary="Send a personal model's bytes",
     responses={
         **example({**SHELF_UPLOAD, "offset": 4096, "complete": True}, "The bytes are here."),
-        **problems(404, 409, 411, 413, 415, 507),
+        **problems(Code.NOT_FOUND, *OF_BODIES, *OF_DISKS, *_OF_BYTES),
     },
     openapi_extra=BINARY,
 )
@@ -93,7 +101,7 @@ async def send(
     responses={
         200: {"description": "The bytes.", "content": {"application/octet-stream": BYTES}},
         206: {"description": "A range.", "content": {"application/octet-stream": BYTES}},
-        **problems(404, 416),
+        **problems(Code.NOT_FOUND, Code.WRONG_RANGE),
     },
 )
 def download(
@@ -113,7 +121,7 @@ def download(
 @router.delete(
     "",
     summary="Delete personal models",
-    responses={**example(SHELF_DELETED, "Whose are gone."), **problems(404)},
+    responses={**example(SHELF_DELETED, "Whose are gone."), **problems(Code.NOT_FOUND)},
 )
 def clear(job_id: UUID, app: App, principal: Reader) -> ShelfDeleted:
     """Delete the calling client's model, its bytes too; an operator deletes all of the job's."""

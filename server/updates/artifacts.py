@@ -35,7 +35,10 @@ _RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?")
     summary="Measure an artifact",
     operation_id="measure_artifact",
     response_class=FileResponse,
-    responses={200: {"description": "The headers of the bytes."}, **problems(404, 416)},
+    responses={
+        200: {"description": "The headers of the bytes."},
+        **problems(Code.NOT_FOUND, Code.WRONG_RANGE),
+    },
 )
 @router.get(
     "/artifacts/{sha256}",
@@ -44,7 +47,7 @@ _RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?")
     responses={
         200: {"description": "The bytes.", "content": {"application/octet-stream": BYTES}},
         206: {"description": "A range.", "content": {"application/octet-stream": BYTES}},
-        **problems(404, 416),
+        **problems(Code.NOT_FOUND, Code.WRONG_RANGE),
     },
 )
 def download(
@@ -66,7 +69,7 @@ def download(
     response_class=StreamingResponse,
     responses={
         200: {"description": "The files.", "content": {"application/octet-stream": BYTES}},
-        **problems(404),
+        **problems(Code.NOT_FOUND),
     },
 )
 def bundle(

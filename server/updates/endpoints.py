@@ -8,15 +8,33 @@ from starlette.concurrency import run_in_threadpool
 
 from server.auth import Worker
 from server.context import App
-from server.documentation import example, problems
+from server.documentation import OF_BODIES, OF_DISKS, example, problems
 from server.examples import UPLOAD, UPLOAD_CREATE
 from server.idempotency import Key
 from server.storage import exclusive_part, part_path
 from server.updates import service
 from server.updates.receiving import BINARY, Offset, receive
 from shared.messages import UploadCreate, UploadView
+from shared.problem_codes import Code
 
 router = APIRouter(prefix="/v1", tags=["uploads and artifacts"])
+_ANNOUNCING = (
+    Code.STALE_LEASE,
+    Code.NO_CATALOGUE,
+    Code.IDEMPOTENCY_KEY_REUSED,
+    Code.NOTHING_TO_UPLOAD,
+    Code.UNKNOWN_COMPONENT,
+    Code.WRONG_LENGTH,
+)
+_OF_BYTES = (
+    Code.STALE_LEASE,
+    Code.WRONG_OFFSET,
+    Code.UPLOAD_BUSY,
+    Code.WRONG_HEADER,
+    Code.NOT_FINITE,
+    Code.TOO_SHORT,
+    Code.WRONG_HASH,
+)
 
 
 @router.post(
@@ -25,7 +43,7 @@ router = APIRouter(prefix="/v1", tags=["uploads and artifacts"])
     summary="Announce an upload",
     responses={
         **example(UPLOAD, "Send the components' files in this order, from `offset` on.", 201),
-        **problems(404, 409, 507),
+        **problems(Code.NOT_FOUND, *OF_DISKS, *_ANNOUNCING),
     },
 )
 def create(
@@ -41,7 +59,7 @@ def create(
 @router.get(
     "/uploads/{upload_id}",
     summary="Show an upload",
-    responses={**example(UPLOAD, "How much is here."), **problems(404)},
+    responses={**example(UPLOAD, "How much is here."), **problems(Code.NOT_FOUND)},
 )
 def show(upload_id: UUID, app: App, principal: Worker) -> UploadView:
     """Show how many bytes have arrived, to resume from there."""
@@ -53,7 +71,7 @@ def show(upload_id: UUID, app: App, principal: Worker) -> UploadView:
     summary="Send bytes",
     responses={
         **example({**UPLOAD, "offset": 4096, "complete": True}, "The bytes are here."),
-        **problems(404, 409, 411, 413, 415, 507),
+        **problems(Code.NOT_FOUND, *OF_BODIES, *OF_DISKS, *_OF_BYTES),
     },
     openapi_extra=BINARY,
 )

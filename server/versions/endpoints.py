@@ -14,6 +14,7 @@ from server.jobs.repository import get_job
 from server.paging import Cursor, Limit, cut, number, place_of
 from server.versions import repository
 from server.versions.views import version_view
+from shared.problem_codes import Code
 from shared.views import VersionList, VersionSummary, VersionView
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/versions", tags=["versions"])
@@ -24,7 +25,7 @@ Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Counted from 0.", 
 @router.get(
     "",
     summary="List a job's versions",
-    responses={**example(VERSIONS, "Versions, oldest first."), **problems(404)},
+    responses={**example(VERSIONS, "Versions, oldest first."), **problems(Code.NOT_FOUND)},
 )
 def list_versions(
     job_id: UUID, app: App, _: Viewer, cursor: Cursor = None, limit: Limit = 50
@@ -54,7 +55,7 @@ def list_versions(
 @router.get(
     "/{number}",
     summary="Show a version",
-    responses={**example(VERSION, "The version with its manifest."), **problems(404)},
+    responses={**example(VERSION, "The version with its manifest."), **problems(Code.NOT_FOUND)},
 )
 def show_version(job_id: UUID, number: Number, app: App, _: Viewer) -> VersionView:
     """Show a version: each component's artifact, when it was made, and by whom."""

@@ -10,6 +10,7 @@ from server.documentation import example, problems
 from server.examples import WAITING
 from server.jobs.repository import get_job
 from server.waiting.query import listed
+from shared.problem_codes import Code
 from shared.waiting import WaitingList
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/waiting", tags=["jobs"])
@@ -18,7 +19,10 @@ router = APIRouter(prefix="/v1/jobs/{job_id}/waiting", tags=["jobs"])
 @router.get(
     "",
     summary="Show why a job waits",
-    responses={**example(WAITING, "The job, its round, its assignments."), **problems(404)},
+    responses={
+        **example(WAITING, "The job, its round, its assignments."),
+        **problems(Code.NOT_FOUND),
+    },
 )
 def show_waiting(job_id: UUID, app: App, _: Viewer) -> WaitingList:
     """List why the job, its live round and each open assignment wait, for whom and until when."""

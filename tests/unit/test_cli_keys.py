@@ -129,3 +129,24 @@ def test_wrong_wishes_are_refused_without_asking(
     assert said.count("\n") == 1
     assert KEY not in said
     assert asked == []
+
+
+def test_a_link_to_the_page_lasts_twelve_hours_and_names_where_people_find_it(
+    asked: list[httpx.Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*options: str, code: int = 0) -> str:
+        result = CliRunner().invoke(app, ["page", *options])
+        assert result.exit_code == code, result.output
+        return result.output.strip()
+
+    inside = link()
+    assert inside.endswith(f"/signin#{KEY}")
+    assert json.loads(asked[-1].content) == {"scope": "viewer", "lifetime": "PT12H"}
+    monkeypatch.setenv("TAPESTRY_PUBLIC_URL", "https://tapestry.example/")
+    assert link() == f"https://tapestry.example/signin#{KEY}" != inside
+    assert link("--public-url", "http://here:8000") == f"http://here:8000/signin#{KEY}"
+    assert link("--expires", "2h").startswith("https://tapestry.example/")
+    assert json.loads(asked[-1].content)["lifetime"] == "PT2H"
+    made = len(asked)
+    assert "'tapestry' is no address of an API" in link("--public-url", "tapestry", code=2)
+    assert len(asked) == made

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.secret_files import SECRETS, file_of
 from tests.support import documents
 from tests.support.documents import ROOT, Page
 
@@ -54,7 +55,7 @@ def routes() -> dict[str, Any]:
 @cache
 def settings() -> frozenset[str]:
     text = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
-    return frozenset(re.findall(r"TAPESTRY_\w+", text)) | ELSEWHERE
+    return frozenset(re.findall(r"TAPESTRY_\w+", text)) | ELSEWHERE | set(map(file_of, SECRETS))
 
 
 def test_links_lead_somewhere(page: Page) -> None:

@@ -24,7 +24,7 @@ from shared.transport import ApiError
 from worker.data.client_file import ClientFile
 from worker.disk import owned
 from worker.personal_files import StateError
-from worker.settings import WorkerSettings
+from worker.settings import WorkerSettings, read_settings
 from worker.shelf.errors import ShelfError
 from worker.shelf.restoring import drop, get, put
 from worker.shelf.sealing import Owner
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("job", type=UUID)
     asked = parser.parse_args()
     try:
-        settings = WorkerSettings()
+        settings = read_settings()
         (file,) = map(ClientFile.read, settings.client_files)
         with ApiClient(settings.api_url, settings.key_of(file.client)) as api:
             owner = Owner(asked.job, file.client, settings.shelf_key_of(file.client))

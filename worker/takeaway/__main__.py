@@ -28,7 +28,7 @@ from shared.whole_directory import drop
 from worker.data.client_file import ClientFile
 from worker.models.base import BaseError
 from worker.personal_files import StateError
-from worker.settings import WorkerSettings
+from worker.settings import WorkerSettings, read_settings
 from worker.takeaway import asking
 from worker.takeaway.export import Source, Wish, export
 from worker.takeaway.form import CARD, Config, TakeawayError, one_of
@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _export(asked: argparse.Namespace) -> None:
-    settings = WorkerSettings()
+    settings = read_settings()
     file = _client_file(settings, asked.client)
     if not settings.work_dir.is_dir():
         raise TakeawayError(

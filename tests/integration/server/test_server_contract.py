@@ -76,6 +76,13 @@ def operations() -> list[str]:
     return [each.ok().label for each in CONTRACT.get_all_operations()]
 
 
+def codes(operation: str, status: int) -> set[str]:
+    """The problems that the contract names for an operation's status."""
+    method, path = operation.split(" ")
+    answer = CONTRACT.raw_schema["paths"][path][method.lower()]["responses"][str(status)]
+    return set(answer["content"]["application/problem+json"]["examples"])
+
+
 def at(url: str) -> dict[str, Any]:
     """The contract's operations, to be asked of a server."""
     contract: Any = schemathesis.openapi.from_url(f"{url}/openapi.json")
@@ -110,7 +117,10 @@ def test_every_answer_is_one_that_the_contract_names(
     def check(case: Any, call: Callable[[], Any]) -> None:
         if "job_id" in case.path_parameters and UUID(str(case.path_parameters["job_id"])).int % 2:
             case.path_parameters["job_id"] = job  # one that is there
-        case.validate_response(call(), checks=[not_a_server_error, *CONFORMS])
+        answer = call()
+        case.validate_response(answer, checks=[not_a_server_error, *CONFORMS])
+        if answer.status_code >= 400 and answer.content:
+            assert answer.json()["code"] in codes(operation, answer.status_code)
 
     hold(up[operation], check, keys[principal])
 

@@ -12,6 +12,8 @@ from fastapi.routing import iter_route_contexts
 
 from server.auth import create_key, scopes_of
 from server.columns import Scope
+from shared.problem_codes import MEANINGS, Code
+from shared.views import Problem
 from tests.support.scripted import DEAD_REDIS, Caller, World, make_settings, make_world, offer
 
 pytestmark = pytest.mark.integration
@@ -51,6 +53,7 @@ RIGHTS = {
     "GET /v1/jobs/{job_id}/traffic": VIEWERS,
     "GET /v1/jobs/{job_id}/scores": VIEWERS,
     "GET /v1/jobs/{job_id}/report": VIEWERS,
+    "GET /v1/jobs/{job_id}/benefits": VIEWERS,
     "GET /v1/jobs/{job_id}/attendance": VIEWERS,
     "GET /v1/jobs/{job_id}/takeaway": {"client"},
     "GET /v1/jobs/{job_id}/shelf": VIEWERS | {"client"},
@@ -84,6 +87,7 @@ RIGHTS = {
     "POST /signin": set(),
     "POST /signout": set(),
     "GET /static/{name}": set(),
+    "GET /docs": set(),
     "GET /": VIEWERS,
     "GET /jobs/{job_id}": VIEWERS,
     "GET /jobs/{job_id}/benefits": VIEWERS,
@@ -274,7 +278,10 @@ def check_operation(route: str, operation: dict[str, Any], tags: set[str]) -> No
     assert set(operation["tags"]) <= tags, route
     if RIGHTS[route]:
         assert {"401", "403", "422", "503"} <= set(operation["responses"]), route
-        assert operation["security"], route
+        told = {scope for each in operation["security"] for scope in each["HTTPBearer"]}
+        assert told == RIGHTS[route], route
+    for parameter in operation.get("parameters", ()):
+        assert parameter["description"], (route, parameter["name"])
     assert any(shows(route, *each) for each in operation["responses"].items()), route
     for status, answer in operation["responses"].items():
         assert answer["description"], (route, status)
@@ -282,11 +289,22 @@ def check_operation(route: str, operation: dict[str, Any], tags: set[str]) -> No
             if int(status) >= 400:
                 assert kind == "application/problem+json", (route, status)
                 assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
-            if "json" in kind:
+                check_problems(int(status), content["examples"])
+            elif "json" in kind:
                 assert content["example"], (route, status)
     for content in operation.get("requestBody", {}).get("content", {}).values():
         schema = content["schema"]
         assert "example" in content or "examples" in schema or schema["type"] == "string", route
+
+
+def check_problems(status: int, examples: dict[str, dict[str, Any]]) -> None:
+    assert examples
+    for name, each in examples.items():
+        problem = Problem.model_validate(each["value"])
+        statuses, meaning = MEANINGS[Code(problem.code)]
+        assert (problem.code, problem.status, each["summary"]) == (name, status, meaning)
+        assert str(status) in statuses.split(", ")
+        assert problem.type.endswith(f":{name}")
 
 
 def shows(route: str, status: str, answer: dict[str, Any]) -> bool:

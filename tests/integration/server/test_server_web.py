@@ -1,12 +1,15 @@
 """What the page's routes answer: keys in cookies, problems as pages, files that pages load."""
 
 import gzip
+import re
 from http.cookies import SimpleCookie
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 from httpx2 import Response
 
+import server.web
 from server.web.browser import cookie_name
 from server.web.site import PLOTTING, address
 from tests.support.finished import federated_and_alone, finished
@@ -16,6 +19,7 @@ from tests.support.scripted import World
 pytestmark = pytest.mark.integration
 HTML = {"Accept": "text/html"}
 PORT = 8000
+WEB = Path(server.web.__file__).parent
 
 
 def sign_in(world: World, key: str, wanted: str = "/clients") -> Response:
@@ -143,6 +147,42 @@ def test_pages_are_whole_and_say_who_may_load_what(pair: World) -> None:
         assert all(each.startswith(("/", "#")) for each in page.addresses), page.addresses
         assert "script-src 'self'" in answer.headers["content-security-policy"]
         assert pair.viewer.key not in answer.text
+
+
+def test_the_api_s_reference_has_every_operation_and_loads_nothing_from_elsewhere(
+    world: World,
+) -> None:
+    document = world.http.get("/openapi.json").json()
+    answer = world.http.get("/docs")
+    page = Page(answer.text)
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+    assert "<script" not in answer.text
+    assert all(each.startswith(("/", "#")) for each in page.addresses)
+    assert len(page.ids) == len(set(page.ids))
+    assert {each[1:] for each in page.addresses if each.startswith("#")} <= set(page.ids)
+    told = [
+        (operation["operationId"], f"{method.upper()} {path}")
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    assert len(told) > 50
+    for name, route in told:
+        assert name in page.ids
+        assert f"<code>{route}</code>" in answer.text
+    assert {f"schema-{name}" for name in document["components"]["schemas"]} <= set(page.ids)
+    fields = {row[0].strip(): row for row in page.tables["fields-JobSpec"][1:]}
+    assert "RoundsSpec" in fields["rounds"][1]
+    assert "required" in fields["rounds"][1]
+    assert "job_ended" in answer.text
+    assert "from <code>POST /v1/jobs</code>" in answer.text
+
+
+def test_no_template_or_script_names_another_host() -> None:
+    files = [*(WEB / "templates").iterdir(), *(WEB / "static").iterdir()]
+    assert {each.suffix for each in files} == {".html", ".js", ".css", ".svg"}
+    for each in files:
+        text = each.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?://|[\"'(]//", text), each.name
 
 
 def test_names_are_text_wherever_they_stand(pair: World) -> None:
