@@ -86,6 +86,7 @@ RIGHTS = {
     "GET /static/{name}": set(),
     "GET /": VIEWERS,
     "GET /jobs/{job_id}": VIEWERS,
+    "GET /jobs/{job_id}/events": VIEWERS,
     "GET /jobs/{job_id}/benefits": VIEWERS,
     "GET /jobs/{job_id}/report.html": VIEWERS,
     "GET /jobs/{job_id}/versions": VIEWERS,

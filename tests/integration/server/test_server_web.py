@@ -8,9 +8,9 @@ from httpx2 import Response
 
 from server.web.browser import cookie_name
 from server.web.site import PLOTTING, address
-from tests.support.finished import federated_and_alone
+from tests.support.finished import federated_and_alone, finished
 from tests.support.html_page import Page
-from tests.support.scripted import World
+from tests.support.scripted import World, offer
 
 pytestmark = pytest.mark.integration
 HTML = {"Accept": "text/html"}
@@ -108,6 +108,8 @@ def test_who_has_no_key_is_led_to_the_sign_in_and_back(pair: World) -> None:
         ("/?state=odd", 422, "state"),
         ("/?cursor=odd", 422, "begin without one"),
         ("/compare?job=odd", 422, "job"),
+        ("/?job=odd", 422, "job"),
+        ("/jobs/00000000-0000-0000-0000-000000000000/events", 404, "There is no such job"),
         ("/static/secret.py", 404, "There is no such file"),
     ],
 )
@@ -130,8 +132,9 @@ def test_pages_are_whole_and_say_who_may_load_what(pair: World) -> None:
     job = pair.trained()
     pair.advance(job)
     paths = [
-        "/", f"/jobs/{job}", f"/jobs/{job}/benefits", f"/jobs/{job}/versions",
-        f"/jobs/{job}/versions/1", f"/compare?job={job}", "/clients", "/clients/c1", "/signin",
+        "/", f"/?job={job}", f"/jobs/{job}", f"/jobs/{job}/benefits", f"/jobs/{job}/events",
+        f"/jobs/{job}/versions", f"/jobs/{job}/versions/1", f"/compare?job={job}",
+        "/clients", "/clients/c1", "/signin",
     ]  # fmt: skip
     for path in paths:
         answer = pair.http.get(path, headers={**HTML, **cookie(pair)})
@@ -166,7 +169,10 @@ def test_files_come_packed_and_may_be_kept_for_ever_under_their_digest(world: Wo
 
 
 def test_own_scripts_are_small(world: World) -> None:
-    sizes = [len(world.http.get(f"/static/{name}").content) for name in ("live.js", "charts.js")]
+    sizes = [
+        len(world.http.get(f"/static/{name}").content)
+        for name in ("live.js", "charts.js", "figures.js")
+    ]
     assert sum(sizes) < 200_000
 
 
@@ -192,6 +198,7 @@ def test_the_verdict_stands_beside_a_job_of_the_same_clients_alone(pair: World) 
     text = pair.http.get(f"/jobs/{together}/benefits", headers={**HTML, **cookie(pair)}).text
     said = "Federation helped 1 of 2; it hurt c2 on digits."
     assert said in text
+    assert '<p class="verdict mixed">' in text
     assert f'<option value="{alone}" selected>' in text
     rows = Page(text).tables["benefits"]
     assert [each.strip() for each in rows[1][:3]] == ["c1", "digits", "accuracy"]
@@ -204,6 +211,69 @@ def test_the_verdict_stands_beside_a_job_of_the_same_clients_alone(pair: World) 
     )
     assert "0.880" in compared.text
     assert "0.600" in compared.text
+
+
+@pytest.mark.parametrize(
+    ("alone", "tone"), [((0.6, 0.7), "helped"), ((0.9, 0.95), "hurt"), ((0.72, 0.74), "level")]
+)
+def test_the_verdict_s_colour_and_sign_are_those_of_what_it_says(
+    pair: World, alone: tuple[float, float], tone: str
+) -> None:
+    singly = {
+        client: {"post_trained": value} for client, value in zip(("c1", "c2"), alone, strict=True)
+    }
+    finished(pair, "each alone", "local", singly)
+    models = {"engaged": 0.7, "post_trained": 0.72, "personal": 0.74, "distilled": 0.75}
+    job = finished(pair, "together", "tap", {"c1": models, "c2": models})
+    text = pair.http.get(f"/jobs/{job}/benefits", headers={**HTML, **cookie(pair)}).text
+    assert f'<p class="verdict {tone}">' in text
+
+
+def test_a_job_beside_which_nobody_trained_alone_has_no_verdict(pair: World) -> None:
+    models = {"engaged": 0.7, "personal": 0.74}
+    job = finished(pair, "together", "tap", {"c1": models, "c2": models})
+    text = pair.http.get(f"/jobs/{job}/benefits", headers={**HTML, **cookie(pair)}).text
+    assert '<p class="verdict unknown">' in text
+
+
+def test_who_chooses_more_jobs_than_are_compared_is_told(pair: World) -> None:
+    jobs = [pair.launch(name=f"job {n}") for n in range(7)]
+    for many in (6, 7):
+        asked = {"job": jobs[:many]}
+        answer = pair.http.get("/compare", params=asked, headers={**HTML, **cookie(pair)})
+        assert ("7 jobs were chosen; the first 6 stand here" in answer.text) is (many == 7)
+        assert "job 5" in answer.text
+        assert "job 6" not in answer.text
+
+
+def test_a_readiness_card_is_a_table_for_people(pair: World) -> None:
+    split = {
+        "samples": 10,
+        "domains": {"news": 7},
+        "per_class": [4, 6],
+        "text_tokens": {"least": 3, "median": 5, "most": 9},
+        "cut_texts": 2,
+    }
+    task = {"kind": "image_classification", "skipped": 8, "near": 1}
+    task |= {"train": split, "validation": {"samples": 5}, "test": {"samples": 5}}
+    card = {"tasks": {"digits": task}, "errors": 0, "warnings": 1}
+    pair.clients["c1"].ok("PUT", "/v1/clients/c1/offer", json={**offer(), "card": card})
+    page = Page(pair.http.get("/clients/c1", headers={**HTML, **cookie(pair)}).text)
+    cells = [[each.strip() for each in row] for row in page.tables["card"]]
+    assert cells[1] == ["digits", "image_classification", "8", "0", "1"]
+    rows = [[" ".join(each.split()) for each in row] for row in page.tables["card-splits"]]
+    assert rows[1] == [
+        "digits",
+        "train",
+        "10",
+        "news 7",
+        "4, 6",
+        "3 to 9, median 5 2 cut",
+        "-",
+        "-",
+        "0",
+    ]
+    assert rows[2][:5] == ["digits", "validation", "5", "-", "-"]
 
 
 def test_the_report_is_one_file_that_stands_alone(pair: World) -> None:
