@@ -4,17 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.support import browsing
 from tests.support.scripted import DEAD_REDIS, World, make_settings, make_world, offer
 from tests.support.serving import served
 from tests.support.site import Site, app_of
 
+EXPECTED_WITHIN_MS = 20_000  # two tabs that read the figures' library on a busy machine are slow
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless browser."""
+    expect.set_options(timeout=EXPECTED_WITHIN_MS)
     with browsing.chromium() as found:
         yield found
 
