@@ -110,7 +110,8 @@ def test_where_a_proxy_holds_the_stream_back_all_is_renewed_nevertheless(site: S
     job = site.world.launch()
     site.context.clock.install()
     page = site.signed_in()
-    page.route(STREAMS, lambda _: None)
+    nothing = {"content_type": "text/event-stream", "body": "retry: 600000\n\n"}
+    page.route(STREAMS, lambda route: route.fulfill(**nothing))
     page.goto(f"{site.url}/jobs/{job}")
     expect(page.locator("#now-title")).to_contain_text("plan")
     losses = page.locator('figure[data-chart="losses"]')
