@@ -137,6 +137,7 @@ def test_a_part_that_did_not_come_is_asked_for_again(world: World, browser: Brow
         with page.expect_response("**/ledger"):
             page.goto(f"{url}/jobs/{job}")
         page.unroute("**/ledger")
+        expect(page.locator("[data-part$=ledger]")).not_to_have_attribute("data-mark", "1")
         site.renew(page)
         expect(page.locator("#ledger")).to_contain_text("c1 10")
         page.close()
