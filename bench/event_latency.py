@@ -35,7 +35,7 @@ _NOTE = """() => {
   window.listed = {};
   new MutationObserver((changes) => {
     for (const each of changes.flatMap((change) => [...change.addedNodes])) {
-      window.listed[each.dataset.id] ??= now();
+      if (each.dataset) window.listed[each.dataset.id] ??= now();
     }
   }).observe(document.getElementById("events"), { childList: true });
   const shown = () => document.querySelector("#standing .state").textContent.trim();

@@ -33,6 +33,16 @@ def but(session: Session, known: int, sent: Collection[int], limit: int) -> list
     return [event_view(row) for row in session.scalars(query.order_by(Event.id).limit(limit))]
 
 
+def latest(session: Session, job_id: UUID, before: int | None, limit: int) -> list[EventView]:
+    """The job's newest events, newest first; those before `before` if it is given."""
+    query = select(Event).where(Event.job_id == job_id)
+    if before is not None:
+        query = query.where(Event.id < before)
+    return [
+        event_view(row) for row in session.scalars(query.order_by(Event.id.desc()).limit(limit))
+    ]
+
+
 def event_view(row: Event) -> EventView:
     """The event as operators read it."""
     return EventView(id=row.id, at=row.at, kind=row.kind, job_id=row.job_id, data=row.data)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Annotated
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -12,7 +13,8 @@ from server.auth import OPEN, Viewer
 from server.clients.service import get_client, listed_clients
 from server.context import App
 from server.errors import not_found
-from server.events.repository import last_of_all
+from server.events.patience import LAST_EVENT
+from server.events.repository import last_of_all, latest
 from server.jobs import repository, service
 from server.jobs.filtering import Filter
 from server.paging import Cursor, cut, place_of, text
@@ -33,7 +35,11 @@ from shared.states import JOB_TERMINAL, JobState
 router = APIRouter(include_in_schema=False)
 _A_PAGE = 50
 _MOST_COMPARED = 6
+_NEWEST_EVENTS, _EVENTS = 40, 200
 _FOREVER = "public, max-age=31536000, immutable"
+Number = Annotated[int | None, Query(ge=0, le=2**31 - 1)]
+Event = Annotated[int | None, Query(ge=0, le=LAST_EVENT)]
+Chosen = Annotated[Sequence[UUID], Query()]
 
 
 @router.get("/static/{name}", dependencies=[OPEN])
@@ -63,10 +69,13 @@ def show_reference(request: Request) -> Response:
 
 
 @router.get("/")
-def show_jobs(app: App, _: Viewer, wanted: Filter, cursor: Cursor = None) -> Response:
-    """Jobs, newest first."""
+def show_jobs(
+    app: App, _: Viewer, wanted: Filter, cursor: Cursor = None, job: Chosen = ()
+) -> Response:
+    """Jobs, newest first; those of `job` are chosen already, and shown wherever they stand."""
     with app.sessions.begin() as session:
         known = last_of_all(session)
+        chosen = [repository.get_job(session, each) for each in _some(job)]
         rows = repository.jobs(session, wanted.behind(cursor), _A_PAGE + 1)
         shown, following = cut(rows, _A_PAGE, wanted.order, wanted.place)
         why = waits(app, session, shown)
@@ -75,13 +84,26 @@ def show_jobs(app: App, _: Viewer, wanted: Filter, cursor: Cursor = None) -> Res
             "jobs.html",
             {
                 "jobs": jobs,
-                "next": following,
+                "older": following and _older(wanted, chosen, following),
+                "chosen": {row.id: row.name for row in chosen},
                 "wanted": wanted,
                 "states": list(JobState),
                 "events": f"/v1/events?after={known}",
                 "now": database_now(session),
             },
         )
+
+
+def _some(jobs: Sequence[UUID]) -> list[UUID]:
+    """As many as are compared, each once."""
+    return list(dict.fromkeys(jobs))[:_MOST_COMPARED]
+
+
+def _older(wanted: Filter, chosen: Sequence[Job], cursor: str) -> str:
+    """The address of the next page of the same list."""
+    asked = [("name", wanted.name), ("client", wanted.client), ("sort", wanted.order)]
+    several = [("state", each) for each in wanted.state] + [("job", str(row.id)) for row in chosen]
+    return "/?" + urlencode([*((k, v) for k, v in asked if v), *several, ("cursor", cursor)])
 
 
 @router.get("/jobs/{job_id}")
@@ -99,8 +121,27 @@ def show_job(job_id: UUID, app: App, _: Viewer) -> Response:
                 "round": newest_round(app, session, seen.job),
                 "version": newest_version(session, job_id),
                 "on_shelf": shelf_rows(session, seen.job),
+                "recent": latest(session, job_id, None, _NEWEST_EVENTS),
                 "events": None if ended else f"/v1/jobs/{job_id}/events?after={seen.last_event}",
                 "now": seen.now,
+            },
+        )
+
+
+@router.get("/jobs/{job_id}/events")
+def show_events(job_id: UUID, app: App, _: Viewer, before: Event = None) -> Response:
+    """What happened to the job, newest first, from before that event on."""
+    with app.sessions.begin() as session:
+        row = repository.get_job(session, job_id)
+        found = latest(session, job_id, before, _EVENTS + 1)
+        return page(
+            "events.html",
+            {
+                "job": service.job_view(row),
+                "happened": found[:_EVENTS],
+                "older": found[_EVENTS - 1].id if len(found) > _EVENTS else None,
+                "first": before is None,
+                "now": database_now(session),
             },
         )
 
@@ -140,9 +181,6 @@ def download_report(
         text = report_page(session, job_id, alone, averaged)
     headers = {"Content-Disposition": f'attachment; filename="report-{job_id}.html"'}
     return Response(text, media_type="text/html", headers=headers)
-
-
-Number = Annotated[int | None, Query(ge=0, le=2**31 - 1)]
 
 
 @router.get("/jobs/{job_id}/versions")
@@ -195,14 +233,14 @@ def _ledger(session: Session, job_id: UUID, number: int | None = None) -> dict[s
 
 
 @router.get("/compare")
-def compare(app: App, _: Viewer, job: Annotated[Sequence[UUID], Query()] = ()) -> Response:
+def compare(app: App, _: Viewer, job: Chosen = ()) -> Response:
     """What the models of some jobs score, side by side."""
     with app.sessions.begin() as session:
-        chosen = list(dict.fromkeys(job))[:_MOST_COMPARED]
-        rows = [repository.get_job(session, each) for each in chosen]
+        rows = [repository.get_job(session, each) for each in _some(job)]
         return page(
             "compare.html",
             {
+                "n_chosen": len(set(job)),
                 "compared": [(service.job_view(row), _scored(session, row)) for row in rows],
                 "now": database_now(session),
             },
@@ -219,15 +257,17 @@ def show_clients(app: App, _: Viewer, cursor: Cursor = None) -> Response:
     """Clients by their ids: whether they are there, and what their data are like."""
     (behind,) = place_of(cursor, "clients", text) or ("",)
     with app.sessions.begin() as session:
+        known = last_of_all(session)
         rows = listed_clients(session, None, behind, _A_PAGE + 1)
         shown, following = cut(rows, _A_PAGE, "clients", lambda row: (row.id,))
-        values = {"clients": shown, "next": following, "now": database_now(session)}
-        return page("clients.html", values)
+        values = {"clients": shown, "next": following, "events": f"/v1/events?after={known}"}
+        return page("clients.html", {**values, "now": database_now(session)})
 
 
 @router.get("/clients/{client}")
 def show_client(client: Name, app: App, _: Viewer) -> Response:
     """One client: its offer, and its readiness card if it publishes one."""
     with app.sessions.begin() as session:
-        values = {"client": get_client(session, client), "now": database_now(session)}
-        return page("client.html", values)
+        events = f"/v1/events?after={last_of_all(session)}"
+        values = {"client": get_client(session, client), "events": events}
+        return page("client.html", {**values, "now": database_now(session)})

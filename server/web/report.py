@@ -36,7 +36,7 @@ def report_page(
             "found": benefits_of(session, job, others),
             "tables": {source.name: _rows(session, job, source) for source in _TABLES},
             "style": _inlined("page.css"),
-            "scripts": [_inlined(PLOTTING), _inlined("charts.js")],
+            "scripts": [_inlined(PLOTTING), _inlined("charts.js"), _inlined("figures.js")],
             "now": database_now(session),
         },
     )

@@ -62,13 +62,23 @@ def drawn(page: Page, *names: str) -> None:
         expect(figure.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=30_000)
 
 
+def numbers(page: Page, name: str, newest: str) -> None:
+    """A figure's numbers, opened from the keyboard, are those of the newest round first."""
+    figure = page.locator(f'figure[data-chart="{name}"]')
+    figure.locator("summary").press("Enter")
+    expect(figure.locator("tbody th").first).to_have_text(newest)
+
+
 def test_a_job_is_watched_from_its_launch_to_who_benefits(
     stack: Stack, page: Page, tmp_path: Path
 ) -> None:
     rounds = {"count": 4}
     alone = federation.job("each alone", algorithm={"name": "local"}, rounds=rounds)
     together = federation.job("together", rounds=rounds)
+    page.evaluate("window.stays = true")
     first, second = submitted(stack, alone), submitted(stack, together)
+    expect(page.locator(f'#jobs a[href="/jobs/{second}"]')).to_be_visible()
+    assert page.evaluate("window.stays")  # the list, which may have been empty
     page.goto(f"{stack.url}/jobs/{second}")
     page.evaluate("window.stays = true")
     expect(page.locator("#now-title")).to_contain_text("train", timeout=ENDS_WITHIN_MS)
@@ -82,13 +92,19 @@ def test_a_job_is_watched_from_its_launch_to_who_benefits(
     expect(page.locator("#ledger")).to_contain_text("c01", timeout=30_000)
     page.locator('figure[data-chart="traffic"]').evaluate("each => each.scrollIntoView()")
     picture(page, "rounds")
+    numbers(page, "losses", "4")
+    numbers(page, "timeline", "4")
     page.goto(f"{stack.url}/jobs/{first}")
     expect(page.locator("#standing .state.succeeded")).to_be_visible(timeout=ENDS_WITHIN_MS)
     page.goto(f"{stack.url}/jobs/{second}/benefits")
     expect(page.locator(".verdict")).to_contain_text("of 4")
     picture(page, "benefits")
-    page.goto(f"{stack.url}/compare?job={first}&job={second}")
+    page.get_by_role("link", name="Compare").click()
+    page.locator(f'input[value="{first}"]').check()
+    page.get_by_role("button", name="Compare the chosen").click()
     expect(page.locator("#compared tbody tr")).to_have_count(4)
+    page.goto(f"{stack.url}/jobs/{second}/events")
+    expect(page.locator("#events li").last).to_contain_text("job.submitted")
     page.goto(f"{stack.url}/clients")
     expect(page.locator("#clients")).to_contain_text("there")
     page.goto(stack.url)
@@ -102,6 +118,7 @@ def report_of(stack: Stack, job: str, page: Page, file: Path) -> None:
     page.goto(file.as_uri())
     expect(page.locator(".verdict")).to_contain_text("of 4")
     drawn(page, "traffic", "losses", "replacements")
+    numbers(page, "replacements", "4")
 
 
 def test_a_link_of_the_command_line_signs_in(stack: Stack, browser: Browser) -> None:

@@ -1,14 +1,14 @@
 "use strict";
-// Draws each figure[data-chart] from the API's table that it names, and again when a round is out.
-(() => {
-  const library = document.currentScript.dataset.library; // absent where it stands in the page
+// How each kind of figure is drawn from a table's rows, and what of them stands in the table under it.
+const charts = (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const X = "#2f6fb3", Z = "#c2571a", CARRIED = "#8b949e";
   const KINDS = { accepted: "#2e9e52", leased: X, queued: "#d29922", failed: "#d1442f", superseded: CARRIED, cancelled: CARRIED };
 
   const TICKS = 20;
+  const newest = (items) => items.reduce((last, each) => Math.max(last, each.round), 0);
   function rounded(items) {
-    const last = Math.max(...items.map((each) => each.round));
+    const last = newest(items);
     return { title: { text: "round" }, tick0: 0, dtick: Math.max(1, Math.ceil(last / TICKS)) };
   }
 
@@ -27,6 +27,15 @@
   const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;");
   const shown = (value) => (value === null ? "none" : value.toFixed(4));
 
+  const trained = (phases) => phases.filter((each) => each.phase === "train");
+  const decided = (each) => (each.personal_loss === null ? "first participation" : each.replaced ? "replaced" : "kept");
+  const lasted = (each) => (each.ended_at ? Date.parse(each.ended_at) : Date.now()) - Date.parse(each.claimed_at);
+  // Plotly knows no zones: a moment as the reader's clock shows it.
+  function onClock(moment) {
+    const at = new Date(moment);
+    return new Date(at - at.getTimezoneOffset() * 60000).toISOString().slice(0, -1);
+  }
+
   function grouped(items, key) {
     const found = new Map();
     for (const each of items) {
@@ -44,9 +53,7 @@
 
   const COLORS = ["#2f6fb3", "#c2571a", "#2e9e52", "#8250df", "#b35900", "#0e8a8a", "#bf3989", "#6e7781"];
   const draw = {
-    losses(items, figure) {
-      const client = chosen(figure, [...new Set(items.map((each) => each.client))].sort());
-      const rows = client ? items.filter((each) => each.client === client) : items;
+    losses(rows) {
       const tasks = [...grouped(rows, (each) => each.task)].sort();
       const traces = tasks.flatMap(([task, some], index) => ["engaged", "personal"].map((model) => ({
         ...means(some, model), name: `${plain(task)}, ${model}`, mode: "lines+markers", marker: { size: 4 },
@@ -57,14 +64,14 @@
 
     replacements(items) {
       const rows = [...new Set(items.map((each) => `${each.client} ${each.task}`))].sort().reverse();
-      const last = Math.max(...items.map((each) => each.round));
+      const last = newest(items);
       const place = new Map(rows.map((row, index) => [row, index]));
       const z = rows.map(() => Array(last).fill(null)), text = rows.map(() => Array(last).fill(""));
       for (const each of items) {
         const row = place.get(`${each.client} ${each.task}`);
         z[row][each.round - 1] = each.personal_loss === null ? 2 : each.replaced ? 1 : 0;
         text[row][each.round - 1] = `${plain(each.client)}, ${plain(each.task)}, round ${each.round}: ` +
-          `${each.personal_loss === null ? "first participation" : each.replaced ? "replaced" : "kept"}<br>` +
+          `${decided(each)}<br>` +
           `engaged ${shown(each.engaged_loss)} + margin ${shown(each.margin)} against personal ${shown(each.personal_loss)}`;
       }
       const trace = {
@@ -76,24 +83,23 @@
     },
 
     traffic(phases) {
-      const items = phases.filter((each) => each.phase === "train");
+      const items = trained(phases);
       const x = items.map((each) => each.round);
       const bars = [["bytes_down", "down", X], ["bytes_up", "up", Z]].map(([name, said, color]) => ({
         type: "bar", x, y: items.map((each) => each[name]), name: said, marker: { color },
       }));
       const full = { x, y: items.map((each) => each.bytes_full_exchange), name: "full state dicts", mode: "lines", line: { color: CARRIED, dash: "dot" } };
-      return [[...bars, full], layout({ barmode: "group", xaxis: rounded(items), yaxis: { title: { text: "bytes" }, type: "log", exponentformat: "SI" } })];
+      return [[...bars, full], layout({ barmode: "group", xaxis: rounded(items), yaxis: { title: { text: "bytes" }, rangemode: "tozero", exponentformat: "SI" } })];
     },
 
     timeline(items) {
-      const now = new Date().toISOString();
       const traces = [...grouped(items, (each) => each.end ?? "leased")].map(([end, some]) => ({
         type: "bar", orientation: "h", name: end === "leased" ? "working" : end, marker: { color: KINDS[end] ?? CARRIED },
-        base: some.map((each) => each.claimed_at), y: some.map((each) => plain(each.client)),
-        x: some.map((each) => Date.parse(each.ended_at ?? now) - Date.parse(each.claimed_at)),
+        base: some.map((each) => onClock(each.claimed_at)), y: some.map((each) => plain(each.client)),
+        x: some.map(lasted),
         text: some.map((each) => String(each.round)), textposition: "inside", insidetextanchor: "middle",
         hovertext: some.map((each) => `${plain(each.client)}, round ${each.round}, attempt ${each.attempt}: ${each.end ?? "working"}, ` +
-          `${((Date.parse(each.ended_at ?? now) - Date.parse(each.claimed_at)) / 1000).toFixed(1)} s`),
+          `${(lasted(each) / 1000).toFixed(1)} s`),
         hovertemplate: "%{hovertext}<extra></extra>",
       }));
       const clients = new Set(items.map((each) => each.client));
@@ -101,77 +107,33 @@
     },
   };
 
-  // The choice of a client, made once for a figure.
-  function chosen(figure, clients) {
-    let select = figure.querySelector("select");
-    if (!select) {
-      const label = document.createElement("label");
-      label.textContent = "Client ";
-      select = document.createElement("select");
-      select.append(new Option("all, mean", ""), ...clients.map((client) => new Option(client, client)));
-      select.addEventListener("change", () => show(figure));
-      label.append(select);
-      figure.querySelector("figcaption").append(label);
-    }
-    return select.value;
-  }
+  // What stands in a figure's table: the heads of its columns, and rows, the newest first.
+  const told = {
+    losses(items) {
+      const of = [...grouped(items, (each) => `${each.round} ${each.task}`).values()];
+      const rows = of.map((some) => [some[0].round, some[0].task, ...["engaged", "personal"].map((model) => shown(means(some, model).y[0] ?? null))]);
+      return [["Round", "Task", "Engaged", "Personal"], rows.reverse()];
+    },
 
-  // The library is large: it is loaded for the first figure that comes into sight.
-  let loading = null;
-  function loaded() {
-    loading ??= window.Plotly ? Promise.resolve() : new Promise((done, failed) => {
-      const script = document.createElement("script");
-      script.src = library;
-      script.onload = done;
-      script.onerror = () => { loading = null; failed(new Error("the figures' library did not come")); };
-      document.head.append(script);
-    });
-    return loading;
-  }
+    replacements(items) {
+      const rows = items.map((each) => [
+        each.round, each.client, each.task, decided(each), shown(each.engaged_loss), shown(each.margin), shown(each.personal_loss),
+      ]);
+      return [["Round", "Client", "Task", "Decision", "Engaged loss", "Margin", "Personal loss"], rows.reverse()];
+    },
 
-  // All pages of a table; of a figure that stands alone, what was written beside it.
-  async function rows(src) {
-    if (src.startsWith("#")) return JSON.parse(document.querySelector(src).textContent);
-    const found = [];
-    for (let cursor = null; cursor !== undefined; ) {
-      const asked = new URL(src, location.href);
-      if (cursor) asked.searchParams.set("cursor", cursor);
-      const answer = await fetch(asked);
-      if (!answer.ok) throw new Error(`the server said ${answer.status}`);
-      const page = await answer.json();
-      found.push(...page.items);
-      cursor = page.next ?? undefined;
-    }
-    return found;
-  }
+    traffic(phases) {
+      const rows = trained(phases).map((each) => [each.round, each.bytes_down, each.bytes_up, each.bytes_full_exchange]);
+      return [["Round", "Bytes down", "Bytes up", "Bytes of full state dicts"], rows.reverse()];
+    },
 
-  async function show(figure) {
-    const plot = figure.querySelector(".plot");
-    figure.dataset.seen = "";
-    try {
-      const [items] = await Promise.all([rows(figure.dataset.src), loaded()]);
-      if (!items.length) { say(plot, "Nothing yet."); return; }
-      const [traces, how] = draw[figure.dataset.chart](items, figure);
-      if (!plot.classList.contains("js-plotly-plot")) plot.replaceChildren();
-      await Plotly.react(plot, traces, how, { responsive: true, displaylogo: false, displayModeBar: false });
-    } catch (error) { say(plot, `It cannot be drawn now: ${error.message}.`); }
-  }
+    timeline(items) {
+      const rows = items.map((each) => [
+        each.round, each.client, each.attempt, new Date(each.claimed_at).toLocaleString(), (lasted(each) / 1000).toFixed(1), each.end ?? "working",
+      ]);
+      return [["Round", "Client", "Attempt", "Claimed", "Seconds", "End"], rows.reverse()];
+    },
+  };
 
-  function say(plot, text) {
-    if (plot.classList.contains("js-plotly-plot")) return; // what was drawn stays
-    const line = document.createElement("p");
-    line.className = "soft";
-    line.textContent = text;
-    plot.replaceChildren(line);
-  }
-
-  const figures = [...document.querySelectorAll("figure[data-chart]")];
-  const seen = new IntersectionObserver((entries) => entries.filter((each) => each.isIntersecting).forEach(({ target }) => {
-    seen.unobserve(target);
-    show(target);
-  }), { rootMargin: "200px" });
-  figures.forEach((figure) => seen.observe(figure));
-  const again = () => figures.filter((figure) => "seen" in figure.dataset).forEach((figure) => seen.observe(figure));
-  document.addEventListener("tapestry:published", again);
-  dark.addEventListener("change", again);
+  return { draw, told, newest };
 })();

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.finished import federated_and_alone
 from tests.support.scripted import World, offer
 
 pytestmark = pytest.mark.integration
@@ -148,3 +149,16 @@ def test_a_place_that_no_row_has_is_refused(pair: World, path: str, value: objec
     address = "/v1/clients" if path == "clients" else f"/v1/jobs/{job}/{path}"
     answer = pair.viewer("GET", address, params={"cursor": encoded([path, value])})
     assert answer.status_code == 422
+
+
+def test_rounds_of_other_phases_are_asked_for_by_name(pair: World) -> None:
+    together, _ = federated_and_alone(pair)
+    ask = f"/v1/jobs/{together}/rounds"
+    for phase, number in (("plan", 0), ("train", 1), ("personalize", 1), ("evaluate", 1)):
+        (row,) = pair.viewer.ok("GET", f"{ask}?phase={phase}")["items"]
+        assert (row["phase"], row["number"]) == (phase, number)
+        assert {part["kind"] for part in row["assignments"]} == {phase}
+        detail = pair.viewer.ok("GET", f"{ask}/{number}?phase={phase}")
+        assert detail["opened_at"] == row["opened_at"]
+    assert [row["phase"] for row in pair.viewer.ok("GET", ask)["items"]] == ["train"]
+    assert pair.viewer("GET", f"{ask}?phase=lunch").status_code == 422

@@ -90,6 +90,7 @@ RIGHTS = {
     "GET /docs": set(),
     "GET /": VIEWERS,
     "GET /jobs/{job_id}": VIEWERS,
+    "GET /jobs/{job_id}/events": VIEWERS,
     "GET /jobs/{job_id}/benefits": VIEWERS,
     "GET /jobs/{job_id}/report.html": VIEWERS,
     "GET /jobs/{job_id}/versions": VIEWERS,

@@ -4,30 +4,17 @@ import gzip
 import re
 from http.cookies import SimpleCookie
 from pathlib import Path
-from uuid import UUID
 
 import pytest
-from httpx2 import Response
 
 import server.web
-from server.web.browser import cookie_name
 from server.web.site import PLOTTING, address
-from tests.support.finished import federated_and_alone, finished
 from tests.support.html_page import Page
-from tests.support.scripted import World
+from tests.support.scripted import World, offer
+from tests.support.signing_in import HTML, cookie, sign_in
 
 pytestmark = pytest.mark.integration
-HTML = {"Accept": "text/html"}
-PORT = 8000
 WEB = Path(server.web.__file__).parent
-
-
-def sign_in(world: World, key: str, wanted: str = "/clients") -> Response:
-    return world.http.post("/signin", data={"key": key, "next": wanted}, follow_redirects=False)
-
-
-def cookie(world: World, key: str | None = None) -> dict[str, str]:
-    return {"Cookie": f"{cookie_name(PORT)}={key or world.viewer.key}"}
 
 
 def test_a_viewer_s_key_goes_into_a_cookie_that_scripts_and_other_sites_cannot_use(
@@ -113,6 +100,8 @@ def test_who_has_no_key_is_led_to_the_sign_in_and_back(pair: World) -> None:
         ("/?state=odd", 422, "state"),
         ("/?cursor=odd", 422, "begin without one"),
         ("/compare?job=odd", 422, "job"),
+        ("/?job=odd", 422, "job"),
+        ("/jobs/00000000-0000-0000-0000-000000000000/events", 404, "There is no such job"),
         ("/static/secret.py", 404, "There is no such file"),
     ],
 )
@@ -135,8 +124,9 @@ def test_pages_are_whole_and_say_who_may_load_what(pair: World) -> None:
     job = pair.trained()
     pair.advance(job)
     paths = [
-        "/", f"/jobs/{job}", f"/jobs/{job}/benefits", f"/jobs/{job}/versions",
-        f"/jobs/{job}/versions/1", f"/compare?job={job}", "/clients", "/clients/c1", "/signin",
+        "/", f"/?job={job}", f"/jobs/{job}", f"/jobs/{job}/benefits", f"/jobs/{job}/events",
+        f"/jobs/{job}/versions", f"/jobs/{job}/versions/1", f"/compare?job={job}",
+        "/clients", "/clients/c1", "/signin",
     ]  # fmt: skip
     for path in paths:
         answer = pair.http.get(path, headers={**HTML, **cookie(pair)})
@@ -207,7 +197,10 @@ def test_files_come_packed_and_may_be_kept_for_ever_under_their_digest(world: Wo
 
 
 def test_own_scripts_are_small(world: World) -> None:
-    sizes = [len(world.http.get(f"/static/{name}").content) for name in ("live.js", "charts.js")]
+    sizes = [
+        len(world.http.get(f"/static/{name}").content)
+        for name in ("live.js", "charts.js", "figures.js")
+    ]
     assert sum(sizes) < 200_000
 
 
@@ -228,81 +221,41 @@ def test_each_attempt_is_a_bar_of_the_timeline(pair: World) -> None:
     assert pair.viewer.ok("GET", f"/v1/jobs/{job}/timeline?behind=1")["items"] == []
 
 
-def test_the_verdict_stands_beside_a_job_of_the_same_clients_alone(pair: World) -> None:
-    together, alone = federated_and_alone(pair)
-    text = pair.http.get(f"/jobs/{together}/benefits", headers={**HTML, **cookie(pair)}).text
-    said = "Federation helped 1 of 2; it hurt c2 on digits."
-    assert said in text
-    assert f'<option value="{alone}" selected>' in text
-    rows = Page(text).tables["benefits"]
-    assert [each.strip() for each in rows[1][:3]] == ["c1", "digits", "accuracy"]
-    assert rows[1][3].split()[0] == "0.600"
-    assert rows[1][-2].split() == ["+0.560", "accuracy", "+0.109", "to", "+0.432"]
-    assert [row[-1].strip() for row in rows[1:3]] == ["helped", "hurt"]
-    assert "Mean skill" in rows[-1][0]
-    compared = pair.http.get(
-        f"/compare?job={together}&job={alone}", headers={**HTML, **cookie(pair)}
-    )
-    assert "0.880" in compared.text
-    assert "0.600" in compared.text
+def test_who_chooses_more_jobs_than_are_compared_is_told(pair: World) -> None:
+    jobs = [pair.launch(name=f"job {n}") for n in range(7)]
+    for many in (6, 7):
+        asked = {"job": jobs[:many]}
+        answer = pair.http.get("/compare", params=asked, headers={**HTML, **cookie(pair)})
+        assert ("7 jobs were chosen; the first 6 stand here" in answer.text) is (many == 7)
+        assert "job 5" in answer.text
+        assert "job 6" not in answer.text
 
 
-def test_who_benefits_is_an_answer_of_the_api_too_and_fedavg_a_column(pair: World) -> None:
-    together, alone = federated_and_alone(pair)
-    ask = f"/v1/jobs/{together}/benefits"
-    found = pair.viewer.ok("GET", ask)
-    assert (found["alone"], found["averaged"]) == (alone, None)
-    assert found["sentence"] == "Federation helped 1 of 2; it hurt c2 on digits."
-    first, second = found["rows"]
-    assert (first["last"], first["gain"], first["verdict"]) == ("distilled", 0.56, "helped")
-    assert first["difference"][0] > 0 > second["difference"][1]
-    assert first["averaged"] is None
-
-    both = {"engaged": 0.8, "post_trained": 0.82}
-    averaged = finished(pair, "averaged", "fedavg", {"c1": both, "c2": both})
-    again = pair.viewer.ok("GET", ask)
-    assert again["averaged"] == averaged
-    assert again["rows"][0]["averaged"]["value"] == 0.82
-    assert again["sentence"] == found["sentence"]
-    text = pair.http.get(f"/jobs/{together}/benefits", headers={**HTML, **cookie(pair)}).text
-    assert f'<option value="{averaged}" selected>' in text
-    table = Page(text).tables["benefits"]
-    assert [head.strip() for head in table[0][3:5]] == ["Alone", "FedAvg"]
-    assert table[1][4].split()[0] == "0.820"
-    named = pair.viewer.ok("GET", f"{ask}?alone={averaged}")
-    assert named["rows"][0]["alone"]["value"] == 0.82
-    assert pair.viewer.ok("GET", f"/v1/jobs/{averaged}/benefits")["averaged"] is None
-    assert pair.viewer("GET", f"{ask}?alone={UUID(int=1)}").status_code == 404
-
-
-def test_rounds_of_other_phases_are_asked_for_by_name(pair: World) -> None:
-    together, _ = federated_and_alone(pair)
-    ask = f"/v1/jobs/{together}/rounds"
-    for phase, number in (("plan", 0), ("train", 1), ("personalize", 1), ("evaluate", 1)):
-        (row,) = pair.viewer.ok("GET", f"{ask}?phase={phase}")["items"]
-        assert (row["phase"], row["number"]) == (phase, number)
-        assert {part["kind"] for part in row["assignments"]} == {phase}
-        detail = pair.viewer.ok("GET", f"{ask}/{number}?phase={phase}")
-        assert detail["opened_at"] == row["opened_at"]
-    assert [row["phase"] for row in pair.viewer.ok("GET", ask)["items"]] == ["train"]
-    assert pair.viewer("GET", f"{ask}?phase=lunch").status_code == 422
-
-
-def test_the_report_is_one_file_that_stands_alone(pair: World) -> None:
-    together, _ = federated_and_alone(pair)
-    answer = pair.http.get(f"/jobs/{together}/report.html", headers=cookie(pair))
-    assert answer.status_code == 200
-    assert "attachment" in answer.headers["content-disposition"]
-    page = Page(answer.text)
-    assert page.addresses == []  # it loads nothing
-    assert page.heads_without_scope == 0
-    assert "it hurt c2 on digits" in answer.text
-    assert {"benefits", "averages"} <= set(page.tables)
-    assert {"data-losses", "data-replacements", "data-traffic"} <= set(page.ids)
-
-
-def test_there_is_no_report_of_a_job_that_runs(pair: World) -> None:
-    job = pair.launch()
-    answer = pair.http.get(f"/jobs/{job}/report.html", headers={**HTML, **cookie(pair)})
-    assert answer.status_code == 409
-    assert "ask again when it has ended" in answer.text
+def test_a_readiness_card_is_a_table_for_people(pair: World) -> None:
+    split = {
+        "samples": 10,
+        "domains": {"news": 7},
+        "per_class": [4, 6],
+        "text_tokens": {"least": 3, "median": 5, "most": 9},
+        "cut_texts": 2,
+    }
+    task = {"kind": "image_classification", "skipped": 8, "near": 1}
+    task |= {"train": split, "validation": {"samples": 5}, "test": {"samples": 5}}
+    card = {"tasks": {"digits": task}, "errors": 0, "warnings": 1}
+    pair.clients["c1"].ok("PUT", "/v1/clients/c1/offer", json={**offer(), "card": card})
+    page = Page(pair.http.get("/clients/c1", headers={**HTML, **cookie(pair)}).text)
+    cells = [[each.strip() for each in row] for row in page.tables["card"]]
+    assert cells[1] == ["digits", "image_classification", "8", "0", "1"]
+    rows = [[" ".join(each.split()) for each in row] for row in page.tables["card-splits"]]
+    assert rows[1] == [
+        "digits",
+        "train",
+        "10",
+        "news 7",
+        "4, 6",
+        "3 to 9, median 5 2 cut",
+        "-",
+        "-",
+        "0",
+    ]
+    assert rows[2][:5] == ["digits", "validation", "5", "-", "-"]

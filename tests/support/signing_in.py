@@ -1,0 +1,17 @@
+"""Signing in to the page, as a browser does."""
+
+from httpx2 import Response
+
+from server.web.browser import cookie_name
+from tests.support.scripted import World
+
+HTML = {"Accept": "text/html"}
+PORT = 8000
+
+
+def sign_in(world: World, key: str, wanted: str = "/clients") -> Response:
+    return world.http.post("/signin", data={"key": key, "next": wanted}, follow_redirects=False)
+
+
+def cookie(world: World, key: str | None = None) -> dict[str, str]:
+    return {"Cookie": f"{cookie_name(PORT)}={key or world.viewer.key}"}
