@@ -8,7 +8,7 @@ import typer
 
 from cli.connection import Connection
 from cli.forks import StageTwo, distilled_again, onboarding, version_of, weights_of
-from cli.options import Job, Json, Key, KeyFile, Url
+from cli.options import IdempotencyKey, Job, Json, Key, KeyFile, Url
 from cli.output import print_json, say, warn
 from shared import spec_files
 from shared.job_spec import JobSpec
@@ -34,6 +34,7 @@ def fork(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Let clients begin without personal states.")
     ] = False,
+    idempotency_key: IdempotencyKey = None,
     json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
@@ -43,7 +44,7 @@ def fork(
     states: Literal["parent", "fresh"] = "fresh" if fresh else "parent"
     wish = JobFork(round=number, spec=spec_files.load(JobSpec, spec), personal_states=states)
     with Connection(url, key, key_file).about(job) as api:
-        launched = api.fork(job, wish, str(uuid.uuid4()))
+        launched = api.fork(job, wish, idempotency_key or str(uuid.uuid4()))
     if json:
         print_json(launched)
     else:
@@ -64,6 +65,7 @@ def distil(
         typer.Option(metavar="TASK=LAMBDA", help="Weight of a task's distillation loss."),
     ] = None,
     name: Title = None,
+    idempotency_key: IdempotencyKey = None,
     json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
@@ -78,7 +80,7 @@ def distil(
         version = version_of(api.versions(job), number)
         spec = distilled_again(api.job(job), version, wish)
         asked = JobFork(round=version, spec=spec, personal_round=personal_round)
-        launched = api.fork(job, asked, str(uuid.uuid4()))
+        launched = api.fork(job, asked, idempotency_key or str(uuid.uuid4()))
     _say(launched, json=json)
 
 
@@ -88,6 +90,7 @@ def onboard(
     steps: Steps = None,
     learning_rate: Rate = None,
     name: Title = None,
+    idempotency_key: IdempotencyKey = None,
     json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
@@ -102,7 +105,8 @@ def onboard(
         version = version_of(api.versions(job), None)
         offers = {client.id: client.offer for client in api.clients()}
         spec = onboarding(api.job(job), version, clients, offers, wish)
-        launched = api.fork(job, JobFork(round=version, spec=spec), str(uuid.uuid4()))
+        asked = JobFork(round=version, spec=spec)
+        launched = api.fork(job, asked, idempotency_key or str(uuid.uuid4()))
     _say(launched, json=json)
 
 

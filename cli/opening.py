@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from cli.connection import Connection
 from cli.options import Expires, Json, Key, KeyFile, Url
-from cli.output import print_json, say
+from cli.output import print_data, say
 from shared.keys import KeyCreate, KeyScope
 
 _LASTS = timedelta(hours=12)
@@ -25,8 +25,8 @@ def page(
     wish = KeyCreate(scope=KeyScope.VIEWER, lifetime=expires or _LASTS)
     with Connection(url, key, key_file).open() as api:
         made = api.create_key(wish, str(uuid.uuid4()))
-        address = api.url
+        link = f"{api.url}/signin#{made.key}"
     if json:
-        print_json(made)
+        print_data({**made.model_dump(mode="json"), "link": link})
     else:
-        say(f"{address}/signin#{made.key}")
+        say(link)
