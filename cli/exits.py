@@ -35,7 +35,13 @@ class PartError(Exception):
         super().__init__(sentence)
 
 
-_NO_PATH = (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)
+_NO_PATH = (
+    FileNotFoundError,
+    NotADirectoryError,
+    IsADirectoryError,
+    FileExistsError,
+    PermissionError,
+)
 
 
 def exit_code(error: Exception) -> ExitCode:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from cli.absent import naming_absent
 from cli.connection import Connection
 from cli.forks import StageTwo, distilled_again, onboarding, version_of, weights_of
 from cli.options import IdempotencyKey, Job, Json, Key, KeyFile, Url
@@ -43,7 +44,7 @@ def fork(
     """Launch a job that goes on from a version of another, and print its id."""
     states: Literal["parent", "fresh"] = "fresh" if fresh else "parent"
     wish = JobFork(round=number, spec=spec_files.load(JobSpec, spec), personal_states=states)
-    with Connection(url, key, key_file).about(job) as api:
+    with Connection(url, key, key_file).about(job) as api, naming_absent(api, wish.spec):
         launched = api.fork(job, wish, idempotency_key or str(uuid.uuid4()))
     if json:
         print_json(launched)

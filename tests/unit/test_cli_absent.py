@@ -13,6 +13,7 @@ from cli.listing import clients_table, is_there
 from cli.main import app
 from server import examples
 from server.errors import ProblemError
+from server.examples.ids import JOB_ID
 from server.jobs.admission import refusals
 from shared.job_spec import JobSpec
 from shared.problem_codes import Code
@@ -73,6 +74,17 @@ def test_a_client_for_whom_no_worker_has_spoken_is_named(monkeypatch: pytest.Mon
     assert done.exit_code == 1
     assert f"no worker has spoken for {first.id} yet: start theirs" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_fork_is_refused_with_the_same_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = ProblemError(422, Code.UNKNOWN_CLIENT, "one of many").problem
+    fork = (422, json.loads(answer.model_dump_json()))
+    clients = (200, {"items": []})
+    answering(monkeypatch, {f"/v1/jobs/{JOB_ID}/fork": fork, "/v1/clients": clients})
+    Path("job.json").write_text(json.dumps(examples.JOB_SPEC))
+    done = CliRunner().invoke(app, ["fork", JOB_ID, "--round", "1", "--spec", "job.json"])
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith(f"tapestry: nobody has registered {SPEC.clients[0]}, ")
 
 
 def test_many_names_are_cut() -> None:
