@@ -106,12 +106,12 @@ def test_a_run_goes_on_with_its_job_and_doubles_nothing(
     held = client.get_run(run)
     assert (held.info.status, held.data.tags["tapestry.state"]) == ("FINISHED", "succeeded")
     assert held.data.params["clients"] == "c1, c2"
-    kept = client.download_artifacts(run, "report.json")
+    kept = client.download_artifacts(run, "report.json", str(Path.cwd()))
     assert ReportView.model_validate_json(Path(kept).read_text()) == api.report(job)
     files = {each.path for each in client.list_artifacts(run)}
     tables = {f"{table}.{kind}" for table in TABLES for kind in ("csv", "json")}
     assert files == {"report.json", "spec.json", *tables}
-    losses = Path(client.download_artifacts(run, "losses.json")).read_text()
+    losses = Path(client.download_artifacts(run, "losses.json", str(Path.cwd()))).read_text()
     assert list(LossTable.model_validate_json(losses).items) == list(api.losses(job))
 
 
