@@ -79,8 +79,8 @@ def test_a_client_for_whom_no_worker_has_spoken_is_named(monkeypatch: pytest.Mon
 def test_a_fork_is_refused_with_the_same_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = ProblemError(422, Code.UNKNOWN_CLIENT, "one of many").problem
     fork = (422, json.loads(answer.model_dump_json()))
-    clients = (200, {"items": []})
-    answering(monkeypatch, {f"/v1/jobs/{JOB_ID}/fork": fork, "/v1/clients": clients})
+    answers: dict[str, tuple[int, Any]] = {"/v1/clients": (200, {"items": []})}
+    answering(monkeypatch, {**answers, f"/v1/jobs/{JOB_ID}/fork": fork})
     Path("job.json").write_text(json.dumps(examples.JOB_SPEC))
     done = CliRunner().invoke(app, ["fork", JOB_ID, "--round", "1", "--spec", "job.json"])
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
