@@ -1,6 +1,7 @@
 """Which API the command line talks to, and with which key."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from shared.problem_codes import Code
 from shared.transport import ApiError
 
 LOCAL_STATE = Path(".tapestry") / "local"
+STATE_VARIABLE = "TAPESTRY_STATE"  # names the state of a stack that keeps it elsewhere
 PATIENCE_S = 8.0  # for an API that is started again while a command asks
 _LONGEST_KEY = 1000
 
@@ -69,7 +71,8 @@ class Connection:
         url = self.url or local.get("url")
         if not url:
             raise UsageError(
-                "no API is known: start one here with `tapestry up`, or pass --url and --key-file"
+                "no API is known: start one here with `tapestry up`, name the state of another "
+                f"stack by {STATE_VARIABLE}, or pass --url and --key-file"
             )
         return checked_address(url)
 
@@ -113,12 +116,12 @@ class LocalClient:
 
 
 def local_client(name: str) -> LocalClient:
-    """A client of the stack that was started in this directory. Raises UsageError."""
-    clients = _note().get("clients")
+    """A client of the local stack. Raises UsageError."""
+    clients = note(_state()).get("clients")
     if not isinstance(clients, dict):
         raise UsageError(
-            "no stack runs here: start it with `tapestry up`, or pass --client-file, --work-dir, "
-            "--url and --key-file"
+            "no stack runs here: start it with `tapestry up`, name the state of another stack by "
+            f"{STATE_VARIABLE}, or pass --client-file, --work-dir, --url and --key-file"
         )
     if name not in clients:
         known = ", ".join(sorted(clients)) or "none"
@@ -127,16 +130,22 @@ def local_client(name: str) -> LocalClient:
 
 
 def _local_stack() -> dict[str, str]:
-    """What `tapestry up` wrote down in this directory; empty when it does not run."""
-    return {name: value for name, value in _note().items() if isinstance(value, str)}
+    """What `tapestry up` wrote down here; empty when it does not run."""
+    return {name: value for name, value in note(_state()).items() if isinstance(value, str)}
 
 
-def _note() -> dict[str, Any]:
+def _state() -> Path:
+    """Where the stack that these commands ask keeps its state."""
+    return Path(os.environ.get(STATE_VARIABLE) or LOCAL_STATE)
+
+
+def note(state: Path) -> dict[str, Any]:
+    """What the stack with that state has written down; empty when it does not run."""
     try:
-        note = json.loads((LOCAL_STATE / "stack.json").read_text(encoding="utf-8"))
+        found = json.loads((state / "stack.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return note if isinstance(note, dict) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _read_key(path: Path) -> str:

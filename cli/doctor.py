@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from cli.exits import FailedError
+from cli.takeaway import part_error
 from cli.worker import need_packages
 from shared.readiness import Card, Cards, SplitCard, Spread, TaskCard
 
@@ -17,7 +17,7 @@ _MOST_CLASSES = 4
 
 
 def examined(files: Sequence[Path], job: Path | None) -> Cards:
-    """The files' readiness cards, made by a process that may load torch. Raises FailedError."""
+    """The files' readiness cards, made by a process that may load torch. Raises PartError."""
     need_packages()
     options = [] if job is None else ["--job", str(job)]
     done = subprocess.run(
@@ -26,8 +26,7 @@ def examined(files: Sequence[Path], job: Path | None) -> Cards:
         check=False,
     )
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise FailedError(said[-1] if said else "the doctor ended without a word: try again")
+        raise part_error(done.stderr, done.returncode)
     return Cards.model_validate_json(done.stdout)
 
 

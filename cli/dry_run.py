@@ -7,10 +7,10 @@ import typer
 from rich.console import RenderableType
 from rich.table import Table
 
-from cli.exits import ExitCode
 from cli.output import console, print_json, warn
 from shared.api_client import ApiClient
 from shared.dry_run import ClientPlan, ComponentPlan, DryRunView, Span, TaskCoverage, Verdict
+from shared.exits import ExitCode
 from shared.job_spec import JobSpec
 from shared.sizes import size
 from shared.waiting import Cause

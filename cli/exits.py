@@ -1,24 +1,9 @@
 """How every command ends: the exit codes, and the errors that lead to them."""
 
-from enum import IntEnum
-
 from cli.stack.errors import ClientFileError
-from shared.problem_codes import Code
+from shared.exits import ExitCode, of_answer
 from shared.spec_files import SpecError
-from shared.transport import UNUSABLE, ApiError
-from shared.views import Problem
-
-
-class ExitCode(IntEnum):
-    """With what a command ends; by a signal with 128 and its number, as by Ctrl-C."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    AWAY = 3
-    NOT_ALLOWED = 4
-    STOPPED = 130
-
+from shared.transport import ApiError
 
 MEANINGS: dict[ExitCode, str] = {
     ExitCode.OK: "Done.",
@@ -42,20 +27,33 @@ class FailedError(Exception):
     """What was asked for did not come about; the text is one sentence with the remedy."""
 
 
+class PartError(Exception):
+    """A process of the worker's, which does a command's work, ended with a sentence and a code."""
+
+    def __init__(self, sentence: str, code: ExitCode) -> None:
+        self.code = code
+        super().__init__(sentence)
+
+
+_NO_PATH = (
+    FileNotFoundError,
+    NotADirectoryError,
+    IsADirectoryError,
+    FileExistsError,
+    PermissionError,
+)
+
+
 def exit_code(error: Exception) -> ExitCode:
     """With what a command ends on this error."""
     match error:
         case UsageError() | SpecError() | ClientFileError():
             return ExitCode.USAGE
         case ApiError():
-            return _of_answer(error.problem)
+            return of_answer(error.problem)
+        case PartError():
+            return error.code
+        case OSError() if isinstance(error, _NO_PATH):
+            return ExitCode.USAGE
         case _:
             return ExitCode.FAILED
-
-
-def _of_answer(problem: Problem) -> ExitCode:
-    if problem.status in {401, 403}:
-        return ExitCode.NOT_ALLOWED
-    if problem.code in {UNUSABLE, Code.UNAVAILABLE}:
-        return ExitCode.AWAY
-    return ExitCode.FAILED

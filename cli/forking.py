@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from cli.absent import naming_absent
 from cli.connection import Connection
 from cli.forks import StageTwo, distilled_again, onboarding, version_of, weights_of
-from cli.options import Job, Json, Key, KeyFile, Url
+from cli.options import IdempotencyKey, Job, Json, Key, KeyFile, Url
 from cli.output import print_json, say, warn
 from shared import spec_files
 from shared.job_spec import JobSpec
@@ -34,6 +35,7 @@ def fork(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Let clients begin without personal states.")
     ] = False,
+    idempotency_key: IdempotencyKey = None,
     json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
@@ -42,8 +44,8 @@ def fork(
     """Launch a job that goes on from a version of another, and print its id."""
     states: Literal["parent", "fresh"] = "fresh" if fresh else "parent"
     wish = JobFork(round=number, spec=spec_files.load(JobSpec, spec), personal_states=states)
-    with Connection(url, key, key_file).about(job) as api:
-        launched = api.fork(job, wish, str(uuid.uuid4()))
+    with Connection(url, key, key_file).about(job) as api, naming_absent(api, wish.spec):
+        launched = api.fork(job, wish, idempotency_key or str(uuid.uuid4()))
     if json:
         print_json(launched)
     else:
@@ -64,6 +66,7 @@ def distil(
         typer.Option(metavar="TASK=LAMBDA", help="Weight of a task's distillation loss."),
     ] = None,
     name: Title = None,
+    idempotency_key: IdempotencyKey = None,
     json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
@@ -78,7 +81,7 @@ def distil(
         version = version_of(api.versions(job), number)
         spec = distilled_again(api.job(job), version, wish)
         asked = JobFork(round=version, spec=spec, personal_round=personal_round)
-        launched = api.fork(job, asked, str(uuid.uuid4()))
+        launched = api.fork(job, asked, idempotency_key or str(uuid.uuid4()))
     _say(launched, json=json)
 
 
@@ -88,6 +91,7 @@ def onboard(
     steps: Steps = None,
     learning_rate: Rate = None,
     name: Title = None,
+    idempotency_key: IdempotencyKey = None,
     json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
@@ -102,7 +106,8 @@ def onboard(
         version = version_of(api.versions(job), None)
         offers = {client.id: client.offer for client in api.clients()}
         spec = onboarding(api.job(job), version, clients, offers, wish)
-        launched = api.fork(job, JobFork(round=version, spec=spec), str(uuid.uuid4()))
+        asked = JobFork(round=version, spec=spec)
+        launched = api.fork(job, asked, idempotency_key or str(uuid.uuid4()))
     _say(launched, json=json)
 
 

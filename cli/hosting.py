@@ -7,10 +7,10 @@ import typer
 
 from cli import doctor as examining
 from cli.connection import Connection
-from cli.exits import ExitCode
 from cli.options import Json, Key, KeyFile, Url
 from cli.output import console, print_json
 from cli.worker import WorkerWish, become
+from shared.exits import ExitCode
 
 
 def worker(

@@ -1,7 +1,7 @@
 """Tables of jobs, clients, rounds and reports."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rich.table import Table
 
@@ -13,6 +13,7 @@ from shared.results import TaskScore, Variant
 from shared.shelf import ShelfRow
 from shared.views import ClientView, ForkOrigin, JobView
 
+_ALIVE = timedelta(seconds=60)  # as server/web/static/live.js has it
 _AFTER = (Variant.GUARDED, Variant.DISTILLED, Variant.POST_TRAINED)  # what stage two comes to
 
 
@@ -43,18 +44,30 @@ def _short(fork: ForkOrigin | None) -> str:
     return f"{str(fork.job)[:8]}, round {fork.round}" if fork else "-"
 
 
-def clients_table(clients: Sequence[ClientView]) -> Table:
-    """Clients and what they have: training samples of each task."""
+def is_there(seen_at: datetime | None, now: datetime) -> bool:
+    """Whether a worker speaks for the client now; the page says so by the same measure."""
+    return seen_at is not None and now - seen_at < _ALIVE
+
+
+def clients_table(clients: Sequence[ClientView], now: datetime) -> Table:
+    """Clients and what they have: training samples of each task; whether they are there."""
     shown = Table(box=None, pad_edge=False)
     cards = any(client.offer and client.offer.card for client in clients)
-    for title in ("client", "tasks (training samples)", "seen", *(["card"] if cards else [])):
+    for title in (
+        "client",
+        "tasks (training samples)",
+        "seen",
+        "now",
+        *(["card"] if cards else []),
+    ):
         shown.add_column(title)
     for client in clients:
         tasks = client.offer.tasks if client.offer else {}
         offered = ", ".join(f"{name} ({offer.n_train})" for name, offer in tasks.items())
         seen = client.seen_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if client.seen_at else "-"
         card = client.offer.card if client.offer else None
-        shown.add_row(client.id, offered or "-", seen, *([_card(card)] if cards else []))
+        now_ = "there" if is_there(client.seen_at, now) else "silent" if client.seen_at else "-"
+        shown.add_row(client.id, offered or "-", seen, now_, *([_card(card)] if cards else []))
     return shown
 
 

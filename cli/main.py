@@ -1,5 +1,8 @@
 """The `tapestry` command: all commands put together. Each parses, calls and prints."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from cli import (
@@ -18,6 +21,7 @@ from cli import (
     takeaway,
     watching,
 )
+from cli.output import say
 from cli.sentences import Sentences
 
 app = typer.Typer(
@@ -25,6 +29,26 @@ app = typer.Typer(
     help="Personalized federated fine-tuning as a service.",
     pretty_exceptions_enable=False,
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        say(f"tapestry {version('tapestry-fl')}")
+        raise typer.Exit
+
+
+@app.callback()
+def tapestry(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    """Personalized federated fine-tuning as a service."""
+
+
 _COMMANDS = (
     local.up,
     local.down,

@@ -1,21 +1,25 @@
-"""`tapestry mlflow`: a job's parameters, losses, bytes, scores and report into MLflow.
+"""`tapestry mlflow`: a job's parameters, losses, bytes, scores, tables and report into MLflow.
 
 Reads the API as anybody may, so the service knows nothing of MLflow. Written again, a run goes on:
 what is there already is left as it is.
 """
 
 import os
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.connection import Connection
-from cli.exits import UsageError
-from cli.options import Job, Key, KeyFile, Url
+from cli.exits import FailedError, UsageError
+from cli.options import Job, Json, Key, KeyFile, Url
+from cli.output import print_data, say
+from cli.results import Format, written
 from shared.api_client import ApiClient
 from shared.job_spec import JobSpec
 from shared.reports import ReportView
@@ -50,6 +54,7 @@ def mlflow(
         ),
     ],
     experiment: Annotated[str, typer.Option(help="Where the run is kept.")] = "tapestry",
+    json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
     key: Key = None,
@@ -57,15 +62,24 @@ def mlflow(
     """Write a job into MLflow and print the run's id; again: what is new since.
 
     Parameters are its spec, metrics its losses and bytes by round, client and task, and its scores.
+    Artifacts are its spec, its tables as CSV and JSON, and, once it has ended, its report.
     """
     if find_spec("mlflow") is None:
         raise UsageError("MLflow is not installed here: install tapestry-fl[mlflow]")
     with Connection(url, key, key_file).about(job) as api:
-        print(write(api, job, tracking_uri, experiment))
+        run = write(api, job, tracking_uri, experiment)
+    if json:
+        where = {"tracking_uri": tracking_uri, "experiment": experiment}
+        print_data({"job": str(job), "run": run, **where})
+    else:
+        say(run)
 
 
 def write(api: ApiClient, job: Any, tracking_uri: str, experiment: str) -> str:
-    """The id of the run that holds all that the job has by now. Raises ApiError, UsageError."""
+    """The id of the run that holds all that the job has by now.
+
+    Raises ApiError, UsageError where there is no such store, FailedError where it stops in between.
+    """
     detail, rounds = api.job(job), api.rounds(job)
     report = api.report(job) if detail.state in JOB_TERMINAL else None
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would tell its makers of us
@@ -74,25 +88,29 @@ def write(api: ApiClient, job: Any, tracking_uri: str, experiment: str) -> str:
 
     try:
         client = MlflowClient(tracking_uri=tracking_uri)
-        run = _run_of(client, detail, experiment)
-        _write_params(client, run, params(detail.spec))
-        _write_points(
-            client, run, [*of_rounds(rounds), *(of_report(report, detail) if report else ())]
-        )
-        if report is not None:
-            client.log_text(run.info.run_id, report.model_dump_json(indent=1), "report.json")
-        _end(client, run, detail)
+        known = client.get_experiment_by_name(experiment)
     except MlflowException as error:
         raise UsageError(
-            f"MLflow at {tracking_uri} refuses ({error.message}): see its log"
+            f"MLflow at {tracking_uri} refuses ({error.message}): check --tracking-uri"
+        ) from error
+    points = [*of_rounds(rounds), *(of_report(report, detail) if report else ())]
+    try:
+        where = known.experiment_id if known else client.create_experiment(experiment)
+        run = _run_of(client, detail, where)
+        _write_params(client, run, params(detail.spec))
+        _write_points(client, run, points)
+        _write_files(client, run, api, detail)
+        _end(client, run, detail)
+    except MlflowException as error:
+        raise FailedError(
+            f"MLflow at {tracking_uri} refuses ({error.message}), and a part may be written: see "
+            "its log, and run the command again, which writes what is missing"
         ) from error
     return str(run.info.run_id)
 
 
-def _run_of(client: "MlflowClient", job: JobDetail, experiment: str) -> "Run":
-    """The job's run, begun if there is none."""
-    known = client.get_experiment_by_name(experiment)
-    where = known.experiment_id if known else client.create_experiment(experiment)
+def _run_of(client: "MlflowClient", job: JobDetail, where: str) -> "Run":
+    """The job's run in an experiment, begun if there is none."""
     found = client.search_runs([where], f"tags.`{_TAG}` = '{job.id}'", max_results=1)
     if found:
         return found[0]
@@ -124,6 +142,14 @@ def _write_points(client: "MlflowClient", run: "Run", wanted: Iterable[Point]) -
         new += [Metric(p.key, p.value, p.at_ms, p.step) for p in points if p.step not in known]
     for first in range(0, len(new), _MOST_METRICS):
         client.log_batch(run.info.run_id, metrics=new[first : first + _MOST_METRICS])
+
+
+def _write_files(client: "MlflowClient", run: "Run", api: ApiClient, job: JobDetail) -> None:
+    """Keep what `tapestry results` writes beside the run, in the place of what was there."""
+    with tempfile.TemporaryDirectory(prefix="tapestry-mlflow-") as place:
+        files = Path(place) / "results"
+        written(api, job.id, files, tuple(Format))
+        client.log_artifacts(run.info.run_id, str(files))
 
 
 def _end(client: "MlflowClient", run: "Run", job: JobDetail) -> None:

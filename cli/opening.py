@@ -8,7 +8,7 @@ import typer
 
 from cli.connection import Connection, checked_address
 from cli.options import Json, Key, KeyFile, Url, time
-from cli.output import print_json, say
+from cli.output import print_data, say
 from shared.keys import KeyCreate, KeyScope
 
 _LASTS = timedelta(hours=12)
@@ -41,8 +41,8 @@ def page(
     shown = checked_address(public_url, "--public-url") if public_url else None
     with Connection(url, key, key_file).open() as api:
         made = api.create_key(wish, str(uuid.uuid4()))
-        address = (shown or api.url).rstrip("/")
+        link = f"{(shown or api.url).rstrip('/')}/signin#{made.key}"
     if json:
-        print_json(made)
+        print_data({**made.model_dump(mode="json"), "link": link})
     else:
-        say(f"{address}/signin#{made.key}")
+        say(link)

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from cli.absent import naming_absent, silent
 from cli.connection import Connection
 from cli.dry_run import try_out
-from cli.options import Job, Json, Key, KeyFile, Url
-from cli.output import print_json, say
+from cli.options import IdempotencyKey, Job, Json, Key, KeyFile, Url
+from cli.output import print_json, say, warn
 from shared import spec_files
 from shared.job_spec import JobSpec
 from shared.views import JobView
@@ -20,6 +21,7 @@ def submit(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would need and cost; launch nothing.")
     ] = False,
+    idempotency_key: IdempotencyKey = None,
     json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
@@ -31,11 +33,15 @@ def submit(
         if dry_run:
             try_out(api, spec, json=json)
             return
-        launched = api.submit(spec, str(uuid.uuid4()))
+        with naming_absent(api, spec):
+            launched = api.submit(spec, idempotency_key or str(uuid.uuid4()))
+        waits = silent(api, spec.clients)
     if json:
         print_json(launched)
     else:
         say(str(launched.id))
+    if waits:
+        warn(waits)
 
 
 def pause(

@@ -23,6 +23,13 @@ def time(text: str) -> timedelta:
     return length
 
 
+def _idempotency_key(text: str) -> str:
+    """What names a request, for those who repeat it. Raises typer.BadParameter."""
+    if re.fullmatch(r"[\x21-\x7e]{1,200}", text) is None:
+        raise typer.BadParameter("a key is 1 to 200 letters, digits and signs without a space")
+    return text
+
+
 Url = Annotated[str | None, typer.Option(help="Address of the API.", envvar="TAPESTRY_API_URL")]
 KeyFile = Annotated[
     Path | None, typer.Option(help="File that holds the key.", envvar="TAPESTRY_KEY_FILE")
@@ -30,6 +37,14 @@ KeyFile = Annotated[
 Key = Annotated[str | None, typer.Option(envvar="TAPESTRY_KEY", hidden=True)]
 Job = Annotated[uuid.UUID, typer.Argument(help="The job's id.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option(
+        parser=_idempotency_key,
+        metavar="TEXT",
+        help="Names this launch: the same command with the same key launches it once.",
+    ),
+]
 GiveUp = Annotated[
     timedelta | None,
     typer.Option(

@@ -4,10 +4,12 @@ A job's name, a worker's sentence or a proxy's answer may hold what a terminal w
 sequence), what turns the direction of a line, or what rich would take for markup.
 """
 
+import json
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -28,9 +30,12 @@ class SafeConsole(Console):
             yield piece if piece.control else Segment(harmless(piece.text), piece.style)
 
 
-def console() -> Console:
-    """Where we print, as it is; wide where nobody's terminal says how wide."""
-    plain = SafeConsole(markup=False, emoji=False, highlight=False)
+def console(*, beside: bool = False) -> Console:
+    """Where we print, as it is; wide where nobody's terminal says how wide.
+
+    `beside` the answer is on standard error.
+    """
+    plain = SafeConsole(markup=False, emoji=False, highlight=False, stderr=beside)
     if not plain.is_terminal:
         plain.width = _WIDTH_WITHOUT_TERMINAL
     return plain
@@ -66,6 +71,11 @@ def print_json(
 ) -> None:
     """Print what the API answered as JSON; `indent` None for one line."""
     say(escaped(value.model_dump_json(indent=indent, exclude=leaving_out)))
+
+
+def print_data(value: Mapping[str, Any]) -> None:
+    """Print as JSON what a command of this machine has done."""
+    say(escaped(json.dumps(value, indent=1, ensure_ascii=False)))
 
 
 def escaped(text: str) -> str:

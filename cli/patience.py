@@ -5,8 +5,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from cli.exits import ExitCode, exit_code
+from cli.exits import exit_code
 from cli.waiting import ago
+from shared.exits import ExitCode
 from shared.transport import ApiError
 
 T = TypeVar("T")

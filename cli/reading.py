@@ -47,7 +47,7 @@ def clients(json: Json = False, url: Url = None, key_file: KeyFile = None, key: 
     if json:
         print_json(ClientList(items=tuple(found)), leaving_out=_PAGE)
     else:
-        console().print(listing.clients_table(found))
+        console().print(listing.clients_table(found, datetime.now(UTC)))
 
 
 def why(

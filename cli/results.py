@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from cli.connection import Connection
 from cli.exits import UsageError
-from cli.options import Job, Key, KeyFile, Url
-from cli.output import say
+from cli.options import Job, Json, Key, KeyFile, Url
+from cli.output import print_data, say
 from cli.signals import ending_on_signals
 from shared.api_client import ApiClient
 from shared.job_tables import TABLES
@@ -34,6 +34,7 @@ def results(
     formats: Annotated[
         list[Format] | None, typer.Option("--format", help="Of the tables; by default both.")
     ] = None,
+    json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
     key: Key = None,
@@ -48,7 +49,12 @@ def results(
         raise UsageError(str(error)) from error
     with ending_on_signals(), Connection(url, key, key_file).about(job) as api:
         found = written(api, job, out, formats or tuple(Format))
-    say(f"{out}: what job {job} has come to ({found.state}), in {_counted(out)} files")
+    files = sorted(path.name for path in out.iterdir())
+    if json:
+        told = {"job": str(job), "state": found.state, "directory": str(out), "files": files}
+        print_data(told)
+    else:
+        say(f"{out}: what job {job} has come to ({found.state}), in {len(files)} files")
 
 
 def written(api: ApiClient, job: UUID, out: Path, formats: Collection[Format]) -> JobDetail:
@@ -98,7 +104,3 @@ def _write_json(rows: Iterable[BaseModel], path: Path) -> None:
         for number, row in enumerate(rows):
             file.write(f"{',' if number else ''}\n{row.model_dump_json()}")
         file.write("\n]}\n")
-
-
-def _counted(directory: Path) -> int:
-    return sum(1 for _ in directory.iterdir())

@@ -10,14 +10,15 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from cli.exits import ExitCode, FailedError, UsageError, exit_code
+from cli.exits import FailedError, PartError, UsageError, exit_code
 from cli.output import warn
 from cli.signals import Stopped
 from cli.stack.errors import StackError
+from shared.exits import ExitCode
 from shared.spec_files import SpecError
 from shared.transport import ApiError
 
-_KNOWN = (UsageError, FailedError, StackError, ApiError, SpecError)
+_KNOWN = (UsageError, FailedError, PartError, StackError, ApiError, SpecError)
 
 
 class Sentences(TyperGroup):
@@ -67,8 +68,10 @@ def _one_sentence() -> Iterator[None]:
         raise typer.Exit(ExitCode.OK) from gone
     except OSError as error:
         _drop_output()
-        sentence = f"{error}: free some disk space or check the path"
-        raise _ended(sentence, ExitCode.FAILED) from error
+        code = exit_code(error)
+        wrong = code is ExitCode.USAGE
+        remedy = "check the path" if wrong else "free some disk space or check the path"
+        raise _ended(f"{error}: {remedy}", code) from error
 
 
 def _drop_output() -> None:

@@ -1,5 +1,6 @@
 """`tapestry shelf`: clients' personal models that a job has the server keep for them alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -57,6 +58,7 @@ def get(
     client_file: ClientFile = None,
     work_dir: WorkDir = None,
     shelf_key: ShelfKey = None,
+    json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
     key: Key = None,
@@ -66,7 +68,8 @@ def get(
     `tapestry export` and workers find it there as if it had never been away.
     """
     whose = Client(client, client_file, work_dir)
-    _at_the_client("get", job, whose, shelf_key, Connection(url, key, key_file))
+    words = ["get", str(job), *(["--json"] if json else [])]
+    _at_the_client(words, whose, shelf_key, Connection(url, key, key_file))
 
 
 @app.command()
@@ -76,17 +79,19 @@ def put(
     client_file: ClientFile = None,
     work_dir: WorkDir = None,
     shelf_key: ShelfKey = None,
+    json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
     key: Key = None,
 ) -> None:
     """Put a client's model there now; its worker does so when stage two is done."""
     whose = Client(client, client_file, work_dir)
-    _at_the_client("put", job, whose, shelf_key, Connection(url, key, key_file))
+    words = ["put", str(job), *(["--json"] if json else [])]
+    _at_the_client(words, whose, shelf_key, Connection(url, key, key_file))
 
 
 def _at_the_client(
-    verb: str, job: Job, whose: Client, shelf_key: Path | None, connection: Connection
+    words: Sequence[str], whose: Client, shelf_key: Path | None, connection: Connection
 ) -> None:
     told = whose.environment(connection)
     if shelf_key is None and whose.name is not None and whose.file is None:
@@ -95,7 +100,7 @@ def _at_the_client(
     if shelf_key is not None:
         told["TAPESTRY_SHELF_KEY_FILE"] = str(shelf_key)
     with ending_on_signals():
-        run_worker(_PART, [verb, str(job)], told)
+        run_worker(_PART, words, told)
 
 
 @app.command()

@@ -11,11 +11,12 @@ from typing import Annotated
 import typer
 
 from cli.connection import Connection, local_client
-from cli.exits import FailedError, UsageError
+from cli.exits import PartError, UsageError
 from cli.options import Job, Json, Key, KeyFile, Url
 from cli.signals import ending_on_signals
 from cli.stack.settings import by_name
 from cli.worker import TOLD_HERE, need_packages
+from shared.exits import ExitCode
 from shared.results import Variant
 
 _END_WITHIN_S = 10.0
@@ -107,7 +108,7 @@ def predict(
 def run_worker(
     module: str, arguments: Sequence[str], told: Mapping[str, str] | None = None
 ) -> None:
-    """Run a part of the worker's, which prints. Raises FailedError with what it ended with."""
+    """Run a part of the worker's, which prints. Raises PartError with what it ended with."""
     need_packages()
     kept = {name: value for name, value in os.environ.items() if name not in TOLD_HERE}
     with subprocess.Popen(
@@ -121,8 +122,17 @@ def run_worker(
             _end(child)
             raise
     if child.returncode:
-        lines = said.decode(errors="replace").strip().splitlines()
-        raise FailedError(lines[-1] if lines else "it ended without a word: try again")
+        raise part_error(said, child.returncode)
+
+
+def part_error(said: bytes, status: int) -> PartError:
+    """What a part of the worker's ended with: its last line, and the code of its kind."""
+    lines = said.decode(errors="replace").strip().splitlines()
+    known = status in set(ExitCode)
+    return PartError(
+        lines[-1] if lines else "it ended without a word: try again",
+        ExitCode(status) if known else ExitCode.FAILED,
+    )
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:

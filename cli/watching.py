@@ -19,7 +19,7 @@ from shared.states import JOB_TERMINAL, JobState
 from shared.views import EventView, JobView
 
 _SILENT_S = 2.0  # a break that is shorter is not told
-_WAIT_S = 20.0
+_ENDS = frozenset(f"job.{state}" for state in JOB_TERMINAL)
 
 Events = Annotated[
     bool, typer.Option("--json", help="Print each event as a line of JSON, and nothing else.")
@@ -52,15 +52,15 @@ def watch(
 
 def _print_events(api: ApiClient, job: UUID, patience: Patience) -> JobView:
     """Print what happens to the job until it has ended."""
-    known: int | None = None
-    while True:
-        wait_s = 0.0 if known is None else _WAIT_S
-        view = patience.ask(partial(api.job, job, known, wait_s))
-        for event in _behind(api, job, known or 0, patience):
+    with api.follow(job) as events:
+        while True:
+            event = patience.ask(events.__next__)
             print_json(event, indent=None)
-            known = event.id
-        if view.state in JOB_TERMINAL:
-            return view
+            if event.kind in _ENDS:
+                break
+    for late in _behind(api, job, event.id, patience):
+        print_json(late, indent=None)
+    return patience.ask(partial(api.job, job))
 
 
 def _behind(api: ApiClient, job: UUID, known: int, patience: Patience) -> Iterator[EventView]:

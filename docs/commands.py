@@ -15,15 +15,19 @@ _HEAD = """\
 
 `tapestry COMMAND` or `.venv/bin/python -m cli COMMAND`. What is not given comes from the
 environment where a variable is named, and else from the stack that `tapestry up` started in the
-same directory.
+same directory, or from the one whose state the variable `TAPESTRY_STATE` names.
 
 - What a command answers goes to standard output, everything else to standard error. `--json` prints
-  what the API answered, typed and nothing else; `tapestry watch --json` an event in each line.
+  what the API answered or what was done here, typed and nothing else; `tapestry watch --json` an
+  event in each line. A command that serves until it is told to stop answers nothing: `tapestry
+  worker` has no `--json`, and `tapestry up` has it with `--detach` alone; for their logs there is
+  `TAPESTRY_LOG=json`.
 - An error is one sentence on standard error that says what is wrong and what to do, and one of the
   exit codes below.
 - Keys belong into files (`--key-file`) or the environment (`TAPESTRY_KEY`): every user of a machine
   sees the arguments of its commands.
-- `tapestry --install-completion` has the shell complete commands and options.
+- `tapestry --version` prints the version, `tapestry --install-completion` has the shell complete
+  commands and options.
 
 ## Exit codes
 

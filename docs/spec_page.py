@@ -16,7 +16,8 @@ lower-case letters, digits, `-` and `_`, with a letter or digit at both ends; a 
 number of seconds or ISO 8601, such as `PT5M`. Every hyper-parameter of a job stands in its spec;
 [settings](settings.md) say only where processes run.
 
-Worked examples: `examples/jobs/own-data.yaml` with `examples/clients`, `examples/demo/tap.yaml`.
+Worked examples: `examples/jobs/own-data.yaml` with `examples/clients`, `examples/jobs/demo.yaml`
+with `tapestry up --demo`.
 [The tutorial](../tutorial.md) begins with nothing, [the algorithm](../algorithm.md) says what
 options do.
 

@@ -12,12 +12,12 @@ from shared import tracing
 from shared.attendance import AttendanceList
 from shared.claim_reading import read_claim
 from shared.dry_run import DryRunClaim, DryRunDescription, DryRunFailure, DryRunView
+from shared.events_client import Events
 from shared.job_spec import JobSpec
 from shared.keys import ClientKeyCreate, KeyCreate, KeyCreated, KeyList, KeyView
 from shared.messages import (
     LEASE_HEADER,
     ArtifactBundle,
-    AssignmentKind,
     Catalogue,
     Claim,
     ClaimRequest,
@@ -43,15 +43,11 @@ from shared.views import (
     ClientCreated,
     ClientList,
     ClientView,
-    EventList,
     JobDetail,
     JobFork,
     JobList,
     JobOrder,
     JobView,
-    RoundDetail,
-    RoundList,
-    RoundView,
     VersionList,
     VersionSummary,
     VersionView,
@@ -62,7 +58,7 @@ from shared.waiting import WaitingList
 _RESULT: TypeAdapter[Any] = TypeAdapter(AssignmentResult)
 
 
-class ApiClient(JobTables, Shelf):
+class ApiClient(Events, JobTables, Shelf):
     """One principal's view of the API. Every method raises ApiError."""
 
     claimed_under: str | None = None  # the trace that the last claim's answer named
@@ -110,13 +106,6 @@ class ApiClient(JobTables, Shelf):
         asked = {"state": list(states), "name": name, "client": client, "sort": order}
         return self._pages(JobList, "/v1/jobs", asked)
 
-    def job(self, job: UUID | str, after: int | None = None, wait_s: float = 0.0) -> JobDetail:
-        """One job with its spec; waits so long, 60 at most, for an event behind `after`."""
-        asked = {"wait": wait_s or None, "after": after}
-        params = {name: value for name, value in asked.items() if value is not None}
-        path, timeout = f"/v1/jobs/{job}", ANSWER_S + wait_s
-        return self._send(JobDetail, "GET", path, params=params, timeout=timeout)
-
     def cancel(self, job: UUID | str) -> JobView:
         """Cancel a job."""
         return self._send(JobView, "POST", f"/v1/jobs/{job}/cancel")
@@ -137,16 +126,6 @@ class ApiClient(JobTables, Shelf):
     def waiting(self, job: UUID | str) -> WaitingList:
         """Why a job, its round and its assignments wait."""
         return self._send(WaitingList, "GET", f"/v1/jobs/{job}/waiting")
-
-    def rounds(
-        self, job: UUID | str, phase: AssignmentKind = AssignmentKind.TRAIN
-    ) -> list[RoundView]:
-        """All rounds of a job: of training, or of another phase."""
-        return list(self._pages(RoundList, f"/v1/jobs/{job}/rounds", {"phase": phase}))
-
-    def round(self, job: UUID | str, number: int) -> RoundDetail:
-        """One round of a job."""
-        return self._send(RoundDetail, "GET", f"/v1/jobs/{job}/rounds/{number}")
 
     def versions(self, job: UUID | str) -> list[VersionSummary]:
         """All versions of a job."""
@@ -181,10 +160,6 @@ class ApiClient(JobTables, Shelf):
     def takeaway(self, job: UUID | str) -> TakeawayView:
         """What the calling client needs to take its model of a job away."""
         return self._send(TakeawayView, "GET", f"/v1/jobs/{job}/takeaway")
-
-    def events(self, job: UUID | str, after: int = 0) -> EventList:
-        """What happened to a job since event `after`."""
-        return self._send(EventList, "GET", f"/v1/jobs/{job}/events", params={"after": after})
 
     def create_client(self, client: ClientCreate, idempotency_key: str) -> ClientCreated:
         """Register a client; its key is in the answer and nowhere else."""

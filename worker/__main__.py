@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from shared import logs, memory, tracing
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactStore
-from shared.spec_files import SpecError, explain
+from shared.spec_files import SpecError
 from shared.telemetry import serve_metrics
 from shared.transport import ApiError
 from shared.wakeups import WORKER_ARGUMENTS
@@ -29,6 +29,7 @@ from worker.data.client_file import ClientFile
 from worker.data.sources import DataError
 from worker.decisions import is_final
 from worker.disk import Trimming, clear_parts, keep_temporary_files, owned
+from worker.ending import end
 from worker.failures import FailedError
 from worker.host import Host
 from worker.settings import WorkerSettings, read_settings
@@ -175,8 +176,8 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1])
     except ValidationError as problem:
-        sys.exit("worker settings: " + "; ".join(explain(WorkerSettings, problem)))
+        end(problem, "worker settings: ")
     except FailedError as problem:
         sys.exit(f"worker: {problem.sentence}")
     except (ValueError, SpecError, DataError, ApiError, OSError) as problem:
-        sys.exit(f"worker: {problem}")
+        end(problem, "worker: ")

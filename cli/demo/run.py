@@ -3,7 +3,6 @@
 import json
 import shlex
 import shutil
-import sys
 import tempfile
 import time
 import uuid
@@ -14,15 +13,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-import cli
 from cli import comparison
 from cli.demo.columns import COLUMNS, traffic_table
+from cli.demo.preparing import EXAMPLE, prepare
 from cli.progress import Progress, follow
 from cli.signals import Stopped
 from cli.stack import private
 from cli.stack.errors import StackError
 from cli.stack.keeper import Keeper
-from cli.stack.processes import Command, Processes
+from cli.stack.processes import Processes
 from cli.stack.settings import StackSettings, client_files
 from cli.stack.stack import Stack
 from shared import spec_files
@@ -31,15 +30,13 @@ from shared.reports import ReportView
 from shared.states import JobState
 from shared.views import JobView
 
-EXAMPLE = Path(cli.__file__).resolve().parents[1] / "examples" / "demo"
 ALGORITHMS = ("tap", "fedavg", "local")
-_PREPARE_WITHIN_S = 900.0
 _PATIENCE_S = 60.0  # for an API that is started again
 _GIVE_UP = timedelta(0)  # behind that: its process is here, and would have come back
 
 
-def run(console: Console, state: Path) -> None:
-    """Run the demonstration; what remains of it lies in a new directory below `state`.
+def run(console: Console, state: Path) -> Path:
+    """Run the demonstration; what remains of it lies beside its report, which is returned.
 
     Raises StackError, ApiError, SpecError or Stopped; nothing keeps running in any case.
     """
@@ -50,7 +47,9 @@ def run(console: Console, state: Path) -> None:
         with Processes() as processes:
             private_state = Path(tempfile.mkdtemp(prefix="tapestry-demo-"))
             processes.own_directory(private_state)
-            clients = _prepare(processes, private_state, state / "cache", output, console)
+            console.print("preparing the clients' data", highlight=False)
+            log = output / "logs" / "prepare.log"
+            clients = prepare(processes, private_state / "clients", state / "cache", log)
             settings = StackSettings(
                 private_state / "stack", output / "logs", client_files(clients), durable=False
             )
@@ -62,7 +61,7 @@ def run(console: Console, state: Path) -> None:
     except Stopped:
         shutil.rmtree(output, ignore_errors=True)
         raise
-    _conclude(reports, output, time.monotonic() - began, console)
+    return _conclude(reports, output, time.monotonic() - began, console)
 
 
 def _new_output(state: Path) -> Path:
@@ -72,18 +71,6 @@ def _new_output(state: Path) -> Path:
     output = Path(tempfile.mkdtemp(prefix=f"demo-{stamp}-", dir=state))
     private.directory(output / "logs")
     return output
-
-
-def _prepare(
-    processes: Processes, target: Path, cache: Path, output: Path, console: Console
-) -> Path:
-    """Make the clients' data in a process of its own. Raises StackError."""
-    console.print("preparing the clients' data", highlight=False)
-    arguments: list[str | Path] = [sys.executable, EXAMPLE / "prepare.py"]
-    arguments += ["--out", target / "clients", "--cache", cache]
-    command = Command("preparing the data", arguments)
-    processes.run(command, output / "logs" / "prepare.log", _PREPARE_WITHIN_S)
-    return target / "clients"
 
 
 def _jobs(
@@ -120,7 +107,7 @@ def _refuse_failed(ended: list[Progress], logs: Path) -> None:
 
 def _conclude(
     reports: Mapping[str, ReportView], output: Path, seconds: float, console: Console
-) -> None:
+) -> Path:
     found = comparison.rows(reports, COLUMNS)
     console.print(comparison.skill_table(found, COLUMNS))
     console.print(traffic_table(reports))
@@ -132,3 +119,4 @@ def _conclude(
     path = output / "report.json"
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     console.print(f"{seconds:.0f} s in all; the report lies in {path.resolve()}", soft_wrap=True)
+    return path

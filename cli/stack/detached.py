@@ -16,8 +16,8 @@ _LOOK_S = 0.1
 _END_WITHIN_S = 60.0
 
 
-def start(settings: StackSettings, clients: Path | None) -> str:
-    """Start the stack and return, once it is ready, what people are told.
+def start(settings: StackSettings, clients: Path | None) -> Path:
+    """Start the stack and return its log, once it is ready.
 
     Raises StackError with its last words where it ends instead. Whoever is interrupted meanwhile
     ends it.
@@ -28,7 +28,7 @@ def start(settings: StackSettings, clients: Path | None) -> str:
     log = private.directory(settings.logs) / "up.log"
     child = _launch(settings, clients, log)
     try:
-        while not (ready := _ready(log, bool(settings.clients))):
+        while not _ready(log, bool(settings.clients)):
             if child.poll() is not None:
                 raise StackError(_last_words(log))
             time.sleep(_LOOK_S)
@@ -37,7 +37,7 @@ def start(settings: StackSettings, clients: Path | None) -> str:
         child.wait(_END_WITHIN_S)
         raise
     child.returncode = 0  # it goes on without us
-    return f"{ready.removesuffix(', Ctrl-C ends it')}; `tapestry down` ends it; its log is {log}"
+    return log
 
 
 def _launch(settings: StackSettings, clients: Path | None, log: Path) -> "subprocess.Popen[bytes]":
@@ -57,12 +57,11 @@ def _launch(settings: StackSettings, clients: Path | None, log: Path) -> "subpro
         )
 
 
-def _ready(log: Path, with_clients: bool) -> str:
-    """What it says of the API once that and its clients are ready; empty before."""
+def _ready(log: Path, with_clients: bool) -> bool:
+    """Whether it has said that the API and its clients are ready."""
+    wanted = ("API at ", *([THERE] if with_clients else []))
     lines = _lines(log)
-    if with_clients and not any(line.startswith(THERE) for line in lines):
-        return ""
-    return next((line for line in lines if line.startswith("API at ")), "")
+    return all(any(line.startswith(each) for line in lines) for each in wanted)
 
 
 def _last_words(log: Path) -> str:

@@ -129,7 +129,7 @@ class Stack:
         self._start_workers()
         note = {
             "url": self.url,
-            "key_file": str(self.admin_key_file),
+            "key_file": str(self.admin_key_file.resolve()),
             "clients": self._places(),
         }
         private.write(self.settings.state / running.NOTE, json.dumps(note))

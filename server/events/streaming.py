@@ -63,14 +63,15 @@ class OfAll:
 
     def more(self) -> list[tuple[int, EventView]]:
         """The next ones."""
-        settled = self._feed.settled
+        settled, before = self._feed.settled, self._known
         with glance(self._sessions) as session:
             found = repository.but(session, self._known, self._sent, _AT_ONCE)
         self._sent |= {event.id for event in found}
         if len(found) < _AT_ONCE:  # all that are there have been sent
             self._known = max(self._known, settled)
             self._sent = {number for number in self._sent if number > self._known}
-        return [(self._known, event) for event in found]
+        resumes = [*([before] * (len(found) - 1)), self._known]  # a reader may break off in between
+        return list(zip(resumes, found, strict=False))
 
     def has_more(self) -> bool:
         """Nobody knows: one of a smaller id may have come."""

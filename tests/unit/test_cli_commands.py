@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 from cli import worker
 from cli.connection import Connection
-from cli.exits import ExitCode
 from cli.main import app
 from cli.stack import settings
 from cli.stack.errors import StackError
 from cli.stack.settings import StackSettings, client_files
 from cli.worker import WorkerWish, environment
+from shared.exits import ExitCode
 
 pytestmark = pytest.mark.unit
 SPEC = """

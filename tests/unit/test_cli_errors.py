@@ -14,15 +14,20 @@ from typer.testing import CliRunner
 
 import cli.connection
 import cli.watching
-from cli.exits import MEANINGS, ExitCode
+from cli.exits import MEANINGS
 from cli.main import app
 from server import examples
 from server.errors import ProblemError
+from shared.exits import ExitCode
 from shared.problem_codes import Code
 
 pytestmark = pytest.mark.unit
 
 JOB = str(UUID(int=7))
+TASK = (
+    "{kind: text_classification, modalities: [text], classes: [a, b], data: x, split: {test: 0.5}}"
+)
+CLIENT = f"client: c01\ntasks:\n  t: {TASK}\n"
 OF_THE_API = {
     "submit": ["submit", "job.json"],
     "watch": ["watch", JOB],
@@ -271,14 +276,40 @@ def test_a_file_that_is_not_what_it_should_be(place: Path, use: str, file: str) 
     refused([name if each == "BAD" else each for each in USES[use]], ExitCode.USAGE)
 
 
+def test_a_file_that_is_wrong_in_a_process_of_the_workers(place: Path) -> None:
+    (place / "bad.yaml").write_text("client: c01\ntasks: {}\n")
+    for file in ("nope.yaml", "a.key", "bad.yaml"):
+        assert file in refused(["doctor", file], ExitCode.USAGE)
+    assert "is no exported model" in refused(["predict", "nodir"], ExitCode.USAGE)
+    there = ["--url", f"http://127.0.0.1:{free_port()}", "--key-file", "a.key"]
+    refused(["shelf", "get", JOB, "--client-file", "bad.yaml", *there], ExitCode.USAGE)
+
+
+def test_the_api_is_away_for_a_process_of_the_workers(place: Path) -> None:
+    (place / "client.yaml").write_text(CLIENT)
+    (place / "work").mkdir()
+    given = ["--client-file", "client.yaml", "--work-dir", "work", "--key-file", "a.key"]
+    given += ["--url", f"http://127.0.0.1:{free_port()}"]
+    for command in (["export", JOB, "--out", "x"], ["shelf", "get", JOB]):
+        assert "cannot be reached" in refused([*command, *given], ExitCode.AWAY)
+
+
+def test_a_place_where_nothing_can_be_written(server: Server) -> None:
+    server.status, server.body = 200, HTML
+    server.headers = (("Connection", "close"),)
+    there = ["--url", f"http://127.0.0.1:{server.port}", "--key-file", "a.key"]
+    assert "check the path" in refused(["report", JOB, "--html", "no/x", *there], ExitCode.USAGE)
+    assert "a.key" in refused(["results", JOB, "--out", "a.key", *there], ExitCode.USAGE)
+
+
 @pytest.mark.parametrize("directory", ["absent", "a.key", "."])
 def test_a_directory_without_clients(directory: str) -> None:
     refused(["up", "--clients", directory], ExitCode.USAGE)
 
 
 def test_a_state_that_is_no_directory() -> None:
-    refused(["up", "--state", "a.key"], ExitCode.FAILED)
-    refused(["up", "--state", "a.key", "--detach"], ExitCode.FAILED)
+    refused(["up", "--state", "a.key"], ExitCode.USAGE)
+    refused(["up", "--state", "a.key", "--detach"], ExitCode.USAGE)
 
 
 @pytest.mark.parametrize(
@@ -297,6 +328,10 @@ def test_a_state_that_is_no_directory() -> None:
         ["distil", JOB, "--weight", "x", "--url", "http://127.0.0.1:1", "--key", "k"],
         ["up", "--port", "70000"],
         ["up", "--workers", "0"],
+        ["up", "--demo", "--clients", "."],
+        ["up", "--json"],
+        ["submit", "job.json", "--idempotency-key", "two words"],
+        ["submit", "job.json", "--idempotency-key", "\u00e9"],
         ["predict"],
         ["predict", "x", "--beams", "0"],
         ["worker", "--planner", "job.json"],

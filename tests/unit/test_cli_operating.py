@@ -66,6 +66,25 @@ def test_a_fork_is_launched_from_a_file(asked: list[httpx.Request], tmp_path: Pa
     assert request.headers["Idempotency-Key"]
 
 
+@pytest.mark.usefixtures("job_there")
+@pytest.mark.parametrize("command", ["submit", "fork", "distil", "onboard"])
+def test_who_names_a_launch_repeats_it_and_launches_once(
+    asked: list[httpx.Request], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "job.json").write_text(json.dumps(examples.JOB_SPEC))
+    newcomer = {**examples.CLIENT, "id": "c9", "offer": offer()}
+    monkeypatch.setitem(ANSWERS, "/v1/clients", (200, {"items": [newcomer]}))
+    if command == "submit":
+        monkeypatch.setitem(ANSWERS, "/v1/jobs", (201, examples.JOB_DETAIL))
+    arguments, _ = AS_JSON[command]
+    for key in ("mine", "mine", None):
+        said(*arguments, *(["--idempotency-key", key] if key else []))
+    keys = [each.headers["Idempotency-Key"] for each in asked if each.method == "POST"]
+    assert keys[:2] == ["mine", "mine"]
+    assert len(keys[2]) == 36
+
+
 @pytest.fixture
 def job_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ANSWERS, f"/v1/jobs/{JOB}", (200, examples.JOB_DETAIL))

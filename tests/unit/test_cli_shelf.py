@@ -99,6 +99,8 @@ def test_the_worker_s_part_is_told_where_everything_is(
         "TAPESTRY_SHELF_KEY_FILE": "my.key",
     }
     assert not (tmp_path / "new").exists()
+    run(verb, JOB_ID, *given, "--json")
+    assert told[-1][1] == [verb, JOB_ID, "--json"]
 
 
 def test_in_a_stack_s_place_the_key_is_the_stack_s_also_for_another_directory(

@@ -165,7 +165,7 @@ def test_the_command_shows_tables_and_ends_with_one_where_something_must_be_done
     assert ill.exit_code == 1
     assert json.loads(ill.output)["cards"][0]["tasks"]["t"]["shared"] == 4
     wrong = CliRunner().invoke(app, ["doctor", str(tmp_path / "nowhere.yaml")])
-    assert wrong.exit_code == 1
+    assert wrong.exit_code == 2
     assert "cannot be read" in wrong.output
 
 

@@ -13,6 +13,7 @@ from shared.spec_files import SpecError
 from worker.data.client_file import ClientFile
 from worker.data.tokenizer import VOCABULARY, Tokenizer
 from worker.doctor.examine import Reading, examine
+from worker.ending import end
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
     try:
         cards = look(asked.files, asked.job)
     except SpecError as error:
-        sys.exit(str(error))
+        end(error)
     sys.stdout.write(cards.model_dump_json() + "\n")
 
 
@@ -48,7 +49,7 @@ def _of_the_job(model: ModelSpec) -> Reading:
     try:
         return Reading(load_base(model).tokenizer, model.max_text_tokens)
     except BaseError as error:
-        sys.exit(str(error))
+        end(error)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from nacl.bindings import (
 )
 from nacl.exceptions import CryptoError
 
-from worker.shelf.errors import ShelfError
+from worker.shelf.errors import ShelfError, ShelfKeyError
 from worker.shelf.keys import ID_BYTES, ShelfKey
 
 PIECE_BYTES = 1 << 20
@@ -79,7 +79,7 @@ def _check_key(wanted: bytes, key: ShelfKey) -> None:
     if len(wanted) < ID_BYTES:
         raise _damaged()
     if wanted != key.id:
-        raise ShelfError(
+        raise ShelfKeyError(
             f"the model was encrypted with shelf key {wanted.hex()}, and {key.path} holds "
             f"{key.id.hex()}: name the right file by --shelf-key"
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from worker.durable import sync_directory
-from worker.shelf.errors import ShelfError
+from worker.shelf.errors import ShelfKeyError
 
 log = logging.getLogger("tapestry.worker")
 
@@ -35,17 +35,17 @@ class ShelfKey:
 
     @classmethod
     def read(cls, path: Path) -> "ShelfKey":
-        """The key in a file. Raises ShelfError."""
+        """The key in a file. Raises ShelfKeyError."""
         try:
             with path.open("rb") as file:
                 found = _LINE.fullmatch(file.read(_LONGEST))
         except OSError as error:
-            raise ShelfError(
+            raise ShelfKeyError(
                 f"the shelf key {path} cannot be read ({error.strerror}): name its file, or your "
                 "copy of it, by --shelf-key; without it nobody can open the model"
             ) from error
         if found is None:
-            raise ShelfError(
+            raise ShelfKeyError(
                 f"{path} holds no shelf key: name the file whose line begins with "
                 "tapestry-shelf-key"
             )

@@ -17,21 +17,20 @@ from worker.signals import STOPPED, when_told_to_stop
 if __name__ == "__main__":  # the imports below take a while, and nothing is written meanwhile
     when_told_to_stop(lambda: os._exit(STOPPED))
 
-from pydantic import ValidationError
-
 from shared.api_client import ApiClient
 from shared.artifacts import ArtifactError
 from shared.results import Variant
-from shared.spec_files import SpecError, explain
+from shared.spec_files import SpecError
 from shared.transport import ApiError
 from shared.whole_directory import drop
 from worker.data.client_file import ClientFile
+from worker.ending import end
 from worker.models.base import BaseError
 from worker.personal_files import StateError
 from worker.settings import WorkerSettings, read_settings
 from worker.takeaway import asking
 from worker.takeaway.export import Source, Wish, export
-from worker.takeaway.form import CARD, Config, TakeawayError, one_of
+from worker.takeaway.form import CARD, Config, NotThereError, TakeawayError, one_of
 from worker.takeaway.model import load
 from worker.takeaway.samples import Sample
 
@@ -58,10 +57,8 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except ValidationError as error:
-        sys.exit("; ".join(explain(WorkerSettings, error)))
     except _KNOWN as error:
-        sys.exit(str(error))
+        end(error)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -154,7 +151,7 @@ def _predict(asked: argparse.Namespace) -> None:
         sys.stdout.write(line + "\n")
         n_lines, n_wrong = n_lines + 1, n_wrong + (not answered)
     if n_wrong:
-        raise TakeawayError(
+        raise NotThereError(
             f"{n_wrong} of {n_lines} lines were not answered: correct what their `error` says"
         )
 

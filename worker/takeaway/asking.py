@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from shared.components import TaskKind
 from worker.takeaway.answers import Answer, Classified, Drawn, Written
@@ -98,18 +98,26 @@ def many(model: Model, question: Question, rows: Path) -> Iterator[tuple[str, bo
     """For each line of a file of JSON objects a line of JSON, and whether it is an answer.
 
     Images' paths start at the file's directory; fields that the task does not read are passed over.
-    Raises TakeawayError, OSError, UnicodeDecodeError.
+    Raises TakeawayError, UnicodeDecodeError.
     """
     task = task_of(model, question)
     if question.out is not None and not question.out.is_dir():
         raise TakeawayError(f"{question.out} is no directory: make it, for there are many images")
     reader = model.reader(task)
     reads = {*reader.taken.task.modalities, "domain"}
-    with rows.open(encoding="utf-8") as file:
+    with _lines_of(rows) as file:
         numbered = ((n, line) for n, line in enumerate(file, start=1) if line.strip())
         while part := list(islice(numbered, _AT_ONCE)):
             lines = [_line(n, text, rows.parent, reads) for n, text in part]
             yield from _answered(model, task, question, lines)
+
+
+def _lines_of(rows: Path) -> IO[str]:
+    """Raises TakeawayError."""
+    try:
+        return rows.open(encoding="utf-8")
+    except OSError as error:
+        raise TakeawayError(f"{rows} cannot be read ({error.strerror}): check --rows") from error
 
 
 def _line(number: int, text: str, start: Path, reads: set[str]) -> _Line:

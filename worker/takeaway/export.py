@@ -23,7 +23,16 @@ from worker.models.network import Network
 from worker.models.saving import save_base
 from worker.personal_files import StateError
 from worker.takeaway.card import Story, written
-from worker.takeaway.form import BASE, CARD, CONFIG, Config, TakeawayError, Weights, weights_file
+from worker.takeaway.form import (
+    BASE,
+    CARD,
+    CONFIG,
+    Config,
+    NotThereError,
+    TakeawayError,
+    Weights,
+    weights_file,
+)
 from worker.takeaway.gather import Disk, Gathered, Gathering, check_begun
 from worker.takeaway.model import joined
 
@@ -94,13 +103,13 @@ def _gathered(wish: Wish, source: Source, scratch: Path) -> tuple[TakeawayView, 
 
 
 def _view(wish: Wish, source: Source) -> TakeawayView:
-    """Raises TakeawayError where the API knows no such job of the client, ApiError."""
+    """Raises NotThereError where the API knows no such job of the client, ApiError."""
     try:
         return source.api.takeaway(wish.job)
     except ApiError as error:
         if error.problem.status != HTTPStatus.NOT_FOUND:
             raise
-        raise TakeawayError(
+        raise NotThereError(
             f"client {source.file.client} has no part in a job {wish.job} at {source.api.url}: "
             "check the id and the key"
         ) from error

@@ -8,12 +8,14 @@ from uuid import UUID
 from pydantic import StringConstraints, model_validator
 
 from shared.components import parse
+from shared.exits import ExitCode
 from shared.job_spec import JobSpec, TaskSpec
 from shared.messages import ComponentName
 from shared.model_spec import ModelSpec
 from shared.results import Variant
 from shared.spec import Name, Sha256, Spec
 from shared.spec_files import SpecError, load
+from worker.ending import EndingError
 
 CONFIG, WEIGHTS, CARD, BASE = "config.json", "model.safetensors", "README.md", "base"
 # Whichever the algorithm: what it makes last comes first.
@@ -25,8 +27,16 @@ NEWEST: tuple[Variant, ...] = (
 )
 
 
-class TakeawayError(Exception):
+class TakeawayError(EndingError):
     """A model that cannot be exported, loaded or asked so; one sentence with the remedy."""
+
+    code = ExitCode.USAGE
+
+
+class NotThereError(TakeawayError):
+    """What was asked for in the right form and is not there, or did not succeed."""
+
+    code = ExitCode.FAILED
 
 
 class TakenTask(Spec):

@@ -14,7 +14,7 @@ from shared.takeaway import TakeawayView
 from worker.artifacts import keeps_factors, load_server_state, load_state, network_specs
 from worker.models.network import Network, State
 from worker.personal_files import PersonalFiles, StateError
-from worker.takeaway.form import NEWEST, TakeawayError, TakenTask, one_of, taken_tasks
+from worker.takeaway.form import NEWEST, NotThereError, TakenTask, one_of, taken_tasks
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,12 @@ class Gathering:
     def model(self, wanted: Variant | None) -> Gathered:
         """The variant, by default the guarded or else the newest personal one.
 
-        Raises TakeawayError, StateError, ArtifactError, ApiError.
+        Raises NotThereError, StateError, ArtifactError, ApiError.
         """
         kept = self._kept(wanted)
         variant = wanted or next((each for each in NEWEST if each in kept.variants), None)
         if variant is None or variant not in kept.variants:
-            raise TakeawayError(self._lacks(variant, kept.variants))
+            raise NotThereError(self._lacks(variant, kept.variants))
         spec, components = self.network.spec, self.network.components
         tasks = taken_tasks(spec, components, lambda task: kept.answering(task, variant))
         answering = sorted({taken.variant for taken in tasks.values()})
@@ -175,8 +175,8 @@ def _check(path: Path, sha256: str) -> None:
 
 
 def check_begun(view: TakeawayView) -> None:
-    """Raises TakeawayError while the job has nothing of the client's."""
+    """Raises NotThereError while the job has nothing of the client's."""
     if not view.components or view.version is None:
-        raise TakeawayError(
+        raise NotThereError(
             f"the job is {view.state} and has asked nothing of this client yet: export when it has"
         )

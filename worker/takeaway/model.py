@@ -16,7 +16,15 @@ from worker.artifacts import known
 from worker.models.base import Base, BaseError, load_base
 from worker.models.network import Batch, Network
 from worker.takeaway.answers import Answer, Written, classified, drawn
-from worker.takeaway.form import BASE, Config, TakeawayError, TakenTask, Weights, one_of
+from worker.takeaway.form import (
+    BASE,
+    Config,
+    NotThereError,
+    TakeawayError,
+    TakenTask,
+    Weights,
+    one_of,
+)
 from worker.takeaway.samples import ImageLike, Reader, Sample
 
 _BATCH = 64  # samples at once, as many as in an evaluation: the same samples give the same bits
@@ -165,7 +173,7 @@ def _checked_base(config: Config, weights: str) -> Base:
     try:
         found = load_base(config.job_spec(weights).model)
     except BaseError as error:
-        raise TakeawayError(str(error)) from error
+        raise NotThereError(str(error)) from error
     if found.digest != config.base_digest:
         raise TakeawayError(
             f"the base {weights!r} has digest {found.digest}, but the model was trained on "

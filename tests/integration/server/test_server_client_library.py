@@ -1,6 +1,7 @@
 """The typed client reads what the server answers, and brings lists whole."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from shared.messages import Catalogue, FailureCode
 from shared.states import JobState
 from shared.transport import ApiError
 from tests.support.scripted import SHA, World, component_spec, job_spec
+from tests.support.serving import served
 
 pytestmark = pytest.mark.integration
 
@@ -96,6 +98,44 @@ def test_every_answer_of_a_running_job_is_read(pair: World, api: ApiClient) -> N
     assert api.pause(job).state == "paused"
     assert api.resume(job).state == "running"
     assert api.cancel(job).state == "cancelling"
+
+
+def test_waiting_for_rounds_goes_on_behind_the_last_event(pair: World, api: ApiClient) -> None:
+    job = pair.trained()
+    for _ in range(2):
+        pair.advance(job)
+    found = api.await_rounds(job, after=0, wait_s=60)
+    assert [each.number for each in found.items] == [1, 2]
+    assert found.last_event == api.job(job).last_event
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(api.round, job, 2, found.last_event, 60)
+        api.pause(job)
+        assert asked.result(30).last_event > found.last_event
+    bars = list(api.timeline(job))
+    assert [(bar.round, bar.client) for bar in bars] == [(1, "c1"), (1, "c2")]
+    assert list(api.timeline(job, behind=1)) == []
+
+
+def test_events_are_followed_to_where_one_left_off(pair: World) -> None:
+    job, other = pair.launch(), pair.launch(name="another")
+    with (
+        served(pair.http.app, lifespan="off") as address,
+        ApiClient(address, pair.operator.key) as api,
+    ):
+        with api.follow(job) as heard:
+            first = next(heard)
+            assert (first.kind, str(first.job_id)) == ("job.submitted", job)
+            api.pause(job)
+            assert next(filter(lambda event: event.kind == "job.paused", heard)).job_id
+            known = heard.known
+        assert api.events(job).items[-1].id == known
+        api.cancel(job)
+        with api.follow(job, after=known) as heard:
+            assert next(heard).id > known
+        with api.follow_all() as heard:
+            everything = api.all_events().items
+            assert {next(heard).id for _ in everything} == {event.id for event in everything}
+        assert {str(event.job_id) for event in everything} >= {job, other}
 
 
 def test_tables_are_brought_whole(pair: World, api: ApiClient) -> None:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import uuid4
 
 import httpx
@@ -15,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from server.events import repository, streaming
+from server.events.feed import Feed
 from server.lifecycle import record
 from tests.support.patience import wait_for
 from tests.support.scripted import World
@@ -111,6 +113,16 @@ def test_the_stream_of_all_loses_nothing_that_is_committed_late(pair: World, add
         assert found not in known
     with reading(pair, address, "/v1/events", **{"Last-Event-ID": str(resume)}) as again:
         assert again.until("test.late") == found
+
+
+def test_who_breaks_off_between_two_events_of_all_has_the_second_before_it(pair: World) -> None:
+    feed = SimpleNamespace(settled=10**9)
+    pair.launch()
+    pair.launch(name="another")
+    source = streaming.OfAll(pair.context.sessions, cast("Feed", feed), 0)
+    *before, last = [resume for resume, _ in source.more()]
+    assert set(before) == {0}
+    assert last == 10**9
 
 
 def test_what_all_have_seen_is_not_sent_again(pair: World, address: str) -> None:

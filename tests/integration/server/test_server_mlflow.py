@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from cli import mlflow_sink
-from cli.exits import UsageError
+from cli.exits import FailedError, UsageError
 from shared.api_client import ApiClient
+from shared.job_tables import TABLES, LossTable
 from shared.reports import ReportView
 from tests.support.scripted import Json, World
 
@@ -32,13 +34,12 @@ class Speaking(TestClient):
     """Speaks for httpx, with a key."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(world.http.app)
-        self._key = {"Authorization": f"Bearer {world.operator.key}"}
+        key = {"Authorization": f"Bearer {world.operator.key}"}
+        super().__init__(world.http.app, headers=key)
 
     def request(self, method: str, url: Any, **more: Any) -> Any:
         more.pop("timeout", None)
-        headers = {**(more.pop("headers", None) or {}), **self._key}
-        return super().request(method, url, headers=headers, **more)
+        return super().request(method, url, **more)
 
 
 @pytest.fixture
@@ -105,8 +106,13 @@ def test_a_run_goes_on_with_its_job_and_doubles_nothing(
     held = client.get_run(run)
     assert (held.info.status, held.data.tags["tapestry.state"]) == ("FINISHED", "succeeded")
     assert held.data.params["clients"] == "c1, c2"
-    kept = client.download_artifacts(run, "report.json")
+    kept = client.download_artifacts(run, "report.json", str(Path.cwd()))
     assert ReportView.model_validate_json(Path(kept).read_text()) == api.report(job)
+    files = {each.path for each in client.list_artifacts(run)}
+    tables = {f"{table}.{kind}" for table in TABLES for kind in ("csv", "json")}
+    assert files == {"report.json", "spec.json", *tables}
+    losses = Path(client.download_artifacts(run, "losses.json", str(Path.cwd()))).read_text()
+    assert list(LossTable.model_validate_json(losses).items) == list(api.losses(job))
 
 
 def test_jobs_have_runs_of_their_own_and_a_cancelled_one_says_so(
@@ -128,3 +134,23 @@ def test_a_store_that_is_none_is_one_sentence(pair: World, api: ApiClient) -> No
     job = pair.launch()
     with pytest.raises(UsageError, match=r"MLflow at nothing://here refuses \("):
         mlflow_sink.write(api, job, "nothing://here", "third")
+
+
+def test_a_refusal_in_the_middle_is_no_wrong_option_and_the_next_run_goes_on(
+    pair: World, api: ApiClient, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = pair.launch()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise MlflowException("the quota is used up")
+
+    with monkeypatch.context() as now:
+        now.setattr(MlflowClient, "log_artifacts", refuse)
+        with pytest.raises(FailedError, match=r"refuses \(the quota is used up\), and a part may"):
+            mlflow_sink.write(api, job, store, "fourth")
+    client = MlflowClient(tracking_uri=store)
+    experiment = client.get_experiment_by_name("fourth")
+    assert experiment is not None
+    [begun] = client.search_runs([experiment.experiment_id])
+    assert begun.data.params["algorithm.name"] == "tap"
+    assert mlflow_sink.write(api, job, store, "fourth") == begun.info.run_id

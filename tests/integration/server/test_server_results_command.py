@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.exits import ExitCode
 from cli.main import app
 from server.job_tables import answers
+from shared.exits import ExitCode
 from shared.job_spec import JobSpec
 from shared.job_tables import TABLES
 from shared.reports import ReportView
@@ -61,6 +61,14 @@ def test_a_job_that_has_ended(unchecked: World, address: str, tmp_path: Path) ->
 
 def asked(world: World, table: str) -> Any:
     return world.viewer.ok("GET", f"/v1/jobs/{ENDED.id}/{table}")
+
+
+def test_what_was_written_is_told_as_json(unchecked: World, address: str, tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    done = run(unchecked, address, RUNNING.id, out, "--format", "json", "--json")
+    files = sorted(path.name for path in out.iterdir())
+    told = {"job": str(RUNNING.id), "state": "running", "directory": str(out), "files": files}
+    assert json.loads(done.stdout) == told
 
 
 def test_one_that_runs_has_no_report_yet(unchecked: World, address: str, tmp_path: Path) -> None:

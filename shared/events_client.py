@@ -1,0 +1,129 @@
+"""The part of the API's typed client that hears what happens: by asking, waiting and listening."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+from pydantic import BaseModel
+
+from shared.event_stream import MEDIA_TYPE, EventStream, Told
+from shared.messages import AssignmentKind
+from shared.timeline import Timeline, TimelineBar
+from shared.transport import ANSWER_S, ApiError, Transport, no_answer
+from shared.views import EventList, JobDetail, RoundDetail, RoundList, RoundView
+
+B = TypeVar("B", bound=BaseModel)
+_ROUNDS = 200  # in one answer
+
+
+class Events(Transport):
+    """What happens to jobs. Every method raises ApiError.
+
+    Those with `after` and `wait_s` answer once something has happened to the job behind that event,
+    or when so much time has passed, 60 s at most; `last_event` of an answer is the next `after`.
+    """
+
+    def job(self, job: UUID | str, after: int | None = None, wait_s: float = 0.0) -> JobDetail:
+        """One job with its spec."""
+        return self._awaited(JobDetail, f"/v1/jobs/{job}", after, wait_s)
+
+    def rounds(
+        self, job: UUID | str, phase: AssignmentKind = AssignmentKind.TRAIN
+    ) -> list[RoundView]:
+        """All rounds of a job: of training, or of another phase."""
+        return list(self.await_rounds(job, phase=phase).items)
+
+    def await_rounds(
+        self,
+        job: UUID | str,
+        after: int | None = None,
+        wait_s: float = 0.0,
+        phase: AssignmentKind = AssignmentKind.TRAIN,
+    ) -> RoundList:
+        """The same, with the event behind which to wait for the next answer."""
+        path, asked = f"/v1/jobs/{job}/rounds", {"limit": _ROUNDS, "phase": phase}
+        first = page = self._awaited(RoundList, path, after, wait_s, asked)
+        items = [*first.items]
+        while page.next is not None:
+            page = self._send(RoundList, "GET", path, params={**asked, "cursor": page.next})
+            items += page.items
+        return RoundList(items=tuple(items), last_event=first.last_event)
+
+    def round(
+        self, job: UUID | str, number: int, after: int | None = None, wait_s: float = 0.0
+    ) -> RoundDetail:
+        """One round of a job."""
+        return self._awaited(RoundDetail, f"/v1/jobs/{job}/rounds/{number}", after, wait_s)
+
+    def timeline(self, job: UUID | str, behind: int = 0) -> Iterator[TimelineBar]:
+        """When each client worked in each round behind that one, attempt by attempt."""
+        path = f"/v1/jobs/{job}/timeline"
+        while True:
+            asked = {"behind": behind, "limit": _ROUNDS}
+            page = self._send(Timeline, "GET", path, params=asked).items
+            yield from page
+            if not page:
+                return
+            behind = page[-1].round
+
+    def events(self, job: UUID | str, after: int = 0) -> EventList:
+        """What happened to a job since event `after`."""
+        return self._send(EventList, "GET", f"/v1/jobs/{job}/events", params={"after": after})
+
+    def all_events(self, after: int = 0) -> EventList:
+        """What happened to all jobs and clients since event `after`."""
+        return self._send(EventList, "GET", "/v1/events", params={"after": after})
+
+    def follow(self, job: UUID | str, after: int = 0) -> EventStream:
+        """The same of one job as it happens, from event `after` on."""
+        return self._stream(f"/v1/jobs/{job}/events", after, in_order=True)
+
+    def follow_all(self, after: int = 0) -> EventStream:
+        """The same of all jobs and clients."""
+        return self._stream("/v1/events", after, in_order=False)
+
+    def _awaited(
+        self,
+        kind: type[B],
+        path: str,
+        after: int | None,
+        wait_s: float,
+        asked: Mapping[str, Any] | None = None,
+    ) -> B:
+        waiting = {"wait": wait_s or None, "after": after}
+        params = {name: value for name, value in waiting.items() if value is not None}
+        timeout = ANSWER_S + wait_s
+        return self._send(kind, "GET", path, params={**(asked or {}), **params}, timeout=timeout)
+
+    def _stream(self, path: str, after: int, *, in_order: bool) -> EventStream:
+        """A stream; out of order, only itself says up to where one has had all."""
+
+        def connect(known: int) -> httpx.Response:
+            headers = {"Accept": MEDIA_TYPE, "Last-Event-ID": str(known)}
+
+            def begin() -> httpx.Response:
+                request = self._http.build_request("GET", path, headers=headers)
+                response = self._http.send(request, stream=True)
+                if not response.is_success:
+                    response.read()
+                return response
+
+            return _checked(self._repeat(begin))
+
+        def listed(known: int) -> Iterator[Told]:
+            last = known
+            while page := self._send(EventList, "GET", path, params={"after": last}).items:
+                yield from ((event.id if in_order else known, event) for event in page)
+                last = page[-1].id
+
+        return EventStream(connect, listed, after)
+
+
+def _checked(response: httpx.Response) -> httpx.Response:
+    """The answer, if it is a stream. Raises ApiError."""
+    if response.headers.get("Content-Type", "").startswith(MEDIA_TYPE):
+        return response
+    response.close()
+    said = f"{response.url} answered with something else than events: check the URL and versions"
+    raise ApiError(no_answer(response.status_code, said))

@@ -1,0 +1,71 @@
+"""docs/how-to/http-api.md against a real API: its requests and its program, as they stand there."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import documents
+from tests.support.documents import ROOT
+from tests.support.scripted import World, job_spec
+from tests.support.serving import served
+
+pytestmark = pytest.mark.integration
+PAGE = documents.read(ROOT / "docs" / "how-to" / "http-api.md")
+PYTHON = [block for block in PAGE.blocks if block.startswith("import ")]
+SHELL = [block for block in PAGE.blocks if not block.startswith(("import ", "URL="))]
+
+
+@pytest.fixture
+def env(pair: World, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Where the API is and with which key; the example is a job for its clients."""
+    example = tmp_path / "examples" / "jobs" / "demo.yaml"
+    example.parent.mkdir(parents=True)
+    example.write_text(json.dumps(job_spec(["c1", "c2"])))
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (commands / "python3").symlink_to(sys.executable)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with served(pair.http.app, lifespan="off") as url:
+        there = {"URL": url, "KEY": pair.operator.key, "PYTHONPATH": str(ROOT)}
+        yield {**os.environ, **there, "PATH": path}
+
+
+def run(place: Path, env: dict[str, str], command: list[str], given: str) -> str:
+    done = subprocess.run(
+        command, input=given, cwd=place, env=env, text=True, capture_output=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_request_and_the_program_do_what_the_page_says(
+    pair: World, env: dict[str, str], tmp_path: Path
+) -> None:
+    shell = ["bash", "-euo", "pipefail"]
+    said = run(tmp_path, env, shell, "\necho; echo ---\n".join([*SHELL, 'echo "$JOB"']))
+    _, _, refused, rounds, events, clients, unchanged, job = said.split("\n---\n")
+    assert json.loads(refused)["code"] == "invalid"
+    assert json.loads(rounds)["items"] == []
+    listed, _, streamed = events.partition("]}")
+    first, *_ = json.loads(f"{listed}]}}")["items"]
+    assert first["kind"] == "job.submitted"
+    assert f"id: {first['id']}\ndata: " in streamed
+    page = [json.loads((tmp_path / "clients.json").read_text()), json.loads(clients)]
+    assert [item["id"] for each in page for item in each["items"]] == ["c1", "c2"]
+    assert unchanged.strip() == "status 304"
+    [launched] = pair.viewer.ok("GET", "/v1/jobs")["items"]
+    assert launched["id"] == job.strip()
+
+    pair.operator.ok("POST", f"/v1/jobs/{launched['id']}/cancel")
+    pair.advance(launched["id"])
+    [program] = PYTHON
+    told = run(tmp_path, env, [sys.executable, "-"], program)
+    assert "job.submitted" in told.splitlines()[0]
+    assert told.splitlines()[-1] == "cancelled"
+    assert len(pair.viewer.ok("GET", "/v1/jobs")["items"]) == 1, "one key launches one job"
