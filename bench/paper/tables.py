@@ -124,7 +124,7 @@ def server_cells(results: Iterable[Json]) -> Cells:
 def over_tasks(cells: Cells) -> Estimate:
     """Of the mean of the tasks' means. Raises ValueError for none.
 
-    Resamples are of clients; a task that none of those drawn has is left out of that one.
+    Resamples are of clients; a task that none of those drawn has keeps its mean in that one.
     """
     if not cells:
         raise ValueError("nothing to average")
@@ -134,8 +134,9 @@ def over_tasks(cells: Cells) -> Estimate:
         at = clients.index(cell[1:]), columns.index(cell[0])
         sums[at] += value
         counts[at] += 1
-    drawn = np.nanmean(resampled_means(sums, counts), axis=1)
-    return interval(_over_tasks(cells), drawn, len(cells), len(clients))
+    drawn, means = resampled_means(sums, counts), sums.sum(axis=0) / counts.sum(axis=0)
+    drawn = np.where(np.isnan(drawn), means, drawn).mean(axis=1)
+    return interval(float(means.mean()), drawn, len(cells), len(clients))
 
 
 def resampled_means(sums: Array, counts: Array) -> Array:

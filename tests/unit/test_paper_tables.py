@@ -98,6 +98,13 @@ def test_a_mean_over_tasks_counts_each_task_alike(tables: ModuleType) -> None:
     assert tables.by_seed(cells) == pytest.approx({41: (0.8 + 0.2) / 2, 42: 0.8})
 
 
+def test_a_task_that_few_clients_have_does_not_come_and_go(tables: ModuleType) -> None:
+    cells = {("a", f"c{n}", 41): 0.1 for n in range(20)} | {("rare", "c20", 41): 0.9}
+    found = tables.over_tasks(cells)
+    assert found.mean == pytest.approx(0.5)
+    assert (found.low, found.high) == pytest.approx((0.5, 0.5)), "no client lies apart"
+
+
 def test_an_interval_that_excludes_nothing_has_no_sign(tables: ModuleType) -> None:
     signs = [
         tables.Estimate(0.0, low, high, 6).sign for low, high in ((-1, 1), (0.1, 1), (-1, -0.1))
