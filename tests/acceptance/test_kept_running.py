@@ -16,7 +16,7 @@ from tests.support import federation
 from tests.support.outcome import outcome
 from tests.support.patience import wait_for
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(300)]
 KILLED_TOGETHER = (("coordinator", "worker-1"), ("api", "Valkey"), ("worker-2", "Postgres"))
 
 

@@ -71,7 +71,9 @@ def test_a_worker_killed_at_one_point_after_the_other_ends_with_the_same_bits(
     end(worker)
 
 
-@pytest.mark.parametrize("points", [TRAINER_POINTS[:2], TRAINER_POINTS[2:]])
+@pytest.mark.parametrize(
+    "points", [TRAINER_POINTS[:2], pytest.param(TRAINER_POINTS[2:], marks=pytest.mark.long)]
+)
 def test_a_trainer_killed_at_two_points_in_turn_ends_with_the_same_bits(
     stack: Unattended, undisturbed: Any, points: Sequence[str]
 ) -> None:
@@ -83,6 +85,7 @@ def test_a_trainer_killed_at_two_points_in_turn_ends_with_the_same_bits(
     assert log.count("the training process was killed by SIGKILL") == 2
 
 
+@pytest.mark.long
 def test_a_planner_killed_at_every_point_in_turn_plans_the_same(
     stack: Unattended, undisturbed: Any
 ) -> None:

@@ -171,6 +171,7 @@ def test_a_detached_stack_is_ended_by_its_own_process_alone(place: Path) -> None
     assert "no stack runs" in run("down").stdout
 
 
+@pytest.mark.long
 def test_a_detached_stack_whose_client_cannot_be_served_says_why(place: Path) -> None:
     (place / "clients" / "c01" / "data.jsonl").unlink()
     done = subprocess.run(

@@ -61,7 +61,7 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
         for low_rank in ("svd", "flora_na", "ffa", "fedsa")
     },
 }
-_SHORT = {"tap", "fedavg", "local", "options", "sampled", "lora", "ffa"}
+_SHORT = {"tap", "fedavg", "local", "options", "ffa"}
 LOW_RANK = ("lora", "svd", "flora_na", "ffa", "fedsa")
 
 

@@ -45,6 +45,10 @@ SPEC: Mapping[str, Any] = {
 }  # fmt: skip
 
 
+# What an algorithm needs so that something moves within so few steps.
+MOVING: Mapping[str, Mapping[str, Any]] = {"pfedme": {"inner_steps": 2}}
+
+
 def spec(**changes: Any) -> JobSpec:
     """The small job, with some top-level fields changed."""
     return JobSpec.model_validate({**SPEC, **changes})

@@ -254,7 +254,7 @@ def test_fedper_may_keep_other_components() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_algorithm_has_its_method_and_is_a_function_of_its_arguments(name: str) -> None:
-    at = trainer(name, **MOVING.get(name, {}))
+    at = trainer(name, **small.MOVING.get(name, {}))
     method: Method[Any] = method_of(at)
     server = at.network.state()
     outcomes = [method.round(server, NOBODY, 1) for _ in range(2)]
@@ -276,7 +276,7 @@ class Killed(Exception):  # noqa: N818 - what happens to a process
 @pytest.mark.parametrize("name", NAMES)
 def test_a_round_goes_on_after_a_kill_with_the_same_bits(name: str, tmp_path: Path) -> None:
     steps = {**small.SPEC["training"], "local_steps": 6}
-    job = small.spec(algorithm={"name": name, **MOVING.get(name, {})}, training=steps)
+    job = small.spec(algorithm={"name": name, **small.MOVING.get(name, {})}, training=steps)
     at = Trainer("c01", job, small.network(job, TASKS), small.data(job, TASKS))
     server = at.network.state()
     whole = method_of(at).round(server, NOBODY, 1)

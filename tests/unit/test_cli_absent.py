@@ -22,11 +22,10 @@ from tests.support.answering import URL, answering
 
 pytestmark = pytest.mark.unit
 SPEC = JobSpec.model_validate(examples.JOB_SPEC)
-NOW = datetime.now(UTC)
 
 
 def client(name: str, ago_s: float = 0.0, **changes: Any) -> ClientView:
-    seen = NOW - timedelta(seconds=ago_s)
+    seen = datetime.now(UTC) - timedelta(seconds=ago_s)
     return ClientView.model_validate({**examples.CLIENT, "id": name, "seen_at": seen, **changes})
 
 
@@ -122,11 +121,12 @@ def test_another_reason_is_told_as_the_api_tells_it(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_list_of_clients_says_who_is_there_as_the_page_does() -> None:
-    assert is_there(NOW - timedelta(seconds=59), NOW)
-    assert not is_there(NOW - timedelta(seconds=60), NOW)
-    assert not is_there(None, NOW)
+    now_ = datetime.now(UTC)
+    assert is_there(now_ - timedelta(seconds=59), now_)
+    assert not is_there(now_ - timedelta(seconds=60), now_)
+    assert not is_there(None, now_)
     script = Path(__file__).parents[2] / "server" / "web" / "static" / "live.js"
     assert "const ALIVE_S = 60;" in script.read_text()
-    table = clients_table([client("a"), client("b", 61), client("c", seen_at=None)], NOW)
+    table = clients_table([client("a"), client("b", 61), client("c", seen_at=None)], now_)
     [now] = [column for column in table.columns if column.header == "now"]
     assert list(now.cells) == ["there", "silent", "-"]

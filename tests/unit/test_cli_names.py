@@ -47,6 +47,7 @@ ANSWERS: dict[str, tuple[int, Any]] = {
     f"/v1/jobs/{JOB}/report": (200, examples.REPORT),
     f"/v1/jobs/{JOB}/benefits": (200, examples.BENEFITS),
     f"/v1/jobs/{JOB}": (200, {**examples.JOB_DETAIL, "state": "succeeded", "round": 0}),
+    f"/v1/jobs/{JOB}/rounds": (200, {"items": []}),
     f"/v1/jobs/{JOB}/waiting": (200, examples.WAITING),
     f"/v1/jobs/{JOB}/attendance": (200, examples.ATTENDANCE),
 }

@@ -27,9 +27,8 @@ LORA = {**small.SPEC["model"], "trainable": "lora", "lora": {"dropout": 0}}
 
 
 def trainer(low_rank: str, client: str = "c01", name: str = "tap", **changes: Any) -> Trainer:
-    job = small.spec(
-        model=LORA, aggregation={"low_rank": low_rank}, algorithm={"name": name}, **changes
-    )
+    algorithm = {"name": name, **small.MOVING.get(name, {})}
+    job = small.spec(model=LORA, aggregation={"low_rank": low_rank}, algorithm=algorithm, **changes)
     return Trainer(client, job, small.network(job, TASKS), small.data(job, TASKS))
 
 

@@ -29,7 +29,7 @@ def equal(one: State, other: State) -> bool:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_newcomer_begins_stage_two_with_the_servers_model(name: str) -> None:
-    job = small.spec(algorithm={"name": name})
+    job = small.spec(algorithm={"name": name, **small.MOVING.get(name, {})})
     network = small.network(job, ["digits"])
     method = method_of(Trainer("c09", job, network, small.data(job, ["digits"])))
     server = network.state()

@@ -173,6 +173,7 @@ EXAMPLES: dict[str, Any] = {
     "KEY_REVOKED": keys.KeyView,
     "CLIENT_KEY_CREATE": keys.ClientKeyCreate,
     "CLIENT_KEY_CREATED": keys.KeyCreated,
+    "BENEFITS": reports.BenefitsView,
     "SHELF": shelf.ShelfView,
     "SHELF_PUT": shelf.ShelfPut,
     "SHELF_UPLOAD": shelf.ShelfUpload,
