@@ -1,5 +1,6 @@
 """Postgres: the engine with its time limits, sessions, and values to and from JSON."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 
 from server.errors import invalid
 from server.lifecycle import tell
@@ -30,6 +31,8 @@ _IS_UNICODE = (
 )
 CONNECT_TIMEOUT_S = 3
 _LOOK_AFTER_S = 1.0
+_GIVEN_BACK_WITHIN_S = 12.0  # statements end by themselves before
+_LOOK_AGAIN_S = 0.01
 SCHEMA = "0011"  # the newest migration; a test holds it to that
 
 
@@ -87,6 +90,17 @@ def _name_a_cut(context: ExceptionContext) -> None:
     if isinstance(error, psycopg.errors.IdleInTransactionSessionTimeout):
         context.is_disconnect = True
         raise OperationalError(context.statement, context.parameters, error) from error
+
+
+async def dispose(engine: Engine) -> None:
+    """Close all connections, those last that threads still hold, whom nobody waits for any more.
+
+    What comes back to a pool behind its end stays open.
+    """
+    pool, end = engine.pool, time.monotonic() + _GIVEN_BACK_WITHIN_S
+    while isinstance(pool, QueuePool) and pool.checkedout() and time.monotonic() < end:  # noqa: ASYNC110 - a pool tells nobody
+        await asyncio.sleep(_LOOK_AGAIN_S)
+    engine.dispose()
 
 
 def make_sessions(engine: Engine) -> Sessions:

@@ -18,7 +18,7 @@ from server.auth import OPEN_PATHS, Watchers, check_scopes
 from server.celery_app import make_publish
 from server.clients import endpoints as clients
 from server.context import NO_BUCKETS, Context, make_context
-from server.database import DatabaseAwayError, check_current, make_engine, reachable
+from server.database import DatabaseAwayError, check_current, dispose, make_engine, reachable
 from server.dry_runs import endpoints as dry_runs
 from server.events import endpoints as events
 from server.events.feed import Feed
@@ -94,7 +94,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         yield
         for each in beside:
             each.stop()
-        engine.dispose()
+        await dispose(engine)
 
     app = FastAPI(
         title="Tapestry",

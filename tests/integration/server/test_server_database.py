@@ -1,8 +1,12 @@
 """What a process sees of Postgres after it has stood still."""
 
+import asyncio
+import threading
 import time
 from collections.abc import Iterator
+from typing import Any, cast
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
@@ -74,3 +78,29 @@ def test_one_that_was_just_used_tells_by_failing_and_is_not_used_again(
     with pytest.raises(DATABASE_AWAY):
         backend(engine)
     assert backend(engine) != pid
+
+
+def test_what_a_thread_still_holds_is_closed_too_once_it_is_given_back(database_url: str) -> None:
+    engine, taken, free = make_engine(database_url), threading.Event(), threading.Event()
+    held: list[psycopg.Connection[Any]] = []
+
+    def hold() -> None:
+        with engine.connect() as connection:
+            held.append(cast("psycopg.Connection[Any]", connection.connection.dbapi_connection))
+            taken.set()
+            free.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert taken.wait(10)
+
+    async def end() -> None:
+        ending = asyncio.create_task(database.dispose(engine))
+        await asyncio.sleep(0)
+        assert not ending.done(), "it is still held"
+        free.set()
+        await ending
+
+    asyncio.run(end())
+    thread.join(10)
+    assert held[0].closed
