@@ -10,8 +10,10 @@ from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import override
 
-_JSON = "application/json"
+from server.held_back import JSON, HeldBack
+
 _NOT_MODIFIED = 304
 
 
@@ -28,42 +30,24 @@ class Conditional:
         await self._app(scope, receive, send)
 
 
-class _Answer:
-    """An answer on its way."""
+class _Answer(HeldBack):
+    """An answer that is named, and not sent to who has it."""
 
     def __init__(self, send: Send, known: list[str]) -> None:
-        self._send, self._known = send, known
-        self._start: Message | None = None
-        self._body = bytearray()
+        super().__init__(send)
+        self._known = known
 
-    async def send(self, message: Message) -> None:
-        """What the app sends."""
-        if message["type"] == "http.response.start" and _is_json(message):
-            self._start = message
-        elif self._start is None:
-            await self._send(message)
-        else:
-            self._body += message.get("body", b"")
-            if not message.get("more_body", False):
-                await self._finish(self._start)
-
-    async def _finish(self, start: Message) -> None:
-        tag = f'"{hashlib.sha256(self._body).hexdigest()[:32]}"'
+    @override
+    async def finish(self, start: Message, body: bytes) -> None:
+        tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         headers = MutableHeaders(scope=start)
         headers["ETag"] = tag
         headers["Cache-Control"] = "private, no-cache"
         if names(self._known, tag):
             del headers["content-length"]
             del headers["content-type"]
-            self._body.clear()
-            start["status"] = _NOT_MODIFIED
-        await self._send(start)
-        await self._send({"type": "http.response.body", "body": bytes(self._body)})
-
-
-def _is_json(message: Message) -> bool:
-    kind = Headers(raw=message.get("headers", [])).get("content-type", "")
-    return message["status"] == 200 and kind.partition(";")[0] == _JSON
+            start["status"], body = _NOT_MODIFIED, b""
+        await self.let_go(start, body)
 
 
 def names(known: Iterable[str], tag: str) -> bool:
@@ -76,7 +60,7 @@ def describe(document: dict[str, Any]) -> None:
     """Add to OpenAPI what the middleware does."""
     for path in document["paths"].values():
         asked = path.get("get")
-        if asked is None or _JSON not in asked["responses"].get("200", {}).get("content", {}):
+        if asked is None or JSON not in asked["responses"].get("200", {}).get("content", {}):
             continue
         asked["responses"]["200"]["headers"] = {
             "ETag": {"description": "Names the answer as it is.", "schema": {"type": "string"}}

@@ -6,19 +6,19 @@ And misspelt parameters, which would leave a question unasked: they are named.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from http import HTTPStatus
 from typing import Any, get_args
 
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import MutableHeaders, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import override
 
 from server.errors import ProblemError, invalid
+from server.held_back import JSON, HeldBack
 
 FIELDS = "fields"
-_JSON = "application/json"
 _ITEMS = "items"
 _API = "/v1/"
 
@@ -46,40 +46,27 @@ def _wanted(scope: Scope) -> list[str]:
     return [name for each in given for part in each.split(",") if (name := part.strip())]
 
 
-class _Answer:
-    """An answer on its way, held back until it is whole."""
+class _Answer(HeldBack):
+    """An answer of which some is wanted."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, wanted: list[str]) -> None:
-        self._scope, self._receive, self._send = scope, receive, send
+        super().__init__(send)
+        self._scope, self._receive = scope, receive
         self._wanted = wanted
-        self._start: Message | None = None
-        self._body = bytearray()
 
-    async def send(self, message: Message) -> None:
-        """What the app sends."""
-        if message["type"] == "http.response.start" and _is_json(message):
-            self._start = message
-        elif self._start is None:
-            await self._send(message)
-        else:
-            self._body += message.get("body", b"")
-            if not message.get("more_body", False):
-                await self._finish(self._start)
-
-    async def _finish(self, start: Message) -> None:
+    @override
+    async def finish(self, start: Message, body: bytes) -> None:
         try:
-            body = self._cut()
+            some = self._cut(body)
         except ProblemError as error:
             await error.response()(self._scope, self._receive, self._send)
             return
-        headers = [each for each in start["headers"] if each[0] != b"content-length"]
-        headers.append((b"content-length", str(len(body)).encode()))
-        await self._send({**start, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
+        MutableHeaders(scope=start)["content-length"] = str(len(some))
+        await self.let_go(start, some)
 
-    def _cut(self) -> bytes:
+    def _cut(self, body: bytes) -> bytes:
         """Raises ProblemError (422)."""
-        whole = json.loads(self._body)
+        whole = json.loads(body)
         known = _fields(getattr(self._scope.get("route"), "response_model", None))
         if known is not None:
             check_names(self._wanted, known, "field")
@@ -89,11 +76,6 @@ class _Answer:
         else:
             whole = _only(whole, kept)
         return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _is_json(message: Message) -> bool:
-    kind = Headers(raw=message.get("headers", [])).get("content-type", "")
-    return bool(message["status"] == HTTPStatus.OK and kind.partition(";")[0] == _JSON)
 
 
 def _only(item: Mapping[str, Any], kept: frozenset[str]) -> dict[str, Any]:
@@ -152,7 +134,7 @@ def describe(document: dict[str, Any]) -> None:
         asked = kinds.get("get")
         if asked is None or not path.startswith(_API):
             continue
-        if _JSON in asked["responses"].get("200", {}).get("content", {}):
+        if JSON in asked["responses"].get("200", {}).get("content", {}):
             asked.setdefault("parameters", []).append(
                 {
                     "name": FIELDS,
