@@ -49,7 +49,7 @@ def test_every_request_and_the_program_do_what_the_page_says(
 ) -> None:
     shell = ["bash", "-euo", "pipefail"]
     said = run(tmp_path, env, shell, "\necho; echo ---\n".join([*SHELL, 'echo "$JOB"']))
-    _, _, refused, rounds, events, clients, unchanged, job = said.split("\n---\n")
+    _, _, refused, rounds, events, clients, unchanged, partial, job = said.split("\n---\n")
     assert json.loads(refused)["code"] == "invalid"
     assert json.loads(rounds)["items"] == []
     listed, _, streamed = events.partition("]}")
@@ -59,6 +59,7 @@ def test_every_request_and_the_program_do_what_the_page_says(
     page = [json.loads((tmp_path / "clients.json").read_text()), json.loads(clients)]
     assert [item["id"] for each in page for item in each["items"]] == ["c1", "c2"]
     assert unchanged.strip() == "status 304"
+    assert [set(item) for item in json.loads(partial)["items"]] == [{"id", "state"}]
     [launched] = pair.viewer.ok("GET", "/v1/jobs")["items"]
     assert launched["id"] == job.strip()
 
