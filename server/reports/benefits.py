@@ -1,5 +1,6 @@
 """A job's scores beside those of jobs of its clients by themselves, and by FedAvg."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -20,10 +21,11 @@ _MOST = 20
 
 @dataclass(frozen=True)
 class Beside:
-    """The jobs that one is compared with, where there are any."""
+    """The jobs that one is compared with, where there are any, and among which they are chosen."""
 
     alone: Job | None
     averaged: Job | None
+    choices: Mapping[str, Sequence[Job]]  # by algorithm
 
 
 def candidates(session: Session, job: Job, algorithm: str) -> list[Job]:
@@ -50,13 +52,14 @@ def candidates(session: Session, job: Job, algorithm: str) -> list[Job]:
 
 def beside(session: Session, job: Job, alone: UUID | None, averaged: UUID | None) -> Beside:
     """The jobs asked for, else the newest that fit. Raises ProblemError (404)."""
+    choices = {each: candidates(session, job, each) for each in (ALONE, AVERAGED)}
 
     def chosen(asked: UUID | None, algorithm: str) -> Job | None:
         if asked is not None:
             return get_job(session, asked)
-        return next(iter(candidates(session, job, algorithm)), None)
+        return next(iter(choices[algorithm]), None)
 
-    return Beside(chosen(alone, ALONE), chosen(averaged, AVERAGED))
+    return Beside(chosen(alone, ALONE), chosen(averaged, AVERAGED), choices)
 
 
 def benefits_of(session: Session, job: Job, others: Beside | None = None) -> Benefits:

@@ -12,7 +12,7 @@ from server.jobs.repository import get_job
 from server.jobs.service import origin_view
 from server.reports.attendance import attendance
 from server.reports.averages import averages
-from server.rounds.repository import job_assignments, training_rounds
+from server.rounds.repository import job_assignments, rounds_of
 from server.rounds.views import bytes_down, bytes_up, component_sizes, full_state_bytes
 from server.shelf.views import rows as shelf_rows
 from server.specs import spec_of
@@ -39,7 +39,7 @@ def report(session: Session, job_id: UUID) -> ReportView:
     final = newest_version(session, job_id)
     manifest = entries(session, job_id, final) if final is not None else []
     measured = scores(members)
-    published = [r for r in training_rounds(session, job_id) if r.state is RoundState.PUBLISHED]
+    published = [r for r in rounds_of(session, job_id) if r.state is RoundState.PUBLISHED]
     return ReportView(
         job_id=job.id,
         name=job.name,

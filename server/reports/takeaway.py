@@ -10,7 +10,7 @@ from server.errors import not_found
 from server.jobs.repository import get_job
 from server.jobs.service import origin_view
 from server.reports.service import replacements, scores
-from server.rounds.repository import job_assignments, training_rounds
+from server.rounds.repository import job_assignments, rounds_of
 from server.specs import spec_of
 from server.tables import Assignment, JobClient
 from server.versions.repository import entries
@@ -27,7 +27,7 @@ def takeaway(session: Session, client: str, job_id: UUID) -> TakeawayView:
     own = [a for a in job_assignments(session, job_id) if a.client_id == client]
     published = {
         row.id: row.number
-        for row in training_rounds(session, job_id)
+        for row in rounds_of(session, job_id)
         if row.state is RoundState.PUBLISHED
     }
     spec = spec_of(job)

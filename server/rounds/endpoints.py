@@ -14,7 +14,7 @@ from server.events.patience import PATIENCE
 from server.examples import ROUND_DETAIL, ROUNDS, TIMELINE
 from server.jobs.repository import get_job, see_job
 from server.paging import Cursor, Limit, cut, number, place_of
-from server.rounds.repository import training_round, training_rounds
+from server.rounds.repository import round_of, rounds_of
 from server.rounds.timeline import timeline
 from server.rounds.views import component_sizes, round_view
 from server.waiting.query import waits
@@ -59,7 +59,7 @@ def list_rounds(
     with app.sessions.begin() as session:
         seen = see_job(session, job_id)
         sizes, why = component_sizes(seen.job), waits(app, session, [seen.job], seen.now)
-        rows = training_rounds(session, job_id, state, behind, limit + 1, phase)
+        rows = rounds_of(session, job_id, state, behind, limit + 1, phase)
         page, following = cut(rows, limit, "rounds", lambda row: (row.number,))
         items = tuple(round_view(session, row, sizes, why) for row in page)
         return RoundList(items=items, next=following, last_event=seen.last_event)
@@ -84,7 +84,7 @@ def show_round(
     """
     with glance(app.sessions) as session:
         seen = see_job(session, job_id)
-        row = training_round(session, job_id, number, phase)
+        row = round_of(session, job_id, number, phase)
         why = {} if row.state in ROUND_TERMINAL else waits(app, session, [seen.job], seen.now)
         shown = round_view(session, row, component_sizes(seen.job), why)
         return RoundDetail(**dict(shown), last_event=seen.last_event)

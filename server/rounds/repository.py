@@ -21,7 +21,7 @@ def live_round(session: Session, job_id: UUID) -> Round | None:
     ).one_or_none()
 
 
-def training_rounds(
+def rounds_of(
     session: Session,
     job_id: UUID,
     states: Sequence[RoundState] = (),
@@ -29,10 +29,7 @@ def training_rounds(
     limit: int | None = None,
     phase: AssignmentKind = AssignmentKind.TRAIN,
 ) -> list[Round]:
-    """The job's training rounds behind that number, oldest first; in those states if given.
-
-    Likewise the rounds of another phase.
-    """
+    """The job's rounds of a phase behind that number, oldest first; in those states if given."""
     query = select(Round).where(Round.job_id == job_id, Round.phase == phase)
     query = query.where(Round.number > behind)
     if states:
@@ -40,11 +37,11 @@ def training_rounds(
     return list(session.scalars(query.order_by(Round.number).limit(limit)))
 
 
-def training_round(
+def round_of(
     session: Session, job_id: UUID, number: int, phase: AssignmentKind = AssignmentKind.TRAIN
 ) -> Round:
-    """The job's round of that number, of training or another phase. Raises ProblemError (404)."""
-    for row in training_rounds(session, job_id, behind=number - 1, limit=1, phase=phase):
+    """The job's round of that number in a phase. Raises ProblemError (404)."""
+    for row in rounds_of(session, job_id, behind=number - 1, limit=1, phase=phase):
         if row.number == number:
             return row
     raise not_found("round")

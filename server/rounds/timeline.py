@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from server.rounds.repository import training_rounds
+from server.rounds.repository import rounds_of
 from server.tables import Assignment, Event
 from shared.states import AssignmentState
 from shared.timeline import TimelineBar
@@ -29,7 +29,7 @@ class Change:
 
 def timeline(session: Session, job_id: UUID, behind: int, limit: int) -> tuple[TimelineBar, ...]:
     """The attempts of so many training rounds behind that number."""
-    rounds = {row.id: row for row in training_rounds(session, job_id, (), behind, limit)}
+    rounds = {row.id: row for row in rounds_of(session, job_id, (), behind, limit)}
     if not rounds:
         return ()
     members = select(Assignment.id, Assignment.client_id, Assignment.round_id).where(

@@ -154,17 +154,17 @@ def show_benefits(
     with app.sessions.begin() as session:
         row = repository.get_job(session, job_id)
         chosen = benefits.beside(session, row, alone, averaged)
-        choices = {
-            "alone": ("Beside, each client alone", chosen.alone, benefits.ALONE),
-            "averaged": ("and by FedAvg", chosen.averaged, benefits.AVERAGED),
-        }
+        choices = (  # field of the form, what is said, the job, among which
+            ("alone", "Beside, each client alone", chosen.alone, benefits.ALONE),
+            ("averaged", "and by FedAvg", chosen.averaged, benefits.AVERAGED),
+        )
         return page(
             "benefits.html",
             {
                 "job": service.job_view(row),
                 "choices": [
-                    (name, said, job and job.id, benefits.candidates(session, row, algorithm))
-                    for name, (said, job, algorithm) in choices.items()
+                    (name, said, job and job.id, chosen.choices[algorithm])
+                    for name, said, job, algorithm in choices
                 ],
                 "found": benefits.benefits_of(session, row, chosen),
                 "now": database_now(session),

@@ -130,9 +130,9 @@ def test_a_worker_that_is_told_to_stop_gives_its_assignment_back(
             wait_for(lambda: " ready." in log.read_text())  # Celery listens
         wait_for(lambda: any(a.progress > 0 for r in api.rounds(job) for a in r.assignments))
         end(worker)
-        (training_round,) = api.rounds(job)
-        assert {a.state for a in training_round.assignments} == {AssignmentState.QUEUED}
-        assert {a.attempt for a in training_round.assignments} == {0, 1}
+        (round_of,) = api.rounds(job)
+        assert {a.state for a in round_of.assignments} == {AssignmentState.QUEUED}
+        assert {a.attempt for a in round_of.assignments} == {0, 1}
         assert kinds()[-1] == "assignment.queued"
         api.cancel(job)
         wait_for(lambda: api.job(job).state in JOB_TERMINAL)

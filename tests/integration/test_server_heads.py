@@ -111,7 +111,7 @@ def test_a_head_that_never_ends_is_cut_off(connection: socket.socket, begin: byt
 def test_a_head_that_comes_byte_by_byte_is_read(connection: socket.socket) -> None:
     for byte in _get("/slow", x="y"):
         connection.sendall(bytes([byte]))
-        time.sleep(0.001)
+        time.sleep(0.001)  # so that each comes by itself
     assert _answers(connection, 1) == [{"path": "/slow", "headers": 2, "body": None}]
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from server.lifecycle import transition
-from server.rounds.repository import training_rounds
+from server.rounds.repository import rounds_of
 from server.tables import Job
 from server.timer import suspect_missed_leases
 from shared.states import JobState, RoundState
@@ -124,7 +124,7 @@ def test_a_round_names_who_failed_and_how(pair: World, job: str) -> None:
 
 def test_a_round_that_nobody_has_begun_to_aggregate(pair: World, job: str) -> None:
     with pair.context.sessions.begin() as session:
-        [row] = training_rounds(session, UUID(job))
+        [row] = rounds_of(session, UUID(job))
         transition(session, row, RoundState.AGGREGATING)
     waiting = pair.job(job)["waiting"]
     assert (waiting["cause"], waiting["then"]) == ("aggregation_due", "Attempt 1 of 5 begins.")
