@@ -223,7 +223,8 @@ def test_a_damaged_personal_state_is_refused(there: Home, tmp_path: Path) -> Non
     files = [path for path in (work / "personal").rglob("*") if len(path.name) == 64]
     for path in files:
         if path.name != there.api.view.state_digest:
-            path.write_bytes(path.read_bytes()[:-1] + b"x")
+            whole = path.read_bytes()
+            path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(StateError, match="is damaged: restore it from a backup"):
         export(there.wish(tmp_path / "model"), there_too)
     assert left(tmp_path) == ["work"]

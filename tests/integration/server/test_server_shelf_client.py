@@ -200,7 +200,8 @@ def test_a_sealed_file_that_this_disk_has_damaged_is_made_anew(home: Home) -> No
     with ApiClient("http://127.0.0.1:1", "none", patience_s=0) as away:
         home.turn(away)
     path = home.notes.sealed_file(home.job)
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     assert not home.turn()
     assert home.item is None
     assert home.turn()
