@@ -61,7 +61,7 @@ def test_forks_and_pauses_leave_the_bits_as_they_are(stack: Stack) -> None:
         again = distilled_again(api.job(parent), 2, StageTwo())
         forks = [
             api.fork(parent, JobFork(round=number, spec=fork_spec), f"fork-{number}").id
-            for number, fork_spec in enumerate((spec, spec, again))
+            for number, fork_spec in enumerate((spec, again), start=1)
         ]
         wish = JobFork(round=2, personal_round=1, spec=again)
         mixed = api.fork(parent, wish, "another-pair").id
@@ -75,13 +75,13 @@ def test_forks_and_pauses_leave_the_bits_as_they_are(stack: Stack) -> None:
         other = states(stack, mixed)
         assert all(other[client] != state for client, state in states(stack, parent).items())
         assert of_server(api.report(mixed)) == of_server(wanted), "only the students are others"
-        for number, job in enumerate(forks):
+        for number, job in enumerate(forks, start=1):
             report, origin = api.report(job), api.job(job).forked_from
             assert report.rounds == 2 - number
             later = [each for each in wanted.replacements if each.round > number]
             assert list(report.replacements) == later, "they were trained on as in the parent"
             assert origin is not None
-            assert set(origin.personal_states) == (set(federation.CLIENTS) if number else set())
+            assert set(origin.personal_states) == set(federation.CLIENTS)
 
 
 def test_a_client_that_lost_the_state_says_so_and_the_operator_may_begin_afresh(

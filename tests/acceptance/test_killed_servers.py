@@ -1,6 +1,6 @@
 """A coordinator or an API that is killed at any point changes nothing of any outcome.
 
-Every third point at its first hit, behind the one commit and before another; `make crash-points`
+Every fifth point at its first hit, behind the one commit and before another; `make crash-points`
 has all of them, their second hit too, and each point alone.
 """
 

@@ -41,6 +41,7 @@ def test_the_job_is_the_demonstrations() -> None:
     assert "tapestry submit examples/jobs/demo.yaml" in commands()
 
 
+@pytest.mark.long
 def test_every_client_of_the_job_is_hosted_by_the_stack_of_the_demonstration(place: Path) -> None:
     spec = spec_files.load(JobSpec, JOB)
     with shell(place) as here:

@@ -13,7 +13,7 @@ from tests.support.machine.play import play
 
 pytestmark = pytest.mark.integration
 
-_RUNS = 8
+_RUNS = 4
 
 
 @pytest.mark.timeout(900)  # finding one costs a minute, making it small costs five more
