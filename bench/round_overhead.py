@@ -57,14 +57,6 @@ def run_job(api: ApiClient, name: str, n_rounds: int) -> UUID:
     return finished(api, api.submit(spec, name.replace(" ", "-")).id).id
 
 
-def events_of(api: ApiClient, job: UUID) -> list[EventView]:
-    """All events of a job."""
-    found: list[EventView] = []
-    while items := api.events(job, found[-1].id if found else 0).items:
-        found.extend(items)
-    return found
-
-
 def moments(rounds: Sequence[RoundView], events: Sequence[EventView]) -> list[list[datetime]]:
     """When each step of each counted round was reached."""
     counted = [r for r in rounds if r.number > WARM_UP and r.version is not None]
@@ -119,7 +111,7 @@ def main() -> None:
                     processes.stop(stack.child("Valkey"))
                 job = run_job(api, name, n_rounds + WARM_UP)
                 rounds = api.rounds(job)
-                medians[name] = show(name, moments(rounds, events_of(api, job)))
+                medians[name] = show(name, moments(rounds, list(api.events(job))))
             report = api.report(job)
             sent = report.bytes_up / (n_rounds + WARM_UP) / len(CLIENTS)
             print(f"components: {sent / 1e6:.2f} MB from each client in each round")

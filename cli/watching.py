@@ -1,6 +1,5 @@
 """`tapestry watch`: a job to its end, through breaks of the connection."""
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Annotated
 from uuid import UUID
@@ -16,7 +15,7 @@ from cli.progress import follow
 from cli.signals import ending_on_signals
 from shared.api_client import ApiClient
 from shared.states import JOB_TERMINAL, JobState
-from shared.views import EventView, JobView
+from shared.views import JobView
 
 _SILENT_S = 2.0  # a break that is shorter is not told
 _ENDS = frozenset(f"job.{state}" for state in JOB_TERMINAL)
@@ -58,13 +57,6 @@ def _print_events(api: ApiClient, job: UUID, patience: Patience) -> JobView:
             print_json(event, indent=None)
             if event.kind in _ENDS:
                 break
-    for late in _behind(api, job, event.id, patience):
+    for late in patience.ask(lambda: list(api.events(job, event.id))):
         print_json(late, indent=None)
     return patience.ask(partial(api.job, job))
-
-
-def _behind(api: ApiClient, job: UUID, known: int, patience: Patience) -> Iterator[EventView]:
-    """The events behind `known` that there are by now."""
-    while found := patience.ask(partial(api.events, job, known)).items:
-        yield from found
-        known = found[-1].id

@@ -1,4 +1,4 @@
-"""Pages of lists: rows behind a place in a fixed order, and a cursor that names the place.
+"""Pages of lists: rows behind a place in one order, and a cursor that names the place.
 
 A cursor belongs to one list in one order: rows that come or change meanwhile shift nothing.
 """
@@ -6,13 +6,18 @@ A cursor belongs to one list in one order: rows that come or change meanwhile sh
 import base64
 import json
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TypeVar
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 from fastapi import Query
+from sqlalchemy import Select, literal, tuple_
 
 from server.errors import ProblemError, invalid
 
 T = TypeVar("T")
+Q = TypeVar("Q", bound=Select[*tuple[Any, ...]])
 Place = tuple[str | int, ...]
 
 Limit = Annotated[int, Query(ge=1, le=200, description="Most items in the answer.")]
@@ -20,6 +25,51 @@ Cursor = Annotated[
     str | None,
     Query(max_length=1000, description="`next` of the page before; absent for the first."),
 ]
+SORT = "By what, with a minus from the greatest on."
+
+
+@dataclass(frozen=True)
+class Column(Generic[T]):
+    """What rows are sorted by: in a query, of a row, and read from a cursor (else ValueError)."""
+
+    sql: Any
+    of: Callable[[T], str | int]
+    read: Callable[[Any], Any]
+
+
+def moments(sql: Any, of: Callable[[T], datetime]) -> Column[T]:
+    """A column of points in time."""
+    return Column(sql, lambda row: of(row).isoformat(), datetime.fromisoformat)
+
+
+class Behind(Protocol):
+    """The rows of a query in one order, from one place on."""
+
+    def __call__(self, query: Q) -> Q:
+        """That query, so ordered and narrowed."""
+
+
+class Order(Generic[T]):
+    """A list sorted by columns of which the last tells its rows apart; a minus: from the end on."""
+
+    def __init__(self, of: str, sort: str, *columns: Column[T]) -> None:
+        self._name, self._falls, self._columns = f"{of} {sort}", sort.startswith("-"), columns
+
+    def behind(self, cursor: str | None = None) -> Behind:
+        """What puts a query of such rows in order, behind a place. Raises ProblemError (422)."""
+        place = place_of(cursor, self._name, *(column.read for column in self._columns))
+        return partial(self._sorted, place=place)
+
+    def _sorted(self, query: Q, place: Place | None) -> Q:
+        columns = [column.sql for column in self._columns]
+        if place is not None:
+            row, last = tuple_(*columns), tuple_(*map(literal, place))
+            query = query.where(row < last if self._falls else row > last)
+        return query.order_by(*(each.desc() if self._falls else each for each in columns))
+
+    def cut(self, rows: Sequence[T], limit: int) -> tuple[Sequence[T], str | None]:
+        """A page of rows of which one more than `limit` was asked for, and the next's cursor."""
+        return cut(rows, limit, self._name, lambda row: tuple(c.of(row) for c in self._columns))
 
 
 def cut(
@@ -58,7 +108,7 @@ def text(value: Any) -> str:
 
 def number(value: Any) -> int:
     """A number that Postgres takes for one of a row. Raises ValueError."""
-    if type(value) is not int or abs(value) >= 2**31:
+    if type(value) is not int or abs(value) >= 2**63:
         raise ValueError(value)
     return value
 

@@ -1,6 +1,6 @@
 """The part of the API's typed client that hears what happens: by asking, waiting and listening."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -11,10 +11,10 @@ from shared.event_stream import MEDIA_TYPE, EventStream, Told
 from shared.messages import AssignmentKind
 from shared.timeline import Timeline, TimelineBar
 from shared.transport import ANSWER_S, ApiError, Transport, no_answer
-from shared.views import EventList, JobDetail, RoundDetail, RoundList, RoundView
+from shared.views import EventList, EventView, JobDetail, RoundDetail, RoundList, RoundView
 
 B = TypeVar("B", bound=BaseModel)
-_ROUNDS = 200  # in one answer
+_ROUNDS, _EVENTS = 200, 1000  # in one answer
 
 
 class Events(Transport):
@@ -56,24 +56,21 @@ class Events(Transport):
         """One round of a job."""
         return self._awaited(RoundDetail, f"/v1/jobs/{job}/rounds/{number}", after, wait_s)
 
-    def timeline(self, job: UUID | str, behind: int = 0) -> Iterator[TimelineBar]:
-        """When each client worked in each round behind that one, attempt by attempt."""
-        path = f"/v1/jobs/{job}/timeline"
-        while True:
-            asked = {"behind": behind, "limit": _ROUNDS}
-            page = self._send(Timeline, "GET", path, params=asked).items
-            yield from page
-            if not page:
-                return
-            behind = page[-1].round
+    def timeline(self, job: UUID | str, after_round: int = 0) -> Iterator[TimelineBar]:
+        """When each client worked in each round after that one, attempt by attempt."""
+        asked = {"after_round": after_round}
+        return self._pages(Timeline, f"/v1/jobs/{job}/timeline", asked, _ROUNDS)
 
-    def events(self, job: UUID | str, after: int = 0) -> EventList:
-        """What happened to a job since event `after`."""
-        return self._send(EventList, "GET", f"/v1/jobs/{job}/events", params={"after": after})
+    def events(
+        self, job: UUID | str, after: int = 0, kinds: Sequence[str] = ()
+    ) -> Iterator[EventView]:
+        """What happened to a job since event `after`: `round.published`, or all of `round`."""
+        asked = {"after": after, "kind": list(kinds)}
+        return self._pages(EventList, f"/v1/jobs/{job}/events", asked, _EVENTS)
 
-    def all_events(self, after: int = 0) -> EventList:
+    def all_events(self, after: int = 0, kinds: Sequence[str] = ()) -> Iterator[EventView]:
         """What happened to all jobs and clients since event `after`."""
-        return self._send(EventList, "GET", "/v1/events", params={"after": after})
+        return self._pages(EventList, "/v1/events", {"after": after, "kind": list(kinds)}, _EVENTS)
 
     def follow(self, job: UUID | str, after: int = 0) -> EventStream:
         """The same of one job as it happens, from event `after` on."""
@@ -112,10 +109,8 @@ class Events(Transport):
             return _checked(self._repeat(begin))
 
         def listed(known: int) -> Iterator[Told]:
-            last = known
-            while page := self._send(EventList, "GET", path, params={"after": last}).items:
-                yield from ((event.id if in_order else known, event) for event in page)
-                last = page[-1].id
+            for event in self._pages(EventList, path, {"after": known}, _EVENTS):
+                yield event.id if in_order else known, event
 
         return EventStream(connect, listed, after)
 

@@ -2,13 +2,15 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from shared.messages import Message
 from shared.spec import Name
 from shared.views import Next
+
+KeyOrder = Literal["prefix", "-prefix", "created_at", "-created_at"]
 
 LONGEST_LIFETIME = timedelta(days=3650)
 
@@ -64,7 +66,7 @@ class KeyCreated(KeyView):
 
 
 class KeyList(Message):
-    """A page of keys by their prefixes."""
+    """A page of keys, by their prefixes unless another order is asked for."""
 
     items: tuple[KeyView, ...]
     next: Next = None

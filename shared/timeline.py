@@ -7,6 +7,7 @@ from pydantic import Field
 from shared.messages import Message
 from shared.spec import Name
 from shared.states import AssignmentState
+from shared.views import Next
 
 
 class TimelineBar(Message):
@@ -23,6 +24,7 @@ class TimelineBar(Message):
 
 
 class Timeline(Message):
-    """The attempts of some rounds, oldest round first, in the order of their claims."""
+    """The attempts of a page of rounds, oldest round first, in the order of their claims."""
 
     items: tuple[TimelineBar, ...]
+    next: Next = None

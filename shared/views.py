@@ -21,6 +21,9 @@ LastEvent = Annotated[
 
 Next = Annotated[str | None, Field(description="Pass it as `cursor` for more; absent at the end.")]
 JobOrder = Literal["-created_at", "created_at", "-updated_at", "updated_at", "name", "-name"]
+ClientOrder = Literal["id", "-id", "created_at", "-created_at", "seen_at", "-seen_at"]
+NumberOrder = Literal["number", "-number"]
+EventOrder = Literal["id", "-id"]
 
 
 class Problem(Message):
@@ -187,7 +190,7 @@ class RoundDetail(RoundView):
 
 
 class RoundList(Message):
-    """A page of a job's rounds, oldest first."""
+    """A page of a job's rounds, oldest first unless another order is asked for."""
 
     items: tuple[RoundView, ...]
     next: Next = None
@@ -236,7 +239,7 @@ class VersionSummary(Message):
 
 
 class VersionList(Message):
-    """A page of a job's versions, oldest first."""
+    """A page of a job's versions, oldest first unless another order is asked for."""
 
     items: tuple[VersionSummary, ...]
     next: Next = None
@@ -253,9 +256,13 @@ class EventView(Message):
 
 
 class EventList(Message):
-    """Events in order; pass the last id as `after` for more."""
+    """A page of events, oldest first unless another order is asked for.
+
+    To hear of later ones, pass the greatest id as `after`.
+    """
 
     items: tuple[EventView, ...]
+    next: Next = None
 
 
 class Who(Message):
@@ -291,7 +298,7 @@ class ClientCreated(ClientView):
 
 
 class ClientList(Message):
-    """A page of clients by their ids."""
+    """A page of clients, by their ids unless another order is asked for."""
 
     items: tuple[ClientView, ...]
     next: Next = None

@@ -11,11 +11,11 @@ from server.database import killable
 from server.documentation import example, problems
 from server.examples import CLIENT, CLIENT_CREATE, CLIENT_CREATED, CLIENTS, OFFER
 from server.idempotency import Key
-from server.paging import Cursor, Limit, cut, place_of, text
+from server.paging import SORT, Cursor, Limit
 from shared.messages import ClientOffer
 from shared.problem_codes import Code
 from shared.spec import Name
-from shared.views import ClientCreate, ClientCreated, ClientList, ClientView
+from shared.views import ClientCreate, ClientCreated, ClientList, ClientOrder, ClientView
 
 router = APIRouter(prefix="/v1/clients", tags=["clients"])
 
@@ -45,14 +45,18 @@ def list_clients(
     app: App,
     _: Viewer,
     task: Annotated[Name | None, Query(description="Which offer this task.")] = None,
+    sort: Annotated[
+        ClientOrder,
+        Query(description=f"{SORT} One that was never seen counts as when it was made."),
+    ] = "id",
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> ClientList:
-    """List clients in pages by their ids, with their offers."""
-    (behind,) = place_of(cursor, "clients", text) or ("",)
+    """List clients in pages, with their offers."""
+    order = service.sorted_by(sort)
     with app.sessions.begin() as session:
-        rows = service.listed_clients(session, task, behind, limit + 1)
-    page, following = cut(rows, limit, "clients", lambda row: (row.id,))
+        rows = service.listed_clients(session, order.behind(cursor), limit + 1, task)
+    page, following = order.cut(rows, limit)
     return ClientList(items=tuple(page), next=following)
 
 

@@ -1,5 +1,7 @@
 """Registering clients and taking their offers."""
 
+from collections.abc import Mapping
+
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -11,13 +13,21 @@ from server.columns import Scope
 from server.database import lock_job, to_json
 from server.errors import ProblemError, invalid, not_found
 from server.idempotency import once
+from server.paging import Behind, Column, Order, moments, text
 from server.tables import ApiKey, Client, Job
 from shared.messages import ClientOffer
 from shared.problem_codes import Code
 from shared.readiness import MOST_CARD_BYTES
-from shared.views import ClientCreate, ClientCreated, ClientView
+from shared.views import ClientCreate, ClientCreated, ClientOrder, ClientView
 
 MOST_SAMPLES = 10**12
+_ID = Column[ClientView](Client.id, lambda row: row.id, text)
+_TIMES: Mapping[str, Column[ClientView]] = {
+    "created_at": moments(Client.created_at, lambda row: row.created_at),
+    "seen_at": moments(
+        func.coalesce(Client.seen_at, Client.created_at), lambda row: row.seen_at or row.created_at
+    ),
+}
 
 
 def register(
@@ -128,9 +138,17 @@ def get_client(session: Session, client: str) -> ClientView:
     return client_view(row)
 
 
-def listed_clients(session: Session, task: str | None, behind: str, limit: int) -> list[ClientView]:
-    """Clients behind that id, which offer the task if one is named."""
-    query = select(Client).where(Client.id > behind).order_by(Client.id).limit(limit)
+def sorted_by(sort: ClientOrder) -> Order[ClientView]:
+    """How a list of clients goes."""
+    columns = [] if sort.endswith("id") else [_TIMES[sort.removeprefix("-")]]
+    return Order("clients", sort, *columns, _ID)
+
+
+def listed_clients(
+    session: Session, behind: Behind, limit: int, task: str | None = None
+) -> list[ClientView]:
+    """Clients in an order from some place on, which offer the task if one is named."""
+    query = behind(select(Client)).limit(limit)
     if task is not None:
         query = query.where(Client.offer["tasks"][task].as_string().is_not(None))
     return [client_view(row) for row in session.scalars(query)]

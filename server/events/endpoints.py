@@ -1,24 +1,32 @@
 """Routes about what happened, as lists and as streams."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import StreamingResponse
+from pydantic import StringConstraints
+from sqlalchemy.orm import Session
 
 from server.auth import Viewer
 from server.context import App
 from server.documentation import Responses, example, problems
+from server.errors import invalid
 from server.events import repository, streaming
 from server.events.feed import Feed
 from server.events.patience import LAST_EVENT, Known, Live
+from server.events.repository import Wanted
 from server.examples import EVENTS
 from server.jobs.repository import get_job
+from server.paging import SORT, Cursor
 from shared.problem_codes import Code
-from shared.views import EventList
+from shared.views import EventList, EventOrder
 
 router = APIRouter(prefix="/v1", tags=["events"])
+
+Kind = Annotated[str, StringConstraints(pattern=r"^[a-z_]+(\.[a-z_]+)?$", max_length=100)]
 
 
 @dataclass(frozen=True)
@@ -35,18 +43,34 @@ class _Asked:
             description="Where a stream goes on; sent by browsers that come again.",
         ),
     ] = None
+    kind: Annotated[
+        Sequence[Kind], Query(description="Of these kinds: `round.published`, or `round` for all.")
+    ] = ()
+    sort: Annotated[EventOrder, Query(description=f"{SORT} Of a list.")] = "id"
+    cursor: Cursor = None
     limit: Annotated[int, Query(ge=1, le=1000, description="Most events in a list.")] = 500
     accept: Annotated[str, Header(description="`text/event-stream` for a stream.")] = "*/*"
 
-    @property
-    def known(self) -> int:
-        """The last event that is known."""
-        return next((n for n in (self.resumed, self.after) if n is not None), 0)
+    def of(self, job_id: UUID | None) -> Wanted:
+        """Which events are wanted, of one job or of all."""
+        known = next((n for n in (self.resumed, self.after) if n is not None), 0)
+        return Wanted(job_id, self.kind, known)
 
     @property
     def streamed(self) -> bool:
-        """Whether a stream is wanted."""
-        return streaming.MEDIA_TYPE in self.accept
+        """Whether a stream is wanted. Raises ProblemError (422)."""
+        if streaming.MEDIA_TYPE not in self.accept:
+            return False
+        if self.sort != "id" or self.cursor is not None:
+            raise invalid(["sort: a stream goes forwards from `after`: leave sort and cursor out"])
+        return True
+
+    def listed(self, session: Session, wanted: Wanted) -> EventList:
+        """A page of them. Raises ProblemError (422)."""
+        order = repository.sorted_by(self.sort)
+        found = repository.listed(session, wanted, self.limit + 1, order.behind(self.cursor))
+        page, following = order.cut(found, self.limit)
+        return EventList(items=tuple(page), next=following)
 
 
 Asked = Annotated[_Asked, Depends()]
@@ -70,16 +94,16 @@ def _answers(*codes: Code) -> Responses:
 def job_events(
     job_id: UUID, app: App, feed: Live, _: Viewer, asked: Asked
 ) -> EventList | StreamingResponse:
-    """List what happened to the job, oldest first, behind the event `after`; or follow it.
+    """List what happened to the job, behind the event `after`; or follow it.
 
     A stream's ids are those of the events: after a break it goes on behind `Last-Event-ID`.
     """
+    wanted = asked.of(job_id)
     with app.sessions.begin() as session:
         get_job(session, job_id)
         if not asked.streamed:
-            found = repository.after(session, job_id, asked.known, asked.limit)
-            return EventList(items=tuple(found))
-    return _streamed(feed, streaming.OfJob(app.sessions, feed, job_id, asked.known))
+            return asked.listed(session, wanted)
+    return _streamed(feed, streaming.OfJob(app.sessions, feed, job_id, wanted))
 
 
 @router.get(
@@ -94,11 +118,11 @@ def all_events(app: App, feed: Live, _: Viewer, asked: Asked) -> EventList | Str
     An event of one job may be seen after another job's with a greater id. A stream's ids say up to
     where it has brought all: who comes again hears those of the last seconds twice.
     """
+    wanted = asked.of(None)
     if asked.streamed:
-        return _streamed(feed, streaming.OfAll(app.sessions, feed, asked.known))
+        return _streamed(feed, streaming.OfAll(app.sessions, feed, wanted))
     with app.sessions.begin() as session:
-        found = repository.after(session, None, asked.known, asked.limit)
-        return EventList(items=tuple(found))
+        return asked.listed(session, wanted)
 
 
 def _streamed(feed: Feed, source: streaming.OfJob | streaming.OfAll) -> StreamingResponse:

@@ -1,14 +1,16 @@
 """Queries about events."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, or_, select, text
 from sqlalchemy.orm import Session
 
+from server.paging import Behind, Column, Order, number
 from server.tables import Event
-from shared.views import EventView
+from shared.views import EventOrder, EventView
 
 # When the oldest transaction began that has written something and has not ended; else the present.
 _BEGUN = text(
@@ -19,28 +21,37 @@ _BEGUN = text(
 _SLACK = timedelta(seconds=2)
 
 
-def after(session: Session, job_id: UUID | None, known: int, limit: int) -> list[EventView]:
-    """Events behind `known` that are there, by their ids; of all jobs without `job_id`."""
-    query = select(Event).where(Event.id > known).order_by(Event.id).limit(limit)
-    if job_id is not None:
-        query = query.where(Event.job_id == job_id)
-    return [event_view(row) for row in session.scalars(query)]
+@dataclass(frozen=True)
+class Wanted:
+    """Which events: of all jobs without a job, of all kinds without any."""
+
+    job_id: UUID | None = None
+    kinds: Sequence[str] = ()  # whole, or what stands before the point: round, round.published
+    known: int = 0  # only those behind this one
+    without: Collection[int] = ()
 
 
-def but(session: Session, known: int, sent: Collection[int], limit: int) -> list[EventView]:
-    """As `after` of all jobs, without those in `sent`."""
-    query = select(Event).where(Event.id > known, Event.id.not_in(sent))
-    return [event_view(row) for row in session.scalars(query.order_by(Event.id).limit(limit))]
+def sorted_by(sort: EventOrder) -> Order[EventView]:
+    """How a list of events goes."""
+    return Order("events", sort, Column(Event.id, lambda row: row.id, number))
 
 
-def latest(session: Session, job_id: UUID, before: int | None, limit: int) -> list[EventView]:
-    """The job's newest events, newest first; those before `before` if it is given."""
-    query = select(Event).where(Event.job_id == job_id)
-    if before is not None:
-        query = query.where(Event.id < before)
-    return [
-        event_view(row) for row in session.scalars(query.order_by(Event.id.desc()).limit(limit))
-    ]
+_OLDEST_FIRST = sorted_by("id").behind()
+
+
+def listed(
+    session: Session, wanted: Wanted, limit: int, behind: Behind = _OLDEST_FIRST
+) -> list[EventView]:
+    """Events that are there, in an order from some place on."""
+    query = select(Event).where(Event.id > wanted.known)
+    if wanted.job_id is not None:
+        query = query.where(Event.job_id == wanted.job_id)
+    if wanted.kinds:
+        before_point = func.split_part(Event.kind, ".", 1)
+        query = query.where(or_(Event.kind.in_(wanted.kinds), before_point.in_(wanted.kinds)))
+    if wanted.without:
+        query = query.where(Event.id.not_in(wanted.without))
+    return [event_view(row) for row in session.scalars(behind(query).limit(limit))]
 
 
 def event_view(row: Event) -> EventView:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Protocol
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from server.database import Sessions, glance
 from server.errors import DATABASE_AWAY
 from server.events import repository
 from server.events.feed import Feed
+from server.events.repository import Wanted
 from shared.views import EventView
 
 MEDIA_TYPE = "text/event-stream"
@@ -35,19 +37,20 @@ class _Source(Protocol):
 class OfJob:
     """The events of one job, in the order of their ids."""
 
-    def __init__(self, sessions: Sessions, feed: Feed, job_id: UUID, known: int) -> None:
-        self._sessions, self._feed, self._job_id, self._known = sessions, feed, job_id, known
+    def __init__(self, sessions: Sessions, feed: Feed, job_id: UUID, wanted: Wanted) -> None:
+        self._sessions, self._feed, self._job_id, self._wanted = sessions, feed, job_id, wanted
 
     def more(self) -> list[tuple[int, EventView]]:
         """The next ones."""
         with glance(self._sessions) as session:
-            found = repository.after(session, self._job_id, self._known, _AT_ONCE)
-        self._known = found[-1].id if found else self._known
+            found = repository.listed(session, self._wanted, _AT_ONCE)
+        if found:
+            self._wanted = replace(self._wanted, known=found[-1].id)
         return [(event.id, event) for event in found]
 
     def has_more(self) -> bool:
         """Whether there are any that the feed has heard of."""
-        return self._feed.news_of(self._job_id) > self._known
+        return self._feed.news_of(self._job_id) > self._wanted.known
 
 
 class OfAll:
@@ -57,15 +60,16 @@ class OfAll:
     it has had them all: it hears those of the last seconds again.
     """
 
-    def __init__(self, sessions: Sessions, feed: Feed, known: int) -> None:
-        self._sessions, self._feed, self._known = sessions, feed, known
-        self._sent: set[int] = set()
+    def __init__(self, sessions: Sessions, feed: Feed, wanted: Wanted) -> None:
+        self._sessions, self._feed, self._wanted = sessions, feed, wanted
+        self._known, self._sent = wanted.known, set[int]()
 
     def more(self) -> list[tuple[int, EventView]]:
         """The next ones."""
         settled, before = self._feed.settled, self._known
         with glance(self._sessions) as session:
-            found = repository.but(session, self._known, self._sent, _AT_ONCE)
+            wanted = replace(self._wanted, known=self._known, without=self._sent)
+            found = repository.listed(session, wanted, _AT_ONCE)
         self._sent |= {event.id for event in found}
         if len(found) < _AT_ONCE:  # all that are there have been sent
             self._known = max(self._known, settled)

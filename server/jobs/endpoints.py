@@ -23,7 +23,7 @@ from server.examples import (
 from server.idempotency import Key
 from server.jobs import forking, pausing, repository, service
 from server.jobs.filtering import Filter
-from server.paging import Cursor, Limit, cut
+from server.paging import Cursor, Limit
 from server.waiting.query import waiting_of, waits
 from shared.job_spec import JobSpec
 from shared.problem_codes import Code
@@ -80,7 +80,7 @@ def list_jobs(
     """List jobs in pages, newest first unless another order is asked for."""
     with app.sessions.begin() as session:
         rows = repository.jobs(session, wanted.behind(cursor), limit + 1)
-        page, following = cut(rows, limit, wanted.order, wanted.place)
+        page, following = wanted.cut(rows, limit)
         why = waits(app, session, page)
         items = tuple(service.job_view(row, waiting_of(why, row.id)) for row in page)
         return JobList(items=items, next=following)

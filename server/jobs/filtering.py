@@ -1,19 +1,25 @@
 """Which jobs a list shows, and in which order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Query
 
 from server.jobs.repository import Wanted
-from server.paging import Place, place_of, text
+from server.paging import SORT, Column, Order, moments, text
 from server.tables import Job
 from shared.spec import Name
 from shared.states import JobState
 from shared.views import JobOrder
+
+_ID = Column[Job](Job.id, lambda row: str(row.id), UUID)
+_COLUMNS: Mapping[str, Column[Job]] = {
+    "created_at": moments(Job.created_at, lambda row: row.created_at),
+    "updated_at": moments(Job.updated_at, lambda row: row.updated_at),
+    "name": Column(Job.name, lambda row: row.name, text),
+}
 
 
 @dataclass(frozen=True)
@@ -27,20 +33,19 @@ class _Filter:
         str | None, Query(min_length=1, max_length=200, description="With this in their name.")
     ] = None
     client: Annotated[Name | None, Query(description="In which this client takes part.")] = None
-    order: Annotated[
-        JobOrder, Query(alias="sort", description="By what, with a minus from the greatest on.")
-    ] = "-created_at"
+    sort: Annotated[JobOrder, Query(description=SORT)] = "-created_at"
 
     def behind(self, cursor: str | None) -> Wanted:
         """The same behind a page's end. Raises ProblemError (422)."""
-        value = text if self.order.endswith("name") else datetime.fromisoformat
-        place = place_of(cursor, self.order, value, UUID)
-        return Wanted(self.order, place, self.state, self.name, self.client)
+        return Wanted(self._order.behind(cursor), self.state, self.name, self.client)
 
-    def place(self, row: Job) -> Place:
-        """Where a page ends with that job."""
-        value: datetime | str = getattr(row, self.order.removeprefix("-"))
-        return value if isinstance(value, str) else value.isoformat(), str(row.id)
+    def cut(self, rows: Sequence[Job], limit: int) -> tuple[Sequence[Job], str | None]:
+        """A page of those rows, and the next one's cursor."""
+        return self._order.cut(rows, limit)
+
+    @property
+    def _order(self) -> Order[Job]:
+        return Order("jobs", self.sort, _COLUMNS[self.sort.removeprefix("-")], _ID)
 
 
 Filter = Annotated[_Filter, Depends()]

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, literal, select, tuple_
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from server.errors import not_found
+from server.paging import Behind
 from server.tables import Client, Event, Job, JobClient
 from shared.messages import ClientOffer
 from shared.states import JobState
-from shared.views import ForkRow, JobOrder
+from shared.views import ForkRow
 
 
 def get_job(session: Session, job_id: UUID) -> Job:
@@ -50,8 +50,7 @@ def see_job(session: Session, job_id: UUID) -> Seen:
 class Wanted:
     """Which jobs, in which order, from which on."""
 
-    order: JobOrder
-    behind: tuple[Any, ...] | None = None  # the ordering column's value, and the id
+    behind: Behind
     states: Sequence[JobState] = ()
     name: str | None = None  # a part of it, in small or capital letters
     client: str | None = None
@@ -59,13 +58,7 @@ class Wanted:
 
 def jobs(session: Session, wanted: Wanted, limit: int) -> list[Job]:
     """Jobs as wanted."""
-    column = getattr(Job, wanted.order.removeprefix("-"))
-    place = tuple_(column, Job.id)
-    descending = wanted.order.startswith("-")
-    query = select(Job).limit(limit)
-    if wanted.behind is not None:
-        last = tuple_(*map(literal, wanted.behind))
-        query = query.where(place < last if descending else place > last)
+    query = wanted.behind(select(Job)).limit(limit)
     if wanted.states:
         query = query.where(Job.state.in_(wanted.states))
     if wanted.name is not None:
@@ -73,8 +66,7 @@ def jobs(session: Session, wanted: Wanted, limit: int) -> list[Job]:
     if wanted.client is not None:
         takes_part = JobClient.client_id == wanted.client
         query = query.where(Job.id.in_(select(JobClient.job_id).where(takes_part)))
-    ends = (column.desc(), Job.id.desc()) if descending else (column, Job.id)
-    return list(session.scalars(query.order_by(*ends)))
+    return list(session.scalars(query))
 
 
 _FORKS = (

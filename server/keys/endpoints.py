@@ -17,8 +17,8 @@ from server.examples import (
 )
 from server.idempotency import Key
 from server.keys import service
-from server.paging import Cursor, Limit, cut, place_of, text
-from shared.keys import ClientKeyCreate, KeyCreate, KeyCreated, KeyList, KeyView
+from server.paging import SORT, Cursor, Limit
+from shared.keys import ClientKeyCreate, KeyCreate, KeyCreated, KeyList, KeyOrder, KeyView
 from shared.problem_codes import Code
 from shared.spec import Name
 
@@ -81,15 +81,16 @@ def list_keys(
     _: Admin,
     client: Annotated[Name | None, Query(description="Of this client.")] = None,
     live: Annotated[bool, Query(description="Only those that are answered.")] = False,
+    sort: Annotated[KeyOrder, Query(description=SORT)] = "prefix",
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> KeyList:
-    """List keys in pages by their prefixes; none is shown."""
-    (behind,) = place_of(cursor, "keys", text) or ("",)
-    wanted = service.Wanted(behind, client, live=live)
+    """List keys in pages; none is shown."""
+    order = service.sorted_by(sort)
+    wanted = service.Wanted(order.behind(cursor), client, live=live)
     with app.sessions.begin() as session:
         rows = service.listed(session, wanted, limit + 1)
-    page, following = cut(rows, limit, "keys", lambda row: (row.prefix,))
+    page, following = order.cut(rows, limit)
     return KeyList(items=tuple(page), next=following)
 
 

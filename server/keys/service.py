@@ -11,20 +11,28 @@ from server.columns import Scope
 from server.errors import ProblemError, not_found
 from server.idempotency import once
 from server.lifecycle import record
+from server.paging import Behind, Column, Order, moments, text
 from server.tables import ApiKey, Client
-from shared.keys import ClientKeyCreate, KeyCreate, KeyCreated, KeyState, KeyView
+from shared.keys import ClientKeyCreate, KeyCreate, KeyCreated, KeyOrder, KeyState, KeyView
 from shared.problem_codes import Code
 
 MOST_OF_CLIENT = 2  # the one in use, and the one to change over to
+_PREFIX = Column[KeyView](ApiKey.prefix, lambda row: row.prefix, text)
+_MADE: Column[KeyView] = moments(ApiKey.created_at, lambda row: row.created_at)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which keys, from which prefix on."""
+    """Which keys, in which order, from which on."""
 
-    behind: str
+    behind: Behind
     client: str | None
     live: bool
+
+
+def sorted_by(sort: KeyOrder) -> Order[KeyView]:
+    """How a list of keys goes."""
+    return Order("keys", sort, *([] if sort.endswith("prefix") else [_MADE]), _PREFIX)
 
 
 def is_live() -> ColumnElement[bool]:
@@ -154,8 +162,8 @@ def _check_not_last(session: Session, row: ApiKey) -> None:
 
 
 def listed(session: Session, wanted: Wanted, limit: int) -> list[KeyView]:
-    """Keys behind a prefix."""
-    query = _with_state().where(ApiKey.prefix > wanted.behind).order_by(ApiKey.prefix).limit(limit)
+    """Keys as wanted."""
+    query = wanted.behind(_with_state()).limit(limit)
     if wanted.client is not None:
         query = query.where(ApiKey.client_id == wanted.client)
     if wanted.live:

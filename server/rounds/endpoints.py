@@ -1,10 +1,11 @@
 """Routes of operators about rounds."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 
 from server.auth import Viewer
 from server.context import App
@@ -13,8 +14,8 @@ from server.documentation import example, problems
 from server.events.patience import PATIENCE
 from server.examples import ROUND_DETAIL, ROUNDS, TIMELINE
 from server.jobs.repository import get_job, see_job
-from server.paging import Cursor, Limit, cut, number, place_of
-from server.rounds.repository import round_of, rounds_of
+from server.paging import SORT, Cursor, Limit
+from server.rounds.repository import Wanted, round_of, rounds_of, sorted_by
 from server.rounds.timeline import timeline
 from server.rounds.views import component_sizes, round_view
 from server.waiting.query import waits
@@ -22,12 +23,14 @@ from shared.messages import AssignmentKind
 from shared.problem_codes import Code
 from shared.states import ROUND_TERMINAL, RoundState
 from shared.timeline import Timeline
-from shared.views import RoundDetail, RoundList
+from shared.views import NumberOrder, RoundDetail, RoundList
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["rounds"])
 
 Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Counted from 1.", examples=[1])]
-
+AfterRound = Annotated[
+    int | None, Query(ge=0, le=2**31 - 1, description="Rounds after this one only.")
+]
 Phase = Annotated[
     AssignmentKind,
     Query(
@@ -36,31 +39,42 @@ Phase = Annotated[
         "training round before them."
     ),
 ]
-_FIRST = -1
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Which rounds are wanted, and in which order."""
+
+    state: Annotated[Sequence[RoundState], Query(description="In one of these states.")] = ()
+    phase: Phase = AssignmentKind.TRAIN
+    after_round: AfterRound = None
+    sort: Annotated[NumberOrder, Query(description=SORT)] = "number"
+
+    @property
+    def wanted(self) -> Wanted:
+        """The same for a query."""
+        return Wanted(self.state, self.phase, self.after_round)
+
+
+Asked = Annotated[_Asked, Depends()]
 
 
 @router.get(
     "/rounds",
     summary="List a job's rounds",
     dependencies=[PATIENCE],
-    responses={**example(ROUNDS, "Rounds, oldest first."), **problems(Code.NOT_FOUND)},
+    responses={**example(ROUNDS, "Rounds."), **problems(Code.NOT_FOUND)},
 )
 def list_rounds(
-    job_id: UUID,
-    app: App,
-    _: Viewer,
-    state: Annotated[Sequence[RoundState], Query(description="In one of these states.")] = (),
-    phase: Phase = AssignmentKind.TRAIN,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    job_id: UUID, app: App, _: Viewer, asked: Asked, cursor: Cursor = None, limit: Limit = 50
 ) -> RoundList:
     """List rounds of training, or of another phase, in pages: who was asked, and what came."""
-    (behind,) = place_of(cursor, "rounds", number) or (_FIRST,)
+    order = sorted_by(asked.sort)
     with app.sessions.begin() as session:
         seen = see_job(session, job_id)
         sizes, why = component_sizes(seen.job), waits(app, session, [seen.job], seen.now)
-        rows = rounds_of(session, job_id, state, behind, limit + 1, phase)
-        page, following = cut(rows, limit, "rounds", lambda row: (row.number,))
+        rows = rounds_of(session, job_id, asked.wanted, order.behind(cursor), limit + 1)
+        page, following = order.cut(rows, limit)
         items = tuple(round_view(session, row, sizes, why) for row in page)
         return RoundList(items=items, next=following, last_event=seen.last_event)
 
@@ -99,10 +113,15 @@ def show_timeline(
     job_id: UUID,
     app: App,
     _: Viewer,
-    behind: Annotated[int, Query(ge=0, le=2**31 - 1, description="Rounds after this one.")] = 0,
+    after_round: AfterRound = None,
+    cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Most rounds.")] = 30,
 ) -> Timeline:
     """Show when each client worked in each training round, attempt by attempt."""
+    order = sorted_by("number")
     with app.sessions.begin() as session:
         get_job(session, job_id)
-        return Timeline(items=timeline(session, job_id, behind, limit))
+        wanted = Wanted(after=after_round)
+        rows = rounds_of(session, job_id, wanted, order.behind(cursor), limit + 1)
+        page, following = order.cut(rows, limit)
+        return Timeline(items=timeline(session, job_id, page), next=following)

@@ -1,6 +1,7 @@
 """Queries about rounds and their assignments."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -8,9 +9,28 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from server.errors import not_found
+from server.paging import Behind, Column, Order, number
 from server.tables import Assignment, Event, Round, UploadedComponent, Version
 from shared.messages import AssignmentKind
 from shared.states import ASSIGNMENT_ACTIVE, ROUND_TERMINAL, AssignmentState, RoundState
+from shared.views import NumberOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rounds: in any state without one."""
+
+    states: Sequence[RoundState] = ()
+    phase: AssignmentKind = AssignmentKind.TRAIN
+    after: int | None = None  # only those of greater numbers
+
+
+def sorted_by(sort: NumberOrder) -> Order[Round]:
+    """How a list of rounds goes."""
+    return Order("rounds", sort, Column(Round.number, lambda row: row.number, number))
+
+
+_OLDEST_FIRST, _OF_TRAINING = sorted_by("number").behind(), Wanted()
 
 
 def live_round(session: Session, job_id: UUID) -> Round | None:
@@ -24,27 +44,30 @@ def live_round(session: Session, job_id: UUID) -> Round | None:
 def rounds_of(
     session: Session,
     job_id: UUID,
-    states: Sequence[RoundState] = (),
-    behind: int = 0,
+    wanted: Wanted = _OF_TRAINING,
+    behind: Behind = _OLDEST_FIRST,
     limit: int | None = None,
-    phase: AssignmentKind = AssignmentKind.TRAIN,
 ) -> list[Round]:
-    """The job's rounds of a phase behind that number, oldest first; in those states if given."""
-    query = select(Round).where(Round.job_id == job_id, Round.phase == phase)
-    query = query.where(Round.number > behind)
-    if states:
-        query = query.where(Round.state.in_(states))
-    return list(session.scalars(query.order_by(Round.number).limit(limit)))
+    """The job's rounds as wanted, in an order from some place on."""
+    query = select(Round).where(Round.job_id == job_id, Round.phase == wanted.phase)
+    if wanted.states:
+        query = query.where(Round.state.in_(wanted.states))
+    if wanted.after is not None:
+        query = query.where(Round.number > wanted.after)
+    return list(session.scalars(behind(query).limit(limit)))
 
 
 def round_of(
     session: Session, job_id: UUID, number: int, phase: AssignmentKind = AssignmentKind.TRAIN
 ) -> Round:
     """The job's round of that number in a phase. Raises ProblemError (404)."""
-    for row in rounds_of(session, job_id, behind=number - 1, limit=1, phase=phase):
-        if row.number == number:
-            return row
-    raise not_found("round")
+    query = select(Round).where(
+        Round.job_id == job_id, Round.phase == phase, Round.number == number
+    )
+    row = session.scalars(query).one_or_none()
+    if row is None:
+        raise not_found("round")
+    return row
 
 
 def client_rounds(session: Session, job_id: UUID) -> list[Round]:

@@ -1,6 +1,6 @@
 """When each client worked in each round, as the events tell it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -8,8 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from server.rounds.repository import rounds_of
-from server.tables import Assignment, Event
+from server.tables import Assignment, Event, Round
 from shared.states import AssignmentState
 from shared.timeline import TimelineBar
 
@@ -27,9 +26,9 @@ class Change:
     at: datetime
 
 
-def timeline(session: Session, job_id: UUID, behind: int, limit: int) -> tuple[TimelineBar, ...]:
-    """The attempts of so many training rounds behind that number."""
-    rounds = {row.id: row for row in rounds_of(session, job_id, (), behind, limit)}
+def timeline(session: Session, job_id: UUID, of: Sequence[Round]) -> tuple[TimelineBar, ...]:
+    """The attempts of these rounds of the job."""
+    rounds = {row.id: row for row in of}
     if not rounds:
         return ()
     members = select(Assignment.id, Assignment.client_id, Assignment.round_id).where(

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
 from server.auth import Viewer
 from server.context import App
@@ -11,11 +11,11 @@ from server.documentation import example, problems
 from server.errors import not_found
 from server.examples import VERSION, VERSIONS
 from server.jobs.repository import get_job
-from server.paging import Cursor, Limit, cut, number, place_of
+from server.paging import SORT, Cursor, Limit
 from server.versions import repository
 from server.versions.views import version_view
 from shared.problem_codes import Code
-from shared.views import VersionList, VersionSummary, VersionView
+from shared.views import NumberOrder, VersionList, VersionSummary, VersionView
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/versions", tags=["versions"])
 
@@ -25,17 +25,22 @@ Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Counted from 0.", 
 @router.get(
     "",
     summary="List a job's versions",
-    responses={**example(VERSIONS, "Versions, oldest first."), **problems(Code.NOT_FOUND)},
+    responses={**example(VERSIONS, "Versions."), **problems(Code.NOT_FOUND)},
 )
 def list_versions(
-    job_id: UUID, app: App, _: Viewer, cursor: Cursor = None, limit: Limit = 50
+    job_id: UUID,
+    app: App,
+    _: Viewer,
+    sort: Annotated[NumberOrder, Query(description=SORT)] = "number",
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> VersionList:
     """List versions of the job in pages, with their sizes and how much changed."""
-    (behind,) = place_of(cursor, "versions", number) or (-1,)
+    order = repository.sorted_by(sort)
     with app.sessions.begin() as session:
         get_job(session, job_id)
-        rows = repository.summaries(session, job_id, behind, limit + 1)
-    page, following = cut(rows, limit, "versions", lambda row: (row.number,))
+        rows = repository.summaries(session, job_id, order.behind(cursor), limit + 1)
+    page, following = order.cut(rows, limit)
     return VersionList(
         next=following,
         items=tuple(

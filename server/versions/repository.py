@@ -7,7 +7,9 @@ from uuid import UUID
 from sqlalchemy import false, func, or_, select
 from sqlalchemy.orm import Session
 
+from server.paging import Behind, Column, Order, number
 from server.tables import Artifact, Contribution, Job, Version, VersionComponent
+from shared.views import NumberOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,14 @@ class Summary:
     n_components: int
     n_changed: int
     n_bytes: int
+
+
+def sorted_by(sort: NumberOrder) -> Order[Summary]:
+    """How a list of versions goes."""
+    return Order("versions", sort, Column(Version.number, lambda row: row.number, number))
+
+
+_OLDEST_FIRST = sorted_by("number").behind()
 
 
 def get_version(session: Session, job_id: UUID, number: int) -> Version | None:
@@ -57,9 +67,9 @@ def entries(session: Session, job_id: UUID, number: int) -> list[Entry]:
 
 
 def summaries(
-    session: Session, job_id: UUID, behind: int = -1, limit: int | None = None
+    session: Session, job_id: UUID, behind: Behind = _OLDEST_FIRST, limit: int | None = None
 ) -> list[Summary]:
-    """The versions of a job behind that number, oldest first."""
+    """The versions of a job, in an order from some place on."""
     changed = VersionComponent.made_in == VersionComponent.version
     query = (
         select(
@@ -75,14 +85,13 @@ def summaries(
             & (VersionComponent.version == Version.number),
         )
         .join(Artifact, Artifact.sha256 == VersionComponent.sha256)
-        .where(Version.job_id == job_id, Version.number > behind)
+        .where(Version.job_id == job_id)
         .group_by(Version.job_id, Version.number)
-        .order_by(Version.number)
         .limit(limit)
     )
     return [
         Summary(number, created_at, n_components, n_changed, int(n_bytes))
-        for number, created_at, n_components, n_changed, n_bytes in session.execute(query)
+        for number, created_at, n_components, n_changed, n_bytes in session.execute(behind(query))
     ]
 
 

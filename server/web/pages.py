@@ -11,18 +11,20 @@ from sqlalchemy.orm import Session
 
 from server.auth import OPEN, Viewer
 from server.clients.service import get_client, listed_clients
+from server.clients.service import sorted_by as clients_by
 from server.context import App
 from server.errors import not_found
-from server.events.patience import LAST_EVENT
-from server.events.repository import last_of_all, latest
+from server.events.repository import Wanted, last_of_all, listed
+from server.events.repository import sorted_by as events_by
 from server.jobs import repository, service
 from server.jobs.filtering import Filter
-from server.paging import Cursor, cut, place_of, text
+from server.paging import Cursor
 from server.reports import benefits
 from server.rounds.repository import database_now
 from server.shelf.views import rows as shelf_rows
 from server.tables import Job
 from server.versions.repository import get_version, newest_version, summaries
+from server.versions.repository import sorted_by as versions_by
 from server.versions.views import version_view
 from server.waiting.query import waiting_of, waits
 from server.web.now import newest_round
@@ -36,9 +38,9 @@ router = APIRouter(include_in_schema=False)
 _A_PAGE = 50
 _MOST_COMPARED = 6
 _NEWEST_EVENTS, _EVENTS = 40, 200
+_NEWEST_FIRST = events_by("-id")
+_OLDEST_VERSION_FIRST = versions_by("number")
 _FOREVER = "public, max-age=31536000, immutable"
-Number = Annotated[int | None, Query(ge=0, le=2**31 - 1)]
-Event = Annotated[int | None, Query(ge=0, le=LAST_EVENT)]
 Chosen = Annotated[Sequence[UUID], Query()]
 
 
@@ -77,7 +79,7 @@ def show_jobs(
         known = last_of_all(session)
         chosen = [repository.get_job(session, each) for each in _some(job)]
         rows = repository.jobs(session, wanted.behind(cursor), _A_PAGE + 1)
-        shown, following = cut(rows, _A_PAGE, wanted.order, wanted.place)
+        shown, following = wanted.cut(rows, _A_PAGE)
         why = waits(app, session, shown)
         jobs = [service.job_view(row, waiting_of(why, row.id)) for row in shown]
         return page(
@@ -101,7 +103,7 @@ def _some(jobs: Sequence[UUID]) -> list[UUID]:
 
 def _older(wanted: Filter, chosen: Sequence[Job], cursor: str) -> str:
     """The address of the next page of the same list."""
-    asked = [("name", wanted.name), ("client", wanted.client), ("sort", wanted.order)]
+    asked = [("name", wanted.name), ("client", wanted.client), ("sort", wanted.sort)]
     several = [("state", each) for each in wanted.state] + [("job", str(row.id)) for row in chosen]
     return "/?" + urlencode([*((k, v) for k, v in asked if v), *several, ("cursor", cursor)])
 
@@ -121,7 +123,7 @@ def show_job(job_id: UUID, app: App, _: Viewer) -> Response:
                 "round": newest_round(app, session, seen.job),
                 "version": newest_version(session, job_id),
                 "on_shelf": shelf_rows(session, seen.job),
-                "recent": latest(session, job_id, None, _NEWEST_EVENTS),
+                "recent": listed(session, Wanted(job_id), _NEWEST_EVENTS, _NEWEST_FIRST.behind()),
                 "events": None if ended else f"/v1/jobs/{job_id}/events?after={seen.last_event}",
                 "now": seen.now,
             },
@@ -129,18 +131,19 @@ def show_job(job_id: UUID, app: App, _: Viewer) -> Response:
 
 
 @router.get("/jobs/{job_id}/events")
-def show_events(job_id: UUID, app: App, _: Viewer, before: Event = None) -> Response:
-    """What happened to the job, newest first, from before that event on."""
+def show_events(job_id: UUID, app: App, _: Viewer, cursor: Cursor = None) -> Response:
+    """What happened to the job, newest first."""
     with app.sessions.begin() as session:
         row = repository.get_job(session, job_id)
-        found = latest(session, job_id, before, _EVENTS + 1)
+        rows = listed(session, Wanted(job_id), _EVENTS + 1, _NEWEST_FIRST.behind(cursor))
+        shown, following = _NEWEST_FIRST.cut(rows, _EVENTS)
         return page(
             "events.html",
             {
                 "job": service.job_view(row),
-                "happened": found[:_EVENTS],
-                "older": found[_EVENTS - 1].id if len(found) > _EVENTS else None,
-                "first": before is None,
+                "happened": shown,
+                "next": following,
+                "cursor": cursor,
                 "now": database_now(session),
             },
         )
@@ -184,18 +187,18 @@ def download_report(
 
 
 @router.get("/jobs/{job_id}/versions")
-def show_versions(job_id: UUID, app: App, _: Viewer, after: Number = None) -> Response:
+def show_versions(job_id: UUID, app: App, _: Viewer, cursor: Cursor = None) -> Response:
     """Versions, oldest first."""
     with app.sessions.begin() as session:
         row = repository.get_job(session, job_id)
-        behind = -1 if after is None else after
-        rows = summaries(session, job_id, behind, _A_PAGE + 1)
+        rows = summaries(session, job_id, _OLDEST_VERSION_FIRST.behind(cursor), _A_PAGE + 1)
+        shown, following = _OLDEST_VERSION_FIRST.cut(rows, _A_PAGE)
         return page(
             "versions.html",
             {
                 "job": service.job_view(row),
-                "versions": rows[:_A_PAGE],
-                "next": rows[_A_PAGE - 1].number if len(rows) > _A_PAGE else None,
+                "versions": shown,
+                "next": following,
                 "now": database_now(session),
             },
         )
@@ -255,11 +258,11 @@ def _scored(session: Session, job: Job) -> dict[tuple[str, str], object]:
 @router.get("/clients")
 def show_clients(app: App, _: Viewer, cursor: Cursor = None) -> Response:
     """Clients by their ids: whether they are there, and what their data are like."""
-    (behind,) = place_of(cursor, "clients", text) or ("",)
+    order = clients_by("id")
     with app.sessions.begin() as session:
         known = last_of_all(session)
-        rows = listed_clients(session, None, behind, _A_PAGE + 1)
-        shown, following = cut(rows, _A_PAGE, "clients", lambda row: (row.id,))
+        rows = listed_clients(session, order.behind(cursor), _A_PAGE + 1)
+        shown, following = order.cut(rows, _A_PAGE)
         values = {"clients": shown, "next": following, "events": f"/v1/events?after={known}"}
         return page("clients.html", {**values, "now": database_now(session)})
 

@@ -123,7 +123,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_assignment_back(
         job = api.submit(federation.job("endless", training=training), f"endless-{broker}").id
 
         def kinds() -> list[str]:
-            return [event.kind for event in api.events(job).items]
+            return [event.kind for event in api.events(job)]
 
         if broker:
             log = stack.settings.logs / "clients.log"

@@ -120,7 +120,7 @@ def check_who_is_told(api: ApiClient, job: UUID) -> None:
     one, two = api.report(job).shelf
     assert (one.client, one.agreed) == ("c01", ShelfForm.ENCRYPTED)
     assert (two.client, two.agreed, two.item) == ("c02", ShelfForm.NONE, None)
-    events = [event for event in api.events(job).items if event.kind == "shelf.declined"]
+    events = list(api.events(job, kinds=["shelf.declined"]))
     assert [event.data for event in events] == [{"client": "c02", "asked": "plain"}]
 
 

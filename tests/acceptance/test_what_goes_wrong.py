@@ -171,7 +171,7 @@ def test_a_worker_that_does_not_fit_ends_its_assignment_and_the_job_says_why(
         api.cancel(job.id)
         ended(api, job, 30)
         assert absences(api.report(job.id).attendance[-1])[WORKING] == reason
-        (told,) = (e.data for e in api.events(job.id).items if e.kind == "assignment.failed")
+        (told,) = (e.data for e in api.events(job.id, kinds=["assignment.failed"]))
         assert reason == f"{told['code']}: {told['reason']}"
         assert told["attempt"] == 1, "no second attempt could help"
 

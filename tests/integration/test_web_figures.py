@@ -95,7 +95,7 @@ def test_the_timeline_follows_the_job_and_turns_back(site: Site) -> None:
     expect(turn).to_contain_text("Rounds 2 to 3")
     timeline.locator("summary").press("Enter")
     expect(timeline.locator("tbody tr th")).to_have_text(["3", "3", "2", "2"])
-    assert "behind=1" in str(timeline.get_by_role("link", name="JSON").get_attribute("href"))
+    assert "after_round=1" in str(timeline.get_by_role("link", name="JSON").get_attribute("href"))
     site.round(job)
     expect(page.locator("#events")).to_contain_text("job.personalizing")
     expect(turn).to_contain_text("Rounds 2 to 3")

@@ -116,7 +116,7 @@
     const found = new URL(figure.dataset.src, location.href);
     if (figure.dataset.last) {
       found.searchParams.set("limit", figure.dataset.last);
-      found.searchParams.set("behind", turned(figure).behind);
+      found.searchParams.set("after_round", turned(figure).behind);
       figure.querySelector(".json").href = found.pathname + found.search;
     } else if (has.length) found.searchParams.set("after_round", charts.newest(has) - 1);
     return found;
@@ -134,7 +134,7 @@
       if (!answer.ok) throw new Error(`the server said ${answer.status}`);
       const page = await answer.json();
       found.push(...page.items);
-      cursor = page.next ?? undefined;
+      cursor = figure.dataset.last ? undefined : page.next ?? undefined;
     }
     return found;
   }

@@ -119,7 +119,7 @@ def test_who_breaks_off_between_two_events_of_all_has_the_second_before_it(pair:
     feed = SimpleNamespace(settled=10**9)
     pair.launch()
     pair.launch(name="another")
-    source = streaming.OfAll(pair.context.sessions, cast("Feed", feed), 0)
+    source = streaming.OfAll(pair.context.sessions, cast("Feed", feed), repository.Wanted())
     *before, last = [resume for resume, _ in source.more()]
     assert set(before) == {0}
     assert last == 10**9
@@ -133,11 +133,55 @@ def test_what_all_have_seen_is_not_sent_again(pair: World, address: str) -> None
         assert reader.next()["id"] > everything[-1]["id"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "kinds"),
+    [
+        (["job"], ["job.submitted", "job.planning", "job.running"]),
+        (["job.running"], ["job.running"]),
+        (
+            ["job.submitted", "round"],
+            ["job.submitted", "round.open", "round.aggregating", "round.published", "round.open"],
+        ),
+        (["jo"], []),
+    ],
+)
+def test_events_are_chosen_by_kind(
+    pair: World, address: str, asked: list[str], kinds: list[str]
+) -> None:
+    job = pair.trained()
+    path = f"/v1/jobs/{job}/events?" + "&".join(f"kind={each}" for each in asked)
+    found = listed(pair, path)
+    assert [each["kind"] for each in found] == kinds
+    ours = [each for each in listed(pair, path.replace(f"jobs/{job}/", "")) if each["job_id"]]
+    assert ours == found
+    for one in (path, path.replace(f"jobs/{job}/", "")) if found else ():
+        with reading(pair, address, one) as reader:
+            assert [reader.next()["kind"] for _ in found] == kinds
+
+
+def test_a_stream_of_some_kinds_goes_on_behind_others(pair: World, address: str) -> None:
+    job = pair.launch()
+    with reading(pair, address, f"/v1/jobs/{job}/events?kind=job.paused") as reader:
+        pair.operator.ok("POST", f"/v1/jobs/{job}/pause")
+        assert reader.next()["kind"] == "job.paused"
+        pair.operator.ok("POST", f"/v1/jobs/{job}/resume")
+        pair.operator.ok("POST", f"/v1/jobs/{job}/pause")
+        assert reader.next()["kind"] == "job.paused"
+
+
+@pytest.mark.parametrize("asked", ["sort=-id", "cursor=x", "kind=", "kind=a.b.c", "kind=%00"])
+def test_what_a_stream_cannot_do_is_refused(pair: World, asked: str) -> None:
+    for path in (f"/v1/jobs/{pair.launch()}/events", "/v1/events"):
+        answer = pair.viewer("GET", f"{path}?{asked}", headers=STREAM)
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["errors"]
+
+
 def test_a_stream_outlasts_an_absence_of_postgres(
     pair: World, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = pair.launch()
-    away, ask = threading.Event(), repository.after
+    away, ask = threading.Event(), repository.listed
     away.set()
 
     def sometimes(session: Session, *given: Any) -> Any:
@@ -145,7 +189,7 @@ def test_a_stream_outlasts_an_absence_of_postgres(
             raise OperationalError("select", {}, Exception("away"))
         return ask(session, *given)
 
-    monkeypatch.setattr(repository, "after", sometimes)
+    monkeypatch.setattr(repository, "listed", sometimes)
     with reading(pair, address, f"/v1/jobs/{job}/events") as reader:
         away.clear()
         assert reader.next()["kind"] == "job.submitted"

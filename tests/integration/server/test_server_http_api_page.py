@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,12 @@ def run(place: Path, env: dict[str, str], command: list[str], given: str) -> str
     return done.stdout
 
 
+def _first(text: str) -> tuple[Any, int]:
+    """The first JSON value of a text, and where it ends."""
+    found: tuple[Any, int] = json.JSONDecoder().raw_decode(text)
+    return found
+
+
 def test_every_request_and_the_program_do_what_the_page_says(
     pair: World, env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -52,9 +59,11 @@ def test_every_request_and_the_program_do_what_the_page_says(
     _, _, refused, rounds, events, clients, unchanged, partial, job = said.split("\n---\n")
     assert json.loads(refused)["code"] == "invalid"
     assert json.loads(rounds)["items"] == []
-    listed, _, streamed = events.partition("]}")
-    first, *_ = json.loads(f"{listed}]}}")["items"]
+    (everything, end), (newest, _) = map(_first, (events, events[_first(events)[1] :]))
+    first, *_ = everything["items"]
     assert first["kind"] == "job.submitted"
+    assert newest["items"] == [each for each in everything["items"] if "job." in each["kind"]][::-1]
+    streamed = events[end:]
     assert f"id: {first['id']}\ndata: " in streamed
     page = [json.loads((tmp_path / "clients.json").read_text()), json.loads(clients)]
     assert [item["id"] for each in page for item in each["items"]] == ["c1", "c2"]

@@ -38,6 +38,18 @@ def said(world: World) -> list[tuple[str, Json]]:
     return [(e["kind"], e["data"]) for e in events if e["kind"].startswith("key.")]
 
 
+@pytest.mark.parametrize("sort", ["prefix", "created_at"])
+def test_keys_are_listed_from_either_end_on(world: World, admin: Caller, sort: str) -> None:
+    world.add_client("c1")
+    rising = admin.ok("GET", f"/v1/keys?sort={sort}")["items"]
+    falling = admin.ok("GET", f"/v1/keys?sort=-{sort}")["items"]
+    assert [key["prefix"] for key in falling] == [key["prefix"] for key in rising][::-1]
+    assert [key[sort] for key in rising] == sorted(key[sort] for key in rising)
+    first = admin.ok("GET", f"/v1/keys?sort=-{sort}&limit=1")
+    rest = admin.ok("GET", "/v1/keys", params={"sort": f"-{sort}", "cursor": first["next"]})
+    assert first["items"] + rest["items"] == falling
+
+
 def test_a_key_is_made_used_listed_and_revoked(world: World, admin: Caller) -> None:
     made = admin.ok("POST", "/v1/keys", json={"scope": "viewer", "lifetime": "P90D"})
     assert made["key"].startswith(f"tap_{made['prefix']}_")

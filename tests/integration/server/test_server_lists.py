@@ -5,7 +5,9 @@ import json
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from server.tables import Client
 from tests.support.finished import federated_and_alone
 from tests.support.scripted import World, offer
 
@@ -108,6 +110,59 @@ def test_rounds_are_chosen_by_state(pair: World) -> None:
     assert [[v["number"] for v in page] for page in versions] == [[0], [1]]
 
 
+@pytest.mark.parametrize(
+    ("path", "sort", "of"),
+    [
+        ("/v1/jobs/{job}/rounds", "number", "number"),
+        ("/v1/jobs/{job}/versions", "number", "number"),
+        ("/v1/jobs/{job}/events", "id", "id"),
+        ("/v1/events", "id", "id"),
+        ("/v1/clients", "id", "id"),
+        ("/v1/clients", "created_at", "created_at"),
+        ("/v1/clients", "seen_at", "seen_at"),
+    ],
+)
+def test_every_list_goes_from_either_end_on(pair: World, path: str, sort: str, of: str) -> None:
+    job = pair.trained()
+    pair.advance(job)
+    pair.advance(job)
+    whole = path.format(job=job)
+    (rising,) = pages(pair, whole, sort=sort, limit=200)
+    (falling,) = pages(pair, whole, sort=f"-{sort}", limit=200)
+    assert len(rising) > 1
+    assert falling == rising[::-1]
+    values = [row[of] for row in rising]
+    assert values == sorted(values)
+    for order, expected in ((sort, rising), (f"-{sort}", falling)):
+        assert [row for page in pages(pair, whole, sort=order, limit=1) for row in page] == expected
+
+
+def test_who_was_never_seen_stands_where_it_was_registered(world: World) -> None:
+    for number in range(3):
+        world.add_client(f"c{number}", offer())
+    with world.context.sessions.begin() as session:
+        session.execute(update(Client).where(Client.id == "c1").values(seen_at=None))
+    for limit in (1, 2):
+        found = pages(world, "/v1/clients", sort="seen_at", limit=limit)
+        assert sorted(row["id"] for page in found for row in page) == ["c0", "c1", "c2"]
+
+
+def test_a_round_s_attempts_come_in_pages_of_rounds(pair: World) -> None:
+    job = pair.trained()
+    pair.advance(job)
+    pair.advance(job)
+    pair.train("c1", 2.0)
+    path = f"/v1/jobs/{job}/timeline"
+    whole = [row for page in pages(pair, path) for row in page]
+    assert {row["round"] for row in whole} == {1, 2}
+    assert pages(pair, path, limit=1) == [
+        [row for row in whole if row["round"] == number] for number in (1, 2)
+    ]
+    assert pages(pair, path, after_round=1) == [[row for row in whole if row["round"] == 2]]
+    later = pages(pair, f"/v1/jobs/{job}/rounds", after_round=1)
+    assert [[row["number"] for row in page] for page in later] == [[2]]
+
+
 def encoded(value: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
@@ -117,11 +172,12 @@ DEEP = base64.urlsafe_b64encode(b"[" * 700).decode()
 
 @pytest.mark.parametrize(
     "cursor",
-    ["", "%", "é", "AAAA", "a", DEEP, encoded([]), encoded({}), encoded(["rounds", 1]),
-     encoded(["-created_at", 1, 2]), encoded(["-created_at", "yesterday", "x"]),
-     encoded(["-created_at", "2026-01-01T00:00:00+00:00"]),
-     encoded(["-created_at", "2026-01-01T00:00:00+00:00", None]),
-     encoded(["name", "a", "00000000-0000-0000-0000-000000000000"])],
+    ["", "%", "é", "AAAA", "a", DEEP, encoded([]), encoded({}), encoded(["rounds number", 1]),
+     encoded(["jobs -created_at", 1, 2]), encoded(["jobs -created_at", "yesterday", "x"]),
+     encoded(["jobs -created_at", "2026-01-01T00:00:00+00:00"]),
+     encoded(["jobs -created_at", "2026-01-01T00:00:00+00:00", None]),
+     encoded(["jobs name", "a", "00000000-0000-0000-0000-000000000000"]),
+     encoded(["clients id", 1]), encoded(["clients id", "c1", "c1"]), encoded(["clients id"])],
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/clients"])
 def test_a_cursor_of_no_list_or_of_another_order_is_refused(
@@ -135,20 +191,30 @@ def test_a_cursor_of_no_list_or_of_another_order_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("path", "value"),
+    ("order", "value"),
     [
-        ("clients", "a\0"),
-        ("versions", 2**40),
-        ("versions", "1"),
-        ("versions", True),
-        ("rounds", 1.5),
+        ("clients id", "a\0"),
+        ("versions number", 2**63),
+        ("versions number", "1"),
+        ("versions number", True),
+        ("rounds number", 1.5),
+        ("events id", "1"),
     ],
 )
-def test_a_place_that_no_row_has_is_refused(pair: World, path: str, value: object) -> None:
-    job = pair.launch()
+def test_a_place_that_no_row_has_is_refused(pair: World, order: str, value: object) -> None:
+    job, path = pair.launch(), order.split(maxsplit=1)[0]
     address = "/v1/clients" if path == "clients" else f"/v1/jobs/{job}/{path}"
-    answer = pair.viewer("GET", address, params={"cursor": encoded([path, value])})
+    answer = pair.viewer("GET", address, params={"cursor": encoded([order, value])})
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(("order", "value"), [("versions number", 2**40), ("events id", -1)])
+def test_a_place_behind_all_rows_or_before_them_is_one(
+    pair: World, order: str, value: object
+) -> None:
+    path = f"/v1/jobs/{pair.trained()}/{order.split(maxsplit=1)[0]}"
+    found = pair.viewer.ok("GET", path, params={"cursor": encoded([order, value])})
+    assert bool(found["items"]) == (order == "events id")
 
 
 def test_rounds_of_other_phases_are_asked_for_by_name(pair: World) -> None:

@@ -218,7 +218,7 @@ def test_each_attempt_is_a_bar_of_the_timeline(pair: World) -> None:
     assert told == [("c1", 1, "queued"), ("c1", 2, "accepted"), ("c2", 1, None)]
     assert all(bar["round"] == 1 for bar in bars)
     assert bars[0]["claimed_at"] < bars[0]["ended_at"] <= bars[1]["claimed_at"]
-    assert pair.viewer.ok("GET", f"/v1/jobs/{job}/timeline?behind=1")["items"] == []
+    assert pair.viewer.ok("GET", f"/v1/jobs/{job}/timeline?after_round=1")["items"] == []
 
 
 def test_who_chooses_more_jobs_than_are_compared_is_told(pair: World) -> None:
