@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import plots
+from intervals import Estimate
 from parts import (
     Cell,
     Figure,
@@ -21,7 +22,6 @@ from tables import (
     PAPER,
     TAP,
     Cells,
-    Estimate,
     Json,
     by_seed,
     by_task,

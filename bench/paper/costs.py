@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import decisions
 import plots
 from decisions import Count
+from intervals import Estimate
 from parts import Cell, Figure, Part, Section, Table, in_words, runs, source, waits
-from tables import BUDGET, FEDAVG, TAP, Estimate, Json, budgets, chosen, relative
+from tables import BUDGET, FEDAVG, TAP, Json, budgets, chosen, relative
 
 _MB = 1e6
 _WORDS = {name: name.replace("_", " ") for name in BUDGET}

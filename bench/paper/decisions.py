@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from tables import Estimate, Json, interval, resampled_means
+from intervals import Estimate, estimated
+from tables import Json
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,7 @@ def by_task(results: Iterable[Json]) -> dict[str, Count]:
 
 
 def fall(results: Iterable[Json]) -> Estimate | None:
-    """The share taken in the first third of the rounds less the last's; None without chances.
-
-    Resamples are of clients, each under each seed.
-    """
+    """The share taken in the first third of the rounds less the last's; None without chances."""
     taken, chances = dict[tuple[str, int], list[int]](), dict[tuple[str, int], list[int]]()
     for result in results:
         rounds = int(result["spec"]["rounds"]["count"])
@@ -80,9 +78,7 @@ def fall(results: Iterable[Json]) -> Estimate | None:
     sums, counts = np.array(list(taken.values()), float), np.array(list(chances.values()), float)
     if not taken or not counts.sum(axis=0).all():
         return None
-    first, last = sums.sum(axis=0) / counts.sum(axis=0)
-    drawn = resampled_means(sums, counts)
-    return interval(float(first - last), drawn[:, 0] - drawn[:, 1], int(counts.sum()), len(taken))
+    return estimated(sums, counts, np.array([1.0, -1.0]))
 
 
 def _third(number: int, rounds: int) -> int | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import plots
 from comparison import ABOVE, all_differences, skills, to_tap
+from intervals import Estimate
 from parts import Cell, Figure, Part, Section, Table, in_words, kinds, source, waits
 from tables import (
     BEFORE,
@@ -12,7 +13,6 @@ from tables import (
     HURT,
     LOCAL,
     TAP,
-    Estimate,
     Json,
     chosen,
     gains,

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
+from intervals import Estimate
 from parts import Cell, Section, Table
-from tables import Estimate, Json, namer
+from tables import Json, namer
 
 _RUN = ("family", "method", "seed", "margin", "k", "alone")
 _SCORE = ("variant", "client", "on", "task", "metric", "value", "skill", "n", "loss")

@@ -17,9 +17,10 @@ from costs import costs, replacements
 from effects import benefits, distillation, options
 from export import scores_csv, tables_json
 from guards import guards
+from intervals import Estimate
 from parts import Cell, Figure, Part, Section, Table, runs, source
 from sweeps import margins, numbers_of_tasks, skews
-from tables import Estimate, Json
+from tables import Json
 
 STYLE = Path(__file__).with_name("page.css")
 _SECTIONS: Sequence[Callable[[Sequence[Json], str], Section]] = (

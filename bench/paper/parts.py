@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tables import Estimate, Json
+from intervals import Estimate
+from tables import Json
 
 Cell = str | int | float | Estimate | None
 

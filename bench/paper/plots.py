@@ -8,10 +8,10 @@ from itertools import cycle
 from typing import Any
 
 from decisions import Count
+from intervals import Estimate
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from tables import Estimate
 
 _PAGE = "#010203"  # stands for the page's own colour until it is drawn
 # Okabe and Ito's, without those that are too faint on white or on black.

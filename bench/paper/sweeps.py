@@ -7,11 +7,11 @@ from statistics import median
 import decisions
 import plots
 from comparison import to_tap
+from intervals import Estimate
 from parts import Cell, Figure, Part, Section, Table, headed, in_words, kinds, source, waits
 from tables import (
     TAP,
     Cells,
-    Estimate,
     Json,
     by_task,
     chosen,

@@ -1,22 +1,18 @@
 """Tables over results: method by task with intervals, differences to TAP, ranks, budgets.
 
 A cell is one client's score at one task under one seed. A mean over tasks counts each task alike.
-Intervals are bootstrap percentiles over clients (each under each seed, with all of its tasks), and
-of a difference over pairs of the same client's cells.
+Intervals are of a bootstrap over clients (`intervals.py`), and of a difference over pairs of the
+same client's cells.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from intervals import Estimate, estimated
 
 Json = Mapping[str, Any]
 Cells = dict[tuple[str, str, int], float]  # task, client, seed -> skill
-Array = NDArray[np.float64]
-_RESAMPLES = 2000
-_CONFIDENCE = 0.95
 TAP, LOCAL, FEDAVG = "tap", "local", "fedavg"
 BEFORE = "tap, before stage two"
 GUARDED = "tap+guard"
@@ -37,29 +33,7 @@ _LAST = ("distilled", "post_trained", "personal")  # of other methods: what they
 # Where a run departs from the paper's federation; None: it does not.
 _DEPARTURES: Json = {"alpha": None, "margin": None, "k": None, "alone": None}
 BUDGET = ("optimizer_steps", "samples", "bytes_up", "bytes_down", "cpu_seconds", "seconds")
-LEAST = 6  # of fewer clients no interval is told: it would be their range at most
 HURT = 0.02  # a smaller change of skill is called none
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean of `n` cells with its interval, which is the mean alone where `units` are too few."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-    units: int = LEAST  # clients that were resampled, each under each seed
-
-    @property
-    def few(self) -> bool:
-        """Whether there is no interval."""
-        return self.units < LEAST
-
-    @property
-    def sign(self) -> int:
-        """1 or -1 where the interval excludes 0, else 0."""
-        return 0 if self.few else (self.low > 0) - (self.high < 0)
 
 
 def chosen(results: Iterable[Json], **asked: object) -> list[Json]:
@@ -122,10 +96,7 @@ def server_cells(results: Iterable[Json]) -> Cells:
 
 
 def over_tasks(cells: Cells) -> Estimate:
-    """Of the mean of the tasks' means. Raises ValueError for none.
-
-    Resamples are of clients; a task that none of those drawn has keeps its mean in that one.
-    """
+    """Of the mean of the tasks' means. Raises ValueError for none."""
     if not cells:
         raise ValueError("nothing to average")
     columns, clients = tasks(cells), sorted({cell[1:] for cell in cells})
@@ -134,30 +105,7 @@ def over_tasks(cells: Cells) -> Estimate:
         at = clients.index(cell[1:]), columns.index(cell[0])
         sums[at] += value
         counts[at] += 1
-    drawn, means = resampled_means(sums, counts), sums.sum(axis=0) / counts.sum(axis=0)
-    drawn = np.where(np.isnan(drawn), means, drawn).mean(axis=1)
-    return interval(float(means.mean()), drawn, len(cells), len(clients))
-
-
-def resampled_means(sums: Array, counts: Array) -> Array:
-    """Means of columns over resamples of rows, NaN where a column has none (resamples, columns).
-
-    sums, counts: what each row adds to each column, and of how many values (rows, columns). The
-    same resamples for as many rows.
-    """
-    n = len(sums)
-    weights = np.random.default_rng(n).multinomial(n, np.full(n, 1 / n), _RESAMPLES)
-    with np.errstate(invalid="ignore"):
-        return np.asarray((weights @ sums) / (weights @ counts), dtype=np.float64)
-
-
-def interval(mean: float, drawn: Array, n: int, units: int) -> Estimate:
-    """The mean with the percentiles of its resamples."""
-    if units < LEAST:
-        return Estimate(mean, mean, mean, n, units)
-    tail = 50 * (1 - _CONFIDENCE)
-    low, high = np.nanpercentile(drawn, [tail, 100 - tail])
-    return Estimate(mean, float(low), float(high), n, units)
+    return estimated(sums, counts, np.full(len(columns), 1 / len(columns)))
 
 
 def by_task(cells: Cells) -> dict[str, Estimate]:

@@ -105,15 +105,6 @@ def test_a_task_that_few_clients_have_does_not_come_and_go(tables: ModuleType) -
     assert (found.low, found.high) == pytest.approx((0.5, 0.5)), "no client lies apart"
 
 
-def test_an_interval_that_excludes_nothing_has_no_sign(tables: ModuleType) -> None:
-    signs = [
-        tables.Estimate(0.0, low, high, 6).sign for low, high in ((-1, 1), (0.1, 1), (-1, -0.1))
-    ]
-    assert signs == [0, 1, -1]
-    assert tables.Estimate(0.0, 0.0, 0.0, 6).sign == 0
-    assert tables.Estimate(0.1, 0.1, 0.1, 9, units=5).sign == 0, "too few to say so"
-
-
 def test_equal_rows_share_their_ranks(tables: ModuleType) -> None:
     def row(a: float, b: float) -> Any:
         return {("a", "c01", 41): a, ("b", "c01", 41): b}
