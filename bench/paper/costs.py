@@ -127,17 +127,38 @@ def _budgets(key: str, used: Sequence[Json]) -> Table:
             *(taken[name] for name in counted),
             (taken["bytes_up"] + taken["bytes_down"]) / _MB,
             "-" if method == TAP else _beside_tap(to_tap.get(method, {})),
+            _validates(next(r["spec"] for r in used if r["run"]["method"] == method)),
             sum(result["run"]["method"] == method for result in used),
         ]
         for method, taken in budgets(used).items()
     ]
-    heads = ["method", *(_WORDS[name] for name in counted), "MB", "beside TAP", "runs"]
+    heads = [
+        "method",
+        *(_WORDS[name] for name in counted),
+        "MB",
+        "beside TAP",
+        "validation",
+        "runs",
+    ]
     caption = (
         "What a run takes, mean over seeds. Seconds are of a machine that did other work, too; "
         "CPU seconds are the run's own. What an earlier run has computed, bit for bit, counts as "
-        "it did there."
+        "it did there. Where validation samples decide something, they are labelled samples beside "
+        "those that are trained on, and looked at in seconds that count; tap's are for its guard."
     )
     return Table(key, caption, heads, body)
+
+
+def _validates(spec: Json) -> str:
+    """What validation samples decide in a run."""
+    asked = spec["algorithm"]
+    decides = {
+        "replacement": asked.get("signal") == "validation",
+        "margin": asked.get("margin") == "auto",
+        "teacher": asked.get("teacher", "always") != "always",
+        "guard": bool(asked.get("guard")),
+    }
+    return ", ".join(name for name, does in decides.items() if does) or "nothing"
 
 
 def _beside_tap(ratios: Mapping[str, float]) -> str:

@@ -1,8 +1,8 @@
 """FedPer: some components stay with each client."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shared.algorithms.spec import AlgorithmSpec
 
@@ -16,6 +16,15 @@ class FedPerAlgorithm(AlgorithmSpec):
     keeps: Annotated[tuple[Family, ...], Field(min_length=1)] = Field(
         default=("head",), description="What stays with each client: the first words of components."
     )
+
+    @model_validator(mode="after")
+    def _shares_something(self) -> Self:
+        if set(self.keeps) == set(get_args(Family)):
+            raise ValueError(
+                "keeps names all that there is, so that nothing is averaged: leave one out, or "
+                "choose algorithm local"
+            )
+        return self
 
     def shares(self, component: str) -> bool:
         """All but what each client keeps."""

@@ -1,10 +1,12 @@
 """pFedMe: personal models by Moreau envelopes."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from shared.algorithms.spec import AlgorithmSpec
+
+_ROUNDING = 1e-9
 
 
 class PFedMeAlgorithm(AlgorithmSpec):
@@ -23,8 +25,19 @@ class PFedMeAlgorithm(AlgorithmSpec):
         default=5, description="K, optimizer steps of the personal model for each of the engaged."
     )
     rate: PositiveFloat = Field(
-        default=100.0, description="eta: the engaged model moves by eta lambda (w - theta)."
+        default=100.0,
+        description="eta: the engaged model moves by eta lambda (w - theta), all the way at most.",
     )
+
+    @model_validator(mode="after")
+    def _not_too_far(self) -> Self:
+        share = self.rate * self.strength
+        if share > 1 + _ROUNDING:
+            raise ValueError(
+                f"rate times strength is {share:g}: the engaged model would move beyond the "
+                f"personal one; give a rate of {1 / self.strength:g} at most"
+            )
+        return self
 
     def check_budget(self, local_steps: int) -> None:
         """The engaged model moves after each K steps only."""

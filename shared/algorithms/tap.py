@@ -86,6 +86,11 @@ class TapOptions(AlgorithmSpec):
             raise ValueError(
                 "signal and margin belong to replacement: adaptive: leave them out or choose that"
             )
+        if self.replacement == "never" and self.shared_components != "any":
+            raise ValueError(
+                "shared_components says what is taken over, which replacement: never forbids: "
+                "leave one of them out"
+            )
         return self
 
 

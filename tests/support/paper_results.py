@@ -28,12 +28,13 @@ def made_up(
         for variant in VARIANTS[method]
     ]
     run = {"method": method, "family": family, "seed": seed, "alpha": None, "margin": None}
+    asked = {"name": method.split("-", maxsplit=1)[0], "guard": method == "tap"}
     described = {task + named: {"kind": kind} for task, kind in KINDS.items()}
     return {
         "commit": "0123456789abcdef",
         "command": f"python bench/paper/paper.py --scale made-up{named}",
         "run": {**run, "k": None, "alone": None, **departs},
-        "spec": {"tasks": described, "rounds": {"count": 6}},
+        "spec": {"algorithm": asked, "tasks": described, "rounds": {"count": 6}},
         "seconds": 12.5,
         "cpu_seconds": 12.5,
         "optimizer_steps": 100,

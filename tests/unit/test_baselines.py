@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from shared.algorithms import NAMES
+from shared.algorithms.fedper import Family
 from shared.algorithms.pfedme import PFedMeAlgorithm
 from shared.results import Variant
 from tests.support import small
@@ -27,9 +28,6 @@ from worker.training.trainer import Trainer
 pytestmark = pytest.mark.unit
 
 TASKS = ("digits", "reviews", "vqa")
-MOVING: dict[str, dict[str, Any]] = {
-    "pfedme": {"inner_steps": 2}
-}  # within the few steps of the small job
 
 
 def trainer(name: str, *, tasks: tuple[str, ...] = TASKS, **options: Any) -> Trainer:
@@ -141,6 +139,26 @@ def test_pfedme_refuses_steps_that_its_engaged_model_would_miss() -> None:
         trainer("pfedme")
     with pytest.raises(ValueError, match="inner_steps is 4, which does not divide"):
         small.spec(algorithm={"name": "pfedme", "inner_steps": 4}, training={"local_steps": 10})
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"name": "pfedme", "strength": 15.0}, "rate times strength is 1500: .* 0.0666667 at most"),
+        ({"name": "fedper", "keeps": list(get_args(Family))}, "nothing is averaged: leave one out"),
+        (
+            {"name": "tap", "replacement": "never", "shared_components": "all"},
+            "replacement: never forbids: leave one of them out",
+        ),
+        ({"name": "perfedavg"}, "training.local_steps is 5, .* give an even number"),
+    ],
+)
+def test_options_that_mean_nothing_together_are_refused(
+    options: dict[str, Any], sentence: str
+) -> None:
+    budget = {**small.SPEC["training"], "local_steps": 5}
+    with pytest.raises(ValueError, match=sentence):
+        small.spec(algorithm=options, training=budget)
 
 
 def test_perfedavg_takes_the_gradient_a_step_ahead() -> None:

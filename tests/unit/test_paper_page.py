@@ -92,8 +92,9 @@ def test_the_numbers_of_the_page_are_those_worked_out_by_hand(
         "0",
         "none",
     ]
-    steps = {row[0].strip(): row[6].strip() for row in read.tables["vilt-costs-budgets"][1:]}
-    assert steps["local"] == "less: samples x 0.50, bytes up x 0.00, bytes down x 0.00"
+    took = {row[0].strip(): row for row in read.tables["vilt-costs-budgets"][1:]}
+    assert took["local"][6].strip() == "less: samples x 0.50, bytes up x 0.00, bytes down x 0.00"
+    assert [took[name][7].strip() for name in ("local", "tap")] == ["nothing", "guard"]
     tables = json.loads((tmp_path / "tables.json").read_text(encoding="utf-8"))
     row = tables["vilt-methods-c-own-difference"]["rows"][0]
     assert row[2] == {"mean": pytest.approx(0.2), "low": pytest.approx(0.2),

@@ -1,4 +1,4 @@
-"""Training near an anchor: the proximal term of FedProx, Ditto and pFedMe."""
+"""Training near an anchor: the proximal term of Ditto and pFedMe."""
 
 from collections.abc import Callable, Sequence
 
