@@ -1,6 +1,7 @@
 """The rows of a split, each checked against what its task reads."""
 
 import hashlib
+import math
 import string
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -72,7 +73,7 @@ def _row(record: Record, place: str, needs: Needs) -> Row:
     wanted = needs.fields
     targets = cells.texts("target") if "target" in wanted else ("",)
     image = cells.image() if "image" in wanted else None
-    text = cells.texts("text")[0] if "text" in wanted else ""
+    text = cells.text("text") if "text" in wanted else ""
     return Row(
         where=record.where,
         domain=cells.domain(),
@@ -105,6 +106,13 @@ class _Cells:
     place: str
     needs: Needs
 
+    def text(self, name: RowField) -> str:
+        """The one text that is there."""
+        text, *more = self.texts(name)
+        if more:
+            refuse(self.place, f"{name} has {len(more) + 1} values", "give one")
+        return text
+
     def texts(self, name: RowField) -> tuple[str, ...]:
         """A text that is there; several where the cell is a list."""
         value = self._value(name)
@@ -113,7 +121,7 @@ class _Cells:
 
     def label(self) -> str:
         """One of the classes."""
-        written = self.texts("label")[0]
+        written = self.text("label")
         label = self.needs.labels.get(written, written)
         if label not in self.needs.classes:
             known = _short(", ".join(self.needs.classes))
@@ -129,7 +137,7 @@ class _Cells:
         column, domains = self.needs.columns.get("domain", "domain"), self.needs.domains
         if len(domains) == 1 and column not in self.values:
             return domains[0]
-        domain = self.texts("domain")[0]
+        domain = self.text("domain")
         if domain not in domains:
             refuse(
                 self.place,
@@ -190,14 +198,23 @@ class _Cells:
 
     def _text(self, value: object, name: str) -> str:
         if isinstance(value, _NUMBERS) and not isinstance(value, bool):
-            value = f"{value:g}" if isinstance(value, float) else str(value)
-        if not isinstance(value, str):
+            value = _written(value)
+        if value is not None and not isinstance(value, str):
             refuse(self.place, f"{name} is not text", "write it in quotes")
-        if not value.strip():
+        if not value or not value.strip():
             refuse(self.place, f"{name} is empty", "fill it in or remove the row")
         if "\0" in value or (not value.isascii() and _has_lone_surrogate(value)):
             refuse(self.place, f"{name} holds characters that are no text", "remove them")
         return value
+
+
+def _written(number: float) -> str | None:
+    """A number as text, a whole one with all its digits; None for NaN, which says none."""
+    if isinstance(number, int):
+        return str(number)
+    if math.isnan(number):
+        return None
+    return str(int(number)) if number.is_integer() else f"{number:g}"
 
 
 def _has_lone_surrogate(value: str) -> bool:
