@@ -335,6 +335,16 @@ PICTURES: dict[str, Any] = {
 }  # fmt: skip
 
 
+def test_splits_of_a_folder_are_the_same_wherever_it_lies(tmp_path: Path) -> None:
+    drawn = []
+    for place in ("here", "somewhere/else"):
+        for n in range(20):
+            picture(tmp_path / place / "p" / "red" / f"{n}.png", "red")
+        splits = client(tmp_path / place, **PICTURES).splits("t")
+        drawn.append({split: [row.where for row in rows] for split, rows in splits.items()})
+    assert drawn[0] == drawn[1]
+
+
 def test_names_that_are_no_utf_8(tmp_path: Path) -> None:
     for n in range(6):
         picture(tmp_path / "p" / "red" / f"{n}.png", "red")

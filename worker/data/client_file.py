@@ -2,6 +2,7 @@
 
 import string
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -242,7 +243,8 @@ class ClientFile(Spec):
 
     def _rows(self, name: str, split: SplitName, skipped: Refused | None) -> Rows:
         task, place = self.task(name), self.place(name, split)
-        rows = read_rows(self.inside(task.source(split), place), place, task.needs, skipped)
+        needs = replace(task.needs, root=self._directory)
+        rows = read_rows(self.inside(task.source(split), place), place, needs, skipped)
         if skipped is None:
             return rows
         return tuple(row for row in rows if self._opens(row, place, skipped))

@@ -26,6 +26,7 @@ class Needs:
     labels: Mapping[str, str] = field(default_factory=dict)  # as written -> class
     images: Path = Path()  # where the images' paths start
     group: str = ""  # a column whose equal values stay in one split; else the sample itself
+    root: Path = Path()  # the client's directory; its data are the same wherever it lies
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +83,25 @@ def _row(record: Record, place: str, needs: Needs) -> Row:
         label=cells.label() if "label" in wanted else "",
         target=targets[0],
         others=targets[1:],
-        group=cells.group() or _identity(image, text),
-        shown=_named(image or cells.unread_image()),
+        group=cells.group() or _identity(image, text, needs.root),
+        shown=_named(image or cells.unread_image(), needs.root),
     )
 
 
-def _identity(image: StoredImage | None, text: str) -> str:
+def _identity(image: StoredImage | None, text: str, root: Path) -> str:
     """What makes a sample the same one as far as is seen without opening an image."""
-    return " ".join(text.split()).casefold() if image is None else _named(image)
+    return " ".join(text.split()).casefold() if image is None else _named(image, root)
 
 
-def _named(image: StoredImage | None) -> str:
+def _named(image: StoredImage | None, root: Path) -> str:
+    """Which image it is: the digest of its bytes, or its path below the client's directory."""
     if image is None:
         return ""
-    return hashlib.sha256(image.data).hexdigest() if image.data is not None else str(image.path)
+    if image.data is not None:
+        return hashlib.sha256(image.data).hexdigest()
+    assert image.path is not None  # noqa: S101 - for mypy: there is one of both
+    below = image.path.is_relative_to(root)
+    return str(image.path.relative_to(root) if below else image.path)
 
 
 @dataclass(frozen=True, slots=True)
