@@ -38,10 +38,11 @@ from worker.data.loader import Decoding, load_task
 from worker.data.sources import DataError
 from worker.metrics.errors import MetricError
 from worker.metrics.ready import check_metrics
-from worker.models.base import Base, load_base
+from worker.models.base import Base, BaseError, load_base
 from worker.models.network import Network, State
 from worker.planner import initial_version
 from worker.training.evaluation import evaluate_all
+from worker.training.loop import DivergedError
 from worker.training.trainer import Progress, Trainer
 
 Scores = dict[str, dict[Variant, dict[str, TaskScore]]]  # client -> variant -> task -> score
@@ -163,7 +164,7 @@ def main() -> None:
             sys.exit("\n".join(reason.sentence for reason in reasons))
         with tempfile.TemporaryDirectory() as directory:
             job = run(spec, files, ArtifactStore(Path(directory), durable=False))
-    except (SpecError, DataError, MetricError) as error:
+    except (SpecError, DataError, MetricError, BaseError, DivergedError) as error:
         sys.exit(str(error))
     print(json.dumps(dict(sorted(job.manifests[-1].items())), indent=2))
     for client, variants in job.scores.items():

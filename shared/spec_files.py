@@ -38,6 +38,25 @@ _SENTENCES = {  # by pydantic's types of errors
 }
 
 
+class _TwiceError(yaml.MarkedYAMLError):
+    """A mapping has a key twice."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a field that stands twice, of which the first would be lost without a word."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Raises _TwiceError."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise _TwiceError(problem=key.value, problem_mark=key.start_mark)
+                seen.add((key.tag, key.value))
+        return node
+
+
 class SpecError(ValueError):
     """A file or text that is not what it should be; `problems` has one sentence for each field."""
 
@@ -62,17 +81,25 @@ def load(kind: type[M], path: Path) -> M:
 def parse(kind: type[M], text: str, source: str = "input") -> M:
     """Read one value of `kind` from YAML or JSON text. Raises SpecError."""
     try:
-        data = yaml.safe_load(text)
+        data = yaml.load(text, _Loader)  # noqa: S506 - it is a safe loader
+    except _TwiceError as error:
+        problem = f"has {_short(error.problem)} twice{_line(error)}: remove one"
+        raise SpecError(source, [problem]) from error
     except NO_YAML as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" at line {where.line + 1}" if where else ""
-        raise SpecError(source, [f"is not valid YAML or JSON{line}: correct the syntax"]) from error
+        problem = f"is not valid YAML or JSON{_line(error)}: correct the syntax"
+        raise SpecError(source, [problem]) from error
     if not isinstance(data, dict):
         raise SpecError(source, ["must be a mapping of fields to values"])
     try:
         return kind.model_validate(data)
     except ValidationError as error:
         raise SpecError(source, explain(kind, error)) from error
+
+
+def _line(error: Exception) -> str:
+    """Where an error is, if it says so."""
+    where = getattr(error, "problem_mark", None)
+    return f" at line {where.line + 1}" if where else ""
 
 
 def explain(kind: type[BaseModel], error: ValidationError) -> list[str]:

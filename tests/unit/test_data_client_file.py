@@ -1,6 +1,7 @@
 """Client files and offers: counts, and one sentence for each mistake."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,12 @@ def test_a_split_outside_the_directory(tmp_path: Path) -> None:
         (ROW | {"label": True}, "label is not text; write it in quotes"),
         (ROW | {"label": 1}, "label '1' is not one of the classes 'bad, good'"),
         (ROW | {"text": " \t"}, "text is empty; fill it in or remove the row"),
-        (ROW | {"text": None}, "text is not text"),
+        (ROW | {"text": None}, "text is empty; fill it in or remove the row"),
+        (ROW | {"text": math.nan}, "text is empty; fill it in or remove the row"),
+        (ROW | {"label": math.nan}, "label is empty; fill it in or remove the row"),
+        (ROW | {"text": ["so", "fine"]}, "text has 2 values; give one"),
+        (ROW | {"label": ["bad", "good"]}, "label has 2 values; give one"),
+        (ROW | {"domain": ["tweets", "films"]}, "domain has 2 values; give one"),
         (ROW | {"text": "\ud800"}, "text holds characters that are no text"),
         (ROW | {"text": "a\0b"}, "text holds characters that are no text"),
         (ROW | {"domain": "radio"}, "domain 'radio' is not one of 'tweets, films'"),

@@ -200,6 +200,28 @@ def test_an_unreadable_image(client: Client, colours: Rows, broken: str) -> None
     assert str(caught.value) == expected
 
 
+def test_an_image_that_is_damaged_in_a_way_of_its_format(client: Client, colours: Rows) -> None:
+    path = client.folder / "broken.dds"
+    Image.new("RGB", (8, 8), "red").save(path)
+    whole = path.read_bytes()
+    path.write_bytes(
+        whole[:80] + bytes(4) + whole[84:]
+    )  # how pixels are written: Pillow's own error
+    colours["test"].append({"image": "broken.dds", "label": "red"})
+    with pytest.raises(DataError, match=r"line 2: the image 'broken.dds' cannot be read; replace"):
+        client.load(COLOUR, colours)
+
+
+def test_an_image_of_too_many_pixels(
+    client: Client, colours: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 1000)
+    colours["test"].append({"image": client.image("large.png", "red", 50), "label": "red"})
+    says = "line 2: the image 'large.png' has more than 178 million pixels; scale it down"
+    with pytest.raises(DataError, match=says):
+        client.load(COLOUR, colours)
+
+
 @pytest.mark.parametrize("path", ["../outside.png", "/etc/hostname", "link.png", "a/../../x.png"])
 def test_an_image_outside_the_directory(client: Client, colours: Rows, path: str) -> None:
     outside = client.folder.parent / "outside.png"
@@ -211,6 +233,8 @@ def test_an_image_outside_the_directory(client: Client, colours: Rows, path: str
 
 
 def test_a_path_that_cannot_be(client: Client, colours: Rows) -> None:
+    with pytest.raises(DataError, match=r"c01: a.*is no usable path; correct it"):
+        ClientFile(client="c01", tasks={"t": COLOUR | {"data": "a\0b.csv"}}).splits("t")
     colours["train"][0]["image"] = "x" * 5000
     with pytest.raises(DataError, match=r"train.jsonl line 1: "):
         client.load(COLOUR, colours)
@@ -268,3 +292,13 @@ def test_client_and_job_must_agree(
 ) -> None:
     with pytest.raises(DataError, match=says):
         client.load(COLOUR, colours, **job)
+
+
+def test_of_many_classes_the_first_that_differ_are_named(client: Client, colours: Rows) -> None:
+    classes = ["red", "blue", *(f"k{n}" for n in range(5000))]
+    job = [*classes[:4000], "other", *classes[4001:]]
+    with pytest.raises(DataError) as caught:
+        client.load(COLOUR | {"classes": classes}, colours, classes=job)
+    assert "has classes 5002 values, from number 4001 on k3998, k3999" in str(caught.value)
+    assert "the job asks for 5002 values, from number 4001 on other, k3999" in str(caught.value)
+    assert len(str(caught.value)) < 400

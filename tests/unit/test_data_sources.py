@@ -1,10 +1,14 @@
 """Samples in the formats of the `datasets` library, and splits that are drawn from one source."""
 
+import errno
+import json
+import os
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 from datasets import ClassLabel, Dataset, Features, Value, load_dataset
@@ -12,6 +16,7 @@ from datasets import Image as ImageFeature
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from pyarrow import parquet
 
 from shared.spec_files import SpecError
 from worker.data.client_file import ClientFile, offer
@@ -125,7 +130,15 @@ def test_images_inside_parquet_are_bytes(tmp_path: Path) -> None:
         ("x.parquet", b"", "x.parquet: is damaged or of another format; restore it"),
         ("x.csv", b"text,label\nfine\n", "x.csv line 2: does not have the header's 2 columns"),
         ("x.csv", b"text,label\na,b,c\n", "x.csv line 2: does not have the header's 2 columns"),
-        ("x.csv", b'text,label\n"a,b\n', "x.csv: is damaged or of another format; restore it"),
+        ("x.csv", b'text,label\n"a,b\n', "x.csv line 2: has a quote that is not closed, or"),
+        ("x.csv", b'text,label\na,bad\n"a "b"",bad\n', "x.csv line 3: has a quote that is not"),
+        ("x.csv", b"text;label\na;bad\n", "x.csv line 1: has one column, with a semicolon in its"),
+        (
+            "x.tsv",
+            b"text,label\na,bad\n",
+            "x.tsv line 1: has one column, with a comma in its name; separate columns by a tab",
+        ),
+        ("x.csv", b"text,label,text\na,bad,b\n", "x.csv line 1: has 2 columns 'text'; rename one"),
         ("x.csv", b"\xff\xfe\n", "x.csv: is not UTF-8 text; save it as UTF-8"),
         ("x.csv", b"", "x.csv: has no samples; add at least one or remove the task"),
         ("x.csv", b"body,label\na,good\n", "x.csv line 2: text is missing; add it"),
@@ -243,6 +256,10 @@ def test_what_cannot_be_used_is_skipped_with_the_reason_where_asked(tmp_path: Pa
         ({"labels": {"1": "worst"}}, "labels names 'worst', which is no class; correct it"),
         ({"columns": {"txt": "body"}}, "columns"),
         (
+            {"columns": {"text": "{body"}},
+            "text is no template .* write each column as {name}",
+        ),
+        (
             {"data": None, "train": "a.csv", "validation": "a.csv", "test": "a.csv"},
             "split draws from data; give data, or remove split",
         ),
@@ -259,3 +276,126 @@ def test_too_few_samples_for_all_splits(tmp_path: Path) -> None:
     reviews(tmp_path, 2)
     with pytest.raises(DataError, match=r"reviews\.csv: 2 samples leave none to validation"):
         client(tmp_path).splits("t")
+
+
+LONG = "word " * 200_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "first"),
+    [
+        ("x.csv", f'text,label,,\n"{LONG}",bad,,\n'.encode(), LONG),
+        ("x.csv", b"text,label\r\nfine,good\r\n\r\n\r\n", "fine"),
+        ("x.jsonl", b'\xef\xbb\xbf{"text": "fine", "label": "good"}\n', "fine"),
+        ("x.jsonl", b'{"text": 10000001.0, "label": "good"}', "10000001"),
+        ("x.jsonl", b'{"text": 2.50, "label": "good"}', "2.5"),
+    ],
+    ids=["a long cell", "empty last lines", "byte order mark", "whole float", "float"],
+)
+def test_what_programs_write(tmp_path: Path, name: str, content: bytes, first: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    [row] = read_rows(tmp_path / name, name, MOOD)
+    assert row.text == first
+
+
+def test_hidden_files_are_no_images_as_in_the_library(tmp_path: Path) -> None:
+    folder = tmp_path / "p"
+    for name in ("a.png", "._a.png", ".ipynb_checkpoints/a.png", "__MACOSX/a.png", "b/.c/a.png"):
+        picture(folder / "red" / name, "red")
+    needs = Needs(("image", "label"), ("red",), ("general",))
+    [row] = read_rows(folder, "p", needs)
+    cache = str(tmp_path / "cache")
+    theirs = load_dataset("imagefolder", data_dir=str(folder), split="train", cache_dir=cache)
+    theirs = theirs.cast_column("image", ImageFeature(decode=False))
+    assert row.image is not None
+    assert [each["image"]["path"] for each in theirs] == [str(row.image.path)]
+
+
+def test_a_folder_that_may_not_be_read_is_not_taken_for_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for colour in ("red", "blue"):
+        picture(tmp_path / "p" / colour / "a.png", colour)
+    look = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if Path(path).name == "blue":
+            raise PermissionError(errno.EACCES, "no", str(path))
+        return look(path)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    needs = Needs(("image",), (), ("general",))
+    with pytest.raises(DataError, match=r"^p: cannot be read \(Permission denied\); correct the"):
+        read_rows(tmp_path / "p", "p", needs)
+
+
+PICTURES: dict[str, Any] = {
+    "kind": "image_classification", "modalities": ["image"], "classes": ["red", "blue"],
+    "data": "p", "columns": None, "labels": None,
+}  # fmt: skip
+
+
+def test_splits_of_a_folder_are_the_same_wherever_it_lies(tmp_path: Path) -> None:
+    drawn = []
+    for place in ("here", "somewhere/else"):
+        for n in range(20):
+            picture(tmp_path / place / "p" / "red" / f"{n}.png", "red")
+        splits = client(tmp_path / place, **PICTURES).splits("t")
+        drawn.append({split: [row.where for row in rows] for split, rows in splits.items()})
+    assert drawn[0] == drawn[1]
+
+
+def test_names_that_are_no_utf_8(tmp_path: Path) -> None:
+    for n in range(6):
+        picture(tmp_path / "p" / "red" / f"{n}.png", "red")
+    (tmp_path / "p/red/1.png").rename(tmp_path / "p/red" / os.fsdecode(b"\xe4.png"))
+    file = client(tmp_path, **PICTURES)
+    assert sum(map(len, file.splits("t").values())) == 6
+    (tmp_path / "p/red" / os.fsdecode(b"\xe4.png")).write_bytes(b"")
+    skipped: list[DataError] = []
+    file.splits("t", skipped)
+    [said] = map(str, skipped)
+    assert said.isprintable()
+    assert said.startswith("client c1: p 'red/\\udce4.png': the image '\\udce4.png' cannot be read")
+
+
+def test_where_the_client_lies_is_not_told(tmp_path: Path) -> None:
+    picture(tmp_path / "out.png", "red")
+    (tmp_path / "c/p/red").mkdir(parents=True)
+    (tmp_path / "c/p/red/a.png").symlink_to(tmp_path / "out.png")
+    file, row = client(tmp_path / "c", **PICTURES), StoredImage(tmp_path / "c/p/red/a.png")
+    with pytest.raises(DataError, match=r"^p: 'p/red/a\.png' lies outside the client's"):
+        file.image_file(Row("x", "general", row), "p")
+
+
+def metadata(features: object) -> dict[str, str]:
+    return {"huggingface": json.dumps({"info": {"features": features}})}
+
+
+CLASS = {"names": ["bad", "good"], "_type": "ClassLabel"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "about", "says"),
+    [
+        ({"when": pa.array([10**12], pa.timestamp("s"))}, {}, "x: holds a date that is out of"),
+        ({}, {"huggingface": "{"}, "x, its metadata: is damaged or of another format; restore it"),
+        ({}, {"huggingface": "{}"}, "x, its metadata: is damaged or of another format; restore"),
+        ({}, metadata({"label": {"_type": "ClassLabel"}}), "x, its metadata: is damaged or of"),
+        ({"text": pa.array(["b"])}, {}, "x: has 2 columns 'text'; rename one"),
+        ({}, metadata({"label": CLASS, "gone": CLASS}), None),
+    ],
+)
+def test_parquet_of_other_programs(
+    tmp_path: Path, columns: dict[str, pa.Array], about: dict[str, str], says: str | None
+) -> None:
+    names = ["text", "label", *columns]
+    made = pa.Table.from_arrays([pa.array(["a"]), pa.array([1]), *columns.values()], names)
+    parquet.write_table(made.replace_schema_metadata(about), tmp_path / "x.parquet")
+    if says is None:
+        [row] = read_rows(tmp_path / "x.parquet", "x", MOOD)
+        assert row.label == "good"
+        return
+    with pytest.raises(DataError) as caught:
+        read_rows(tmp_path / "x.parquet", "x", MOOD)
+    assert str(caught.value).startswith(says)

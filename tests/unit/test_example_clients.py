@@ -4,11 +4,13 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
 from cli.stack.settings import client_files
 from shared import spec_files
 from shared.job_spec import JobSpec
+from tests.support.simulate import load_simulate
 from worker.data.client_file import ClientFile
 from worker.doctor.examine import Reading, examine
 
@@ -57,3 +59,14 @@ def test_the_doctor_finds_them_sound_for_their_job(name: str) -> None:
     assert warnings == ([skipped] if name == "shop" else [])
     assert set(card.tasks) <= set(job.tasks)
     assert card.tasks["messages"].skipped == (name == "shop")
+
+
+def test_the_simulation_tells_of_a_base_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = yaml.safe_load(JOB.read_text(encoding="utf-8"))
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump({**job, "model": {"weights": "/nowhere"}}))
+    files = [str(path) for path in client_files(CLIENTS)]
+    monkeypatch.setattr("sys.argv", ["simulate.py", str(tmp_path / "job.yaml"), *files])
+    with load_simulate() as simulate, pytest.raises(SystemExit, match="/nowhere"):
+        simulate.main()

@@ -101,6 +101,7 @@ def test_a_spec_is_read_and_complete() -> None:
         ("digits:", "../etc:", "tasks.../etc"),
         ("name: first", "name: first\nseed: .nan", "seed"),
         ("[c01, c02]", "[c01, c02", "is not valid YAML or JSON at line"),
+        ("name: first", "name: first\nname: second", "has 'name' twice at line 3: remove one"),
     ],
 )
 def test_what_is_wrong_is_named_with_the_remedy(old: str, new: str, said: str) -> None:

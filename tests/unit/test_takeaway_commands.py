@@ -114,7 +114,8 @@ def test_rows_are_answered_line_by_line(
     ask: Callable[..., None], out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    (tmp_path / "rows.jsonl").write_text(ROWS)
+    rows = ROWS.replace("[1]", "[" * 100_000)
+    (tmp_path / "rows.jsonl").write_text(rows, encoding="utf-8-sig")
     monkeypatch.chdir(ROOT)  # images lie beside the rows, wherever one is
     with pytest.raises(SystemExit) as ended:
         ask("MODEL", "--task=vqa", f"--rows={tmp_path / 'rows.jsonl'}")

@@ -6,6 +6,8 @@ from shared.job_spec import TaskSpec
 from worker.data.client_file import ClientFile
 from worker.data.sources import DataError
 
+_LISTED = 12  # values in a sentence
+
 
 def agreed(client_file: ClientFile, name: str, spec: TaskSpec) -> TaskSpec:
     """The job's task as the client reads it, which may lack a modality that the kind can spare.
@@ -21,9 +23,11 @@ def agreed(client_file: ClientFile, name: str, spec: TaskSpec) -> TaskSpec:
         ("classes", task.classes, spec.classes),
     ):
         if own != wanted:
+            pairs = enumerate(zip(own, wanted, strict=False))
+            apart = next((n for n, (a, b) in pairs if a != b), min(len(own), len(wanted)))
             raise DataError(
-                f"client {client_file.client}: task {name!r} has {what} {_listed(own)} but the "
-                f"job asks for {_listed(wanted)}; make the client file and the job agree"
+                f"client {client_file.client}: task {name!r} has {what} {_listed(own, apart)} but "
+                f"the job asks for {_listed(wanted, apart)}; make the client file and the job agree"
             )
     unknown = sorted(set(task.domains) - set(spec.domains))
     if unknown:
@@ -50,5 +54,9 @@ def as_claimed(
     return read
 
 
-def _listed(values: Sequence[object]) -> str:
-    return ", ".join(map(str, values)) or "none"
+def _listed(values: Sequence[object], apart: int = 0) -> str:
+    """Some values, of many those where they begin to be others."""
+    if len(values) <= _LISTED:
+        return ", ".join(map(str, values)) or "none"
+    shown = ", ".join(map(str, values[apart : apart + _LISTED]))
+    return f"{len(values)} values, from number {apart + 1} on {shown or 'none'}"

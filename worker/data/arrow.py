@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
-from worker.data.sources import STATE, Record, damaged
+from worker.data.sources import STATE, DataError, Record, check_names, damaged
 
 _BATCH = 1000  # rows in memory
 
@@ -17,7 +17,7 @@ _BATCH = 1000  # rows in memory
 def parquet_rows(path: Path, place: str) -> Iterator[Record]:
     """The rows of a Parquet file. Raises DataError, OSError."""
     with _told(place), parquet.ParquetFile(path) as file:
-        yield from _rows(file.iter_batches(_BATCH), file.schema_arrow)
+        yield from _rows(file.iter_batches(_BATCH), file.schema_arrow, place)
 
 
 def saved_rows(path: Path, place: str) -> Iterator[Record]:
@@ -25,7 +25,7 @@ def saved_rows(path: Path, place: str) -> Iterator[Record]:
     number = 0
     for file in _files(path, place):
         with _told(place), pa.memory_map(str(file)) as mapped, pa.ipc.open_stream(mapped) as stream:
-            for record in _rows(stream, stream.schema, number):
+            for record in _rows(stream, stream.schema, place, number):
                 number += 1
                 yield record
 
@@ -44,29 +44,40 @@ def _told(place: str) -> Iterator[None]:
         yield
     except pa.ArrowException as error:
         raise damaged(place) from error
+    except OverflowError as error:
+        raise DataError(
+            f"{place}: holds a date that is out of range; correct it, or leave its column out"
+        ) from error
 
 
 def _rows(
-    batches: Iterable[pa.RecordBatch], schema: pa.Schema, before: int = 0
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, place: str, before: int = 0
 ) -> Iterator[Record]:
     """Numbered from 1, class labels by name as the library's metadata have them."""
-    classes = _classes(schema)
+    classes = _classes(schema, place)
     rows = chain.from_iterable(batch.to_pylist() for batch in batches)
     for number, row in enumerate(rows, before + 1):
         labels = {name: _class(row[name], names) for name, names in classes.items()}
         yield Record(f"row {number}", {**row, **labels})
 
 
-def _classes(schema: pa.Schema) -> dict[str, list[str]]:
+def _classes(schema: pa.Schema, place: str) -> dict[str, list[str]]:
+    """The names of each column of class labels. Raises DataError."""
+    check_names(schema.names, place)
     written = (schema.metadata or {}).get(b"huggingface")
     if written is None:
         return {}
-    features = json.loads(written)["info"]["features"]
-    return {
-        name: feature["names"]
-        for name, feature in features.items()
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
-    }
+    try:
+        features = json.loads(written)["info"]["features"]
+        return {
+            name: feature["names"]
+            for name, feature in features.items()
+            if name in schema.names  # other programs leave columns out and the metadata as they are
+            and isinstance(feature, dict)
+            and feature.get("_type") == "ClassLabel"
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(f"{place}, its metadata") from error
 
 
 def _class(value: object, names: list[str]) -> str | None:

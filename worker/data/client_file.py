@@ -1,11 +1,20 @@
 """The client file: what a client has for which task, and where it lies on its disk."""
 
+import string
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from PIL.Image import Image
-from pydantic import Field, NonNegativeInt, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from shared import spec_files
 from shared.components import Modality, TaskKind
@@ -95,6 +104,18 @@ class ClientTask(Spec):
         except ValidationError as error:
             raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
         return self
+
+    @field_validator("columns")
+    @classmethod
+    def _templates(cls, columns: dict[RowField, str]) -> dict[RowField, str]:
+        for name, column in columns.items():
+            try:
+                list(string.Formatter().parse(column if "{" in column else ""))
+            except ValueError as error:
+                raise ValueError(
+                    f"{name} is no template ({error}); write each column as {{name}}"
+                ) from None
+        return columns
 
     @model_validator(mode="after")
     def _one_source_or_three(self) -> Self:
@@ -222,7 +243,8 @@ class ClientFile(Spec):
 
     def _rows(self, name: str, split: SplitName, skipped: Refused | None) -> Rows:
         task, place = self.task(name), self.place(name, split)
-        rows = read_rows(self.inside(task.source(split), place), place, task.needs, skipped)
+        needs = replace(task.needs, root=self._directory)
+        rows = read_rows(self.inside(task.source(split), place), place, needs, skipped)
         if skipped is None:
             return rows
         return tuple(row for row in rows if self._opens(row, place, skipped))
@@ -247,16 +269,21 @@ class ClientFile(Spec):
         """The path below the client file's directory. Raises DataError if it leads out of it."""
         try:
             path = (self._directory / relative).resolve()
-        except (OSError, RuntimeError) as error:  # a name too long, a circle of links
+        except (OSError, RuntimeError, ValueError) as error:  # too long, a circle of links, a NUL
             raise DataError(
-                f"{place}: {str(relative)[:80]!r} is no usable path; correct it"
+                f"{place}: {self._short(relative)[:80]!r} is no usable path; correct it"
             ) from error
         if not path.is_relative_to(self._directory):
             raise DataError(
-                f"{place}: {str(relative)!r} lies outside the client's directory; "
+                f"{place}: {self._short(relative)!r} lies outside the client's directory; "
                 "move it inside and use a relative path"
             )
         return path
+
+    def _short(self, path: Path) -> str:
+        """A path as the client may have written it: where the directory lies is nobody's matter."""
+        below = path.is_relative_to(self._directory)
+        return str(path.relative_to(self._directory) if below else path)
 
 
 def offer(client_file: ClientFile) -> ClientOffer:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from worker.data.rows import Row
+from worker.data.sources import NAMES
 
 
 def divide(rows: Sequence[Row], shares: Mapping[str, float], seed: int) -> dict[str, list[Row]]:
@@ -30,4 +31,4 @@ def divide(rows: Sequence[Row], shares: Mapping[str, float], seed: int) -> dict[
 
 
 def _draw(seed: int, group: str) -> bytes:
-    return hashlib.sha256(f"{seed}/{group}".encode()).digest()
+    return hashlib.sha256(f"{seed}/{group}".encode(errors=NAMES)).digest()

@@ -8,13 +8,20 @@ from PIL import Image, ImageOps
 
 from worker.data.sources import DataError, StoredImage
 
-BROKEN = (
+TOO_LARGE = Image.DecompressionBombError
+_MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # above, Pillow raises it
+BROKEN = (  # what Pillow raises for damaged files, by their formats
     OSError,  # missing, unreadable, truncated, not an image
-    SyntaxError,  # a broken PNG
+    SyntaxError,  # PNG
     ValueError,
+    RuntimeError,  # AVIF, DDS
+    AttributeError,  # SPIDER
+    LookupError,
+    TypeError,
+    OverflowError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
+    TOO_LARGE,
 )
 _MANY_BITS = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
@@ -26,6 +33,10 @@ def open_image(stored: StoredImage, place: str) -> Image.Image:
     try:
         with Image.open(source) as file:  # type: ignore[arg-type]  # there is one of both
             image = upright(file)
+    except TOO_LARGE as error:
+        raise DataError(
+            f"{place}: {what} has more than {_MOST_PIXELS // 10**6} million pixels; scale it down"
+        ) from error
     except BROKEN as error:
         raise DataError(
             f"{place}: {what} cannot be read; replace the file or remove the row"

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from worker.data.sources import NAMES
+
 _SIDE = 8  # of the small image whose gradients are compared
 _BITS = 3  # of 64 by which copies differ that were scaled or compressed
 _WORD = re.compile(r"\w+")
@@ -20,7 +22,7 @@ def same(text: str, image: Image.Image | None, shown: str = "") -> bytes:
     client has lost its images, it is which one the sample names (`shown`).
     """
     if image is None and shown:
-        return _digest(f"image {shown}".encode())
+        return _digest(f"image {shown}".encode(errors=NAMES))
     if image is None:
         return _digest(" ".join(text.split()).casefold().encode())
     return _digest(repr(image.size).encode() + image.tobytes())

@@ -1,6 +1,7 @@
 """The rows of a split, each checked against what its task reads."""
 
 import hashlib
+import math
 import string
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ class Needs:
     labels: Mapping[str, str] = field(default_factory=dict)  # as written -> class
     images: Path = Path()  # where the images' paths start
     group: str = ""  # a column whose equal values stay in one split; else the sample itself
+    root: Path = Path()  # the client's directory; its data are the same wherever it lies
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def _row(record: Record, place: str, needs: Needs) -> Row:
     wanted = needs.fields
     targets = cells.texts("target") if "target" in wanted else ("",)
     image = cells.image() if "image" in wanted else None
-    text = cells.texts("text")[0] if "text" in wanted else ""
+    text = cells.text("text") if "text" in wanted else ""
     return Row(
         where=record.where,
         domain=cells.domain(),
@@ -81,20 +83,25 @@ def _row(record: Record, place: str, needs: Needs) -> Row:
         label=cells.label() if "label" in wanted else "",
         target=targets[0],
         others=targets[1:],
-        group=cells.group() or _identity(image, text),
-        shown=_named(image or cells.unread_image()),
+        group=cells.group() or _identity(image, text, needs.root),
+        shown=_named(image or cells.unread_image(), needs.root),
     )
 
 
-def _identity(image: StoredImage | None, text: str) -> str:
+def _identity(image: StoredImage | None, text: str, root: Path) -> str:
     """What makes a sample the same one as far as is seen without opening an image."""
-    return " ".join(text.split()).casefold() if image is None else _named(image)
+    return " ".join(text.split()).casefold() if image is None else _named(image, root)
 
 
-def _named(image: StoredImage | None) -> str:
+def _named(image: StoredImage | None, root: Path) -> str:
+    """Which image it is: the digest of its bytes, or its path below the client's directory."""
     if image is None:
         return ""
-    return hashlib.sha256(image.data).hexdigest() if image.data is not None else str(image.path)
+    if image.data is not None:
+        return hashlib.sha256(image.data).hexdigest()
+    assert image.path is not None  # noqa: S101 - for mypy: there is one of both
+    below = image.path.is_relative_to(root)
+    return str(image.path.relative_to(root) if below else image.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,13 @@ class _Cells:
     place: str
     needs: Needs
 
+    def text(self, name: RowField) -> str:
+        """The one text that is there."""
+        text, *more = self.texts(name)
+        if more:
+            refuse(self.place, f"{name} has {len(more) + 1} values", "give one")
+        return text
+
     def texts(self, name: RowField) -> tuple[str, ...]:
         """A text that is there; several where the cell is a list."""
         value = self._value(name)
@@ -113,7 +127,7 @@ class _Cells:
 
     def label(self) -> str:
         """One of the classes."""
-        written = self.texts("label")[0]
+        written = self.text("label")
         label = self.needs.labels.get(written, written)
         if label not in self.needs.classes:
             known = _short(", ".join(self.needs.classes))
@@ -129,7 +143,7 @@ class _Cells:
         column, domains = self.needs.columns.get("domain", "domain"), self.needs.domains
         if len(domains) == 1 and column not in self.values:
             return domains[0]
-        domain = self.texts("domain")[0]
+        domain = self.text("domain")
         if domain not in domains:
             refuse(
                 self.place,
@@ -190,14 +204,23 @@ class _Cells:
 
     def _text(self, value: object, name: str) -> str:
         if isinstance(value, _NUMBERS) and not isinstance(value, bool):
-            value = f"{value:g}" if isinstance(value, float) else str(value)
-        if not isinstance(value, str):
+            value = _written(value)
+        if value is not None and not isinstance(value, str):
             refuse(self.place, f"{name} is not text", "write it in quotes")
-        if not value.strip():
+        if not value or not value.strip():
             refuse(self.place, f"{name} is empty", "fill it in or remove the row")
         if "\0" in value or (not value.isascii() and _has_lone_surrogate(value)):
             refuse(self.place, f"{name} holds characters that are no text", "remove them")
         return value
+
+
+def _written(number: float) -> str | None:
+    """A number as text, a whole one with all its digits; None for NaN, which says none."""
+    if isinstance(number, int):
+        return str(number)
+    if math.isnan(number):
+        return None
+    return str(int(number)) if number.is_integer() else f"{number:g}"
 
 
 def _has_lone_surrogate(value: str) -> bool:

@@ -7,16 +7,22 @@ of rows is in memory at a time, and no image is opened here.
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 STATE = "state.json"  # of a saved data set
+NAMES = "surrogateescape"  # how to encode what holds names of files, which need not be UTF-8
 _IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 _METADATA = ("metadata.csv", "metadata.jsonl")
+_SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 FORMATS = "a .jsonl, .csv, .tsv or .parquet file, a folder of images, or a saved Arrow data set"
+
+csv.field_size_limit(2**31 - 1)  # a text may be long; by default a cell has 128 KiB at most
 
 
 class DataError(Exception):
@@ -63,18 +69,18 @@ def _told(place: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = error.strerror or "it is damaged"
+        if error.errno is None:
+            raise damaged(place) from error
         raise DataError(
-            f"{place}: cannot be read ({why}); correct the path in the client file"
+            f"{place}: cannot be read ({os.strerror(error.errno)}); correct the path in the client "
+            "file"
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{place}: is not UTF-8 text; save it as UTF-8") from error
-    except csv.Error as error:
-        raise damaged(place) from error
 
 
 def _json_lines(path: Path, place: str) -> Iterator[Record]:
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 where = f"line {number}"
@@ -96,15 +102,38 @@ def _csv(path: Path, place: str) -> Iterator[Record]:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, delimiter=delimiter, strict=True)
-        for row in reader:
-            where = f"line {reader.line_num}"
-            if None in row or None in row.values():
-                refuse(
-                    f"{place} {where}",
-                    f"does not have the header's {len(reader.fieldnames or ())} columns",
-                    "correct it, with quotes around a value that holds a comma",
-                )
-            yield Record(where, row)
+        read = 0
+        try:
+            _check_header(reader.fieldnames or (), f"{place} line 1", delimiter)
+            read = reader.line_num
+            for row in reader:
+                read = reader.line_num
+                where = f"line {read}"
+                if None in row or None in row.values():
+                    refuse(
+                        f"{place} {where}",
+                        f"does not have the header's {len(reader.fieldnames or ())} columns",
+                        "correct it, with quotes around a value that holds a comma",
+                    )
+                yield Record(where, row)
+        except csv.Error:
+            refuse(
+                f"{place} line {read + 1}",
+                "has a quote that is not closed, or not written twice inside a quoted value",
+                "correct it",
+            )
+
+
+def _check_header(columns: Sequence[str], place: str, delimiter: str) -> None:
+    """Raises DataError where a column is named twice, or all columns are taken for one."""
+    check_names(columns, place)
+    for other, called in _SEPARATORS.items() if len(columns) == 1 else ():
+        if other in columns[0]:
+            refuse(
+                place,
+                f"has one column, with {called} in its name",
+                f"separate columns by {_SEPARATORS[delimiter]}",
+            )
 
 
 def _parquet(path: Path, place: str) -> Iterator[Record]:
@@ -130,11 +159,27 @@ def _image_folder(path: Path, place: str) -> Iterator[Record]:
             for record in records(path / name, f"{place}/{name}"):
                 yield _described(record, path, f"{place}/{name}")
             return
-    for file in sorted(path.rglob("*")):
+    for file in sorted(_shown_below(path)):
         if file.suffix.lower() in _IMAGES:
             inner = file.relative_to(path)
             label = {"label": inner.parent.name} if len(inner.parts) > 1 else {}
-            yield Record(str(inner), {"image": StoredImage(file), **label})
+            yield Record(_printable(str(inner)), {"image": StoredImage(file), **label})
+
+
+def _shown_below(path: Path) -> Iterator[Path]:
+    """All files below a folder but hidden ones, as the library takes them. Raises OSError."""
+    for directory, inner, names in os.walk(path, onerror=_raise):
+        inner[:] = [name for name in inner if not name.startswith((".", "__"))]
+        yield from (Path(directory) / name for name in names if not name.startswith("."))
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
+
+
+def _printable(name: str) -> str:
+    """A file's name as it may stand in a sentence, also one that is no UTF-8."""
+    return name if name.isprintable() else ascii(name)
 
 
 def _described(record: Record, folder: Path, place: str) -> Record:
@@ -142,6 +187,13 @@ def _described(record: Record, folder: Path, place: str) -> Record:
     if not isinstance(name, str):
         refuse(f"{place} {record.where}", "has no file_name", "add the image's path")
     return Record(record.where, {**record.values, "image": StoredImage(folder / name)})
+
+
+def check_names(columns: Sequence[str], place: str) -> None:
+    """Raises DataError where two columns have one name, so that either could be meant."""
+    for name, times in Counter(filter(None, columns)).items():
+        if times > 1:
+            refuse(place, f"has {times} columns {name[:80]!r}", "rename one")
 
 
 def damaged(place: str) -> DataError:

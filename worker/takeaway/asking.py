@@ -115,7 +115,7 @@ def many(model: Model, question: Question, rows: Path) -> Iterator[tuple[str, bo
 def _lines_of(rows: Path) -> IO[str]:
     """Raises TakeawayError."""
     try:
-        return rows.open(encoding="utf-8")
+        return rows.open(encoding="utf-8-sig")
     except OSError as error:
         raise TakeawayError(f"{rows} cannot be read ({error.strerror}): check --rows") from error
 
@@ -123,7 +123,7 @@ def _lines_of(rows: Path) -> IO[str]:
 def _line(number: int, text: str, start: Path, reads: set[str]) -> _Line:
     try:
         row = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         row = None
     if not isinstance(row, dict):
         return _Line(number, None, "the line is no JSON object: correct it")
