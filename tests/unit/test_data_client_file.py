@@ -113,6 +113,10 @@ def test_a_split_outside_the_directory(tmp_path: Path) -> None:
         ("[1]", "is not a JSON object"),
         ({"text": "x", "domain": "films"}, "label is missing; add it"),
         (ROW | {"label": "ugly"}, "label 'ugly' is not one of the classes 'bad, good'"),
+        (
+            ROW | {"label": "Mrs Smith of Elm Street came with a cough on Monday"},
+            "label (a text of 51 characters) is not one of the classes 'bad, good'; correct",
+        ),
         (ROW | {"label": True}, "label is not text; write it in quotes"),
         (ROW | {"label": 1}, "label '1' is not one of the classes 'bad, good'"),
         (ROW | {"text": " \t"}, "text is empty; fill it in or remove the row"),

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import string
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,7 @@ from typing import Literal
 from worker.data.sources import DataError, Record, StoredImage, records, refuse
 
 _NUMBERS = (int, float)
+_LONGEST_NAME = 40  # of a label or a domain; what is longer may be a column of texts
 RowField = Literal["image", "text", "label", "target", "domain"]
 Refused = list[DataError]
 
@@ -130,10 +131,10 @@ class _Cells:
         written = self.text("label")
         label = self.needs.labels.get(written, written)
         if label not in self.needs.classes:
-            known = _short(", ".join(self.needs.classes))
+            known = self.needs.classes
             refuse(
                 self.place,
-                f"label {_short(label)} is not one of the classes {known}",
+                f"label {_told(label, known)} is not one of the classes {_short(', '.join(known))}",
                 "correct the label, map it in labels, or correct the task's classes",
             )
         return label
@@ -147,7 +148,7 @@ class _Cells:
         if domain not in domains:
             refuse(
                 self.place,
-                f"domain {_short(domain)} is not one of {_short(', '.join(domains))}",
+                f"domain {_told(domain, domains)} is not one of {_short(', '.join(domains))}",
                 "correct the domain or the task's domains",
             )
         return domain
@@ -225,6 +226,13 @@ def _written(number: float) -> str | None:
 
 def _has_lone_surrogate(value: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _told(value: str, known: Sequence[str]) -> str:
+    """A wrong name; not what may be a private text, for sentences travel to the coordinator."""
+    if len(value) > max(_LONGEST_NAME, *map(len, known)):
+        return f"(a text of {len(value)} characters)"
+    return _short(value)
 
 
 def _short(value: str) -> str:
