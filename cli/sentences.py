@@ -4,7 +4,8 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -26,6 +27,8 @@ class Sentences(TyperGroup):
 
     def main(self, *args: Any, **more: Any) -> Any:
         """Run the command line. A terminal that lacks a character is shown another."""
+        sys.stdout = sys.stdout or _nowhere()
+        sys.stderr = sys.stderr or _nowhere()
         for stream in (sys.stdout, sys.stderr):
             if reconfigure := getattr(stream, "reconfigure", None):
                 reconfigure(errors="backslashreplace")
@@ -49,6 +52,11 @@ class Sentences(TyperGroup):
             done = super().invoke(ctx)
             sys.stdout.flush()
             return done
+
+
+def _nowhere() -> TextIO:
+    """In place of an output that whoever called has closed."""
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
@@ -17,12 +18,16 @@ from starlette.exceptions import HTTPException
 from server.watching.requests import REQUEST_HEADER
 from shared.artifacts import StoreAwayError
 from shared.problem_codes import Code
-from shared.spec_files import explain
+from shared.spec_files import explain, wrong
 from shared.views import Problem
 
 RETRY_AFTER_S = 2
+_UNREADABLE = (
+    "body: is too deeply nested, has a number of too many digits or is not UTF-8; correct it"
+)
 _log = logging.getLogger(__name__)
 _MAX_SENTENCES = 100
+_LONGEST, _END = 2000, 300  # of a sentence, and of its end, which says what to do
 _OF_ROUTING = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
 
 
@@ -51,14 +56,21 @@ class ProblemError(Exception):
             title=HTTPStatus(status).phrase,
             status=status,
             code=code,
-            detail=detail,
-            errors=tuple(errors)[:_MAX_SENTENCES],
+            detail=_cut(detail),
+            errors=tuple(map(_cut, tuple(errors)[:_MAX_SENTENCES])),
         )
 
     def response(self) -> ProblemResponse:
         """The HTTP answer."""
         content = self.problem.model_dump(mode="json")
         return ProblemResponse(content, status_code=self.status, headers=self.headers)
+
+
+def _cut(sentence: str) -> str:
+    """The sentence, of which the middle is left out where it is too long."""
+    if len(sentence) <= _LONGEST:
+        return sentence
+    return f"{sentence[: _LONGEST - _END]} ... {sentence[-_END:]}"
 
 
 def not_found(what: str) -> ProblemError:
@@ -110,11 +122,23 @@ def _on_problem(_: Request, error: Exception) -> ProblemResponse:
     return error.response()
 
 
-def _on_http(_: Request, error: Exception) -> ProblemResponse:
+def _on_http(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, HTTPException)  # noqa: S101  # Starlette's registry guarantees it
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's of a body that is no JSON to Python
+        return invalid([_UNREADABLE]).response()
     code = _OF_ROUTING.get(error.status_code, Code.BAD_REQUEST)
     detail = f"{error.detail}: check the method, the address and the body."
-    return ProblemError(error.status_code, code, detail, headers=error.headers).response()
+    headers = dict(error.headers or {})
+    if code is Code.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return ProblemError(error.status_code, code, detail, headers=headers).response()
+
+
+def _methods(request: Request) -> set[str]:
+    """What the address may be asked by: of several routes, Starlette tells the first one's."""
+    path = request.scope["path"]
+    here = [each for each in iter_route_contexts(request.app.routes) if each.path_regex.match(path)]
+    return {method for route in here for method in route.methods or ()}
 
 
 def _on_database(_: Request, __: Exception) -> ProblemResponse:
@@ -148,10 +172,8 @@ def invalid(sentences: list[str]) -> ProblemError:
     return ProblemError(422, Code.INVALID, f"Correct the request: {sentences[0]}", sentences)
 
 
-def _plain(detail: Mapping[str, Any]) -> str:
-    if detail["type"] == "json_invalid":
-        return "body: is not valid JSON; correct the syntax"
-    return f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
+def _plain(detail: ErrorDetails) -> str:
+    return f"{'.'.join(str(part) for part in detail['loc'])}: {wrong(detail)}"
 
 
 def _body_sentences(request: Request, error: RequestValidationError) -> list[str]:
@@ -159,6 +181,11 @@ def _body_sentences(request: Request, error: RequestValidationError) -> list[str
     route = request.scope.get("route")
     if not isinstance(route, APIRoute) or route.body_field is None or error.body is None:
         return []
+    if isinstance(error.body, bytes):
+        given = request.headers.get("content-type", "missing")[:100]
+        return [f"body: its Content-Type is {given}; send JSON as application/json"]
+    if any(detail["type"] == "json_invalid" for detail in error.errors()):
+        return ["body: is not valid JSON; correct the syntax"]
     kind: Any = route.body_field.field_info.annotation
     try:
         TypeAdapter(kind).validate_python(error.body)

@@ -106,6 +106,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         redoc_url=None,
         telemetry=_telemetry(),
         dependencies=[KNOWN_PARAMETERS],
+        redirect_slashes=False,  # where to would be told by what the caller says the host is
     )
     app.state.context = context
     app.state.feed = Feed(context.sessions)

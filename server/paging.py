@@ -103,6 +103,7 @@ def text(value: Any) -> str:
     """A text that Postgres takes. Raises ValueError."""
     if not isinstance(value, str) or "\0" in value:
         raise ValueError(value)
+    value.encode()  # half of a surrogate pair is no text
     return value
 
 

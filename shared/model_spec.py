@@ -64,6 +64,7 @@ class RandomBase(Spec):
         return self
 
 
+LayerCount = Annotated[int, Field(ge=1, le=100)]  # each has components of its own
 Family = Literal["flava", "vilt"]
 
 
@@ -95,10 +96,10 @@ class ModelSpec(Spec):
         default=False, description="Train and send the word embeddings too; with trainable: full."
     )
     lora: LoraSpec = LoraSpec()
-    mote_layers: PositiveInt = Field(
+    mote_layers: LayerCount = Field(
         default=1, description="Layers of modality-task experts; made of the base's fusion layers."
     )
-    mome_layers: PositiveInt = Field(
+    mome_layers: LayerCount = Field(
         default=1, description="Layers of task-modality experts, behind them."
     )
     domain_rank: PositiveInt = Field(

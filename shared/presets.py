@@ -69,7 +69,7 @@ def filled_in(given: Mapping[str, Any]) -> dict[str, Any]:
     name = given.get("preset")
     if name is None:
         return dict(given)
-    if name not in PRESETS:
+    if name not in tuple(PRESETS):  # it may be a list
         raise ValueError(f"there is no preset {name!r}: choose one of {', '.join(sorted(PRESETS))}")
     return _over(PRESETS[name], given)
 

@@ -1,6 +1,7 @@
 """Values from YAML or JSON text, with errors that name the field and the remedy."""
 
 import difflib
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,12 @@ _WHOLE_NUMBER = "must be a whole number; correct it"
 _NUMBER = "must be a number; correct it"
 _YES_OR_NO = "must be true or false; correct it"
 _DURATION = "must be a duration such as PT5M; correct it"
+_TEXT = "must be text; correct it, and put it between quotes"
+_ONE_OF = "must be {expected}; choose one"
+_MAPPING = "must be a mapping of fields to values; correct it"
+_LIST = "must be a list; correct it"
+_UUID = "must be a valid UUID; correct it"
+_MISSING = "is missing; add it"
 _SENTENCES = {  # by pydantic's types of errors
     "greater_than_equal": "must be at least {ge}; raise it",
     "greater_than": "must be more than {gt}; raise it",
@@ -35,26 +42,30 @@ _SENTENCES = {  # by pydantic's types of errors
     "bool_type": _YES_OR_NO,
     "time_delta_parsing": _DURATION,
     "time_delta_type": _DURATION,
+    "string_type": _TEXT,
+    "string_unicode": _TEXT,
+    "string_too_long": "must have at most {max_length} characters; shorten it",
+    "string_too_short": "must have at least {min_length} characters; correct it",
+    "string_pattern_mismatch": "must match the pattern {pattern}; correct it",
+    "literal_error": _ONE_OF,
+    "enum": _ONE_OF,
+    "union_tag_invalid": "must have as {discriminator} one of {expected_tags}; choose one",
+    "union_tag_not_found": "must have a field {discriminator}; add it",
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
+    "dict_type": _MAPPING,
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "too_long": "must have at most {max_length} items; remove some",
+    "too_short": "must have at least {min_length} items; add some",
+    "uuid_parsing": _UUID,
+    "uuid_type": _UUID,
+    "missing": _MISSING,
 }
-
-
-class _TwiceError(yaml.MarkedYAMLError):
-    """A mapping has a key twice."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a field that stands twice, of which the first would be lost without a word."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Raises _TwiceError."""
-        node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if (key.tag, key.value) in seen:
-                    raise _TwiceError(problem=key.value, problem_mark=key.start_mark)
-                seen.add((key.tag, key.value))
-        return node
+_MOST_SENTENCES = 100
+_GIVEN = 60  # characters of what was given; it may be endless, or be in itself
+_repr = reprlib.Repr()
+_repr.maxstring = _repr.maxlong = _repr.maxother = _GIVEN
 
 
 class SpecError(ValueError):
@@ -63,6 +74,27 @@ class SpecError(ValueError):
     def __init__(self, source: str, problems: list[str]) -> None:
         self.problems = problems
         super().__init__(f"{source}: " + "; ".join(problems))
+
+
+class _TwiceError(ValueError):
+    """A field is named twice: YAML's last would count, and the first be lost without a word."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which no mapping names a field twice; merges may, as what is given counts."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """The mapping. Raises _TwiceError."""
+        node = super().compose_mapping_node(anchor)
+        names = set[str]()
+        for key, _ in node.value:
+            if key.value == "<<" or not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in names:
+                line = key.start_mark.line + 1
+                raise _TwiceError(f"has {_repr.repr(key.value)} twice at line {line}: remove one")
+            names.add(key.value)
+        return node
 
 
 def load(kind: type[M], path: Path) -> M:
@@ -81,10 +113,9 @@ def load(kind: type[M], path: Path) -> M:
 def parse(kind: type[M], text: str, source: str = "input") -> M:
     """Read one value of `kind` from YAML or JSON text. Raises SpecError."""
     try:
-        data = yaml.load(text, _Loader)  # noqa: S506 - it is a safe loader
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe one
     except _TwiceError as error:
-        problem = f"has {_short(error.problem)} twice{_line(error)}: remove one"
-        raise SpecError(source, [problem]) from error
+        raise SpecError(source, [str(error)]) from error
     except NO_YAML as error:
         problem = f"is not valid YAML or JSON{_line(error)}: correct the syntax"
         raise SpecError(source, [problem]) from error
@@ -103,24 +134,28 @@ def _line(error: Exception) -> str:
 
 
 def explain(kind: type[BaseModel], error: ValidationError) -> list[str]:
-    """One sentence for each problem of a validation error: the field, what is wrong, what to do."""
-    return [_sentence(kind, detail) for detail in error.errors(include_url=False)]
+    """One sentence for each problem of a validation error: the field, what is wrong, what to do.
+
+    The first hundred are told.
+    """
+    details = error.errors(include_url=False)[:_MOST_SENTENCES]
+    return [_sentence(kind, detail) for detail in details]
 
 
 def _sentence(kind: type[BaseModel], detail: ErrorDetails) -> str:
     place = ".".join(str(part) for part in detail["loc"]) or "the whole"
     match detail["type"]:
         case "missing":
-            return f"{place}: is missing; add it"
+            return f"{place}: {_MISSING}"
         case "extra_forbidden":
             return f"{place}: {_unknown(kind, [str(part) for part in detail['loc']])}"
         case _:
             given = detail["input"]
             shown = "" if isinstance(given, dict) else f" (given: {_short(given)})"
-            return f"{place}: {_wrong(detail)}{shown}"
+            return f"{place}: {wrong(detail)}{shown}"
 
 
-def _wrong(detail: ErrorDetails) -> str:
+def wrong(detail: ErrorDetails) -> str:
     """What is wrong with a value, and what to do."""
     sentence = _SENTENCES.get(detail["type"])
     if sentence is None:
@@ -201,5 +236,8 @@ def _places(
 def _short(value: object) -> str:
     if isinstance(value, timedelta):
         value = TypeAdapter(timedelta).dump_python(value, mode="json")
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    try:
+        text = _repr.repr(value)
+    except ValueError:
+        return "a number of too many digits"
+    return text if len(text) <= _GIVEN else f"{text[: _GIVEN - 3]}..."

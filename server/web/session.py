@@ -68,13 +68,17 @@ def _problem(context: Context, key: str) -> str | None:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """The fields of a small form; none of one that is too long."""
+    """The fields of a small form; none of one that is too long, or has too many."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > _LONGEST_FORM_BYTES:
             return {}
-    found = parse_qs(body.decode("latin-1"), max_num_fields=4, encoding="utf-8", errors="replace")
+    text = body.decode("latin-1")
+    try:
+        found = parse_qs(text, max_num_fields=4, encoding="utf-8", errors="replace")
+    except ValueError:
+        return {}
     return {name: values[0] for name, values in found.items()}
 
 

@@ -54,7 +54,7 @@ def test_the_key_in_a_file_is_for_its_owner_and_is_not_printed(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["../keys"], "id: String should match"),
+        (["../keys"], "id: must match"),
         (["c01", "--description", "x" * 501], "at most 500 characters"),
         (["c01", "--out", "absent/new.key"], "choose another --out"),
     ],

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from shared.job_spec import JobSpec, LearningRate
@@ -100,12 +102,44 @@ def test_a_spec_is_read_and_complete() -> None:
         ("{kind:", "{distillation_weight: .inf, kind:", "must be a finite number; correct it"),
         ("digits:", "../etc:", "tasks.../etc"),
         ("name: first", "name: first\nseed: .nan", "seed"),
+        (
+            "name: first",
+            "name: first\ntraining: {clip_norm: .inf}",
+            "training.clip_norm: must be a finite number; correct it (given: inf)",
+        ),
+        ("first", '"a\\0b"', "name: must have no NUL character; remove it"),
+        ("first", "2026-01-31", "name: must be text; correct it, and put it between quotes"),
+        ("{name: tap}", "{name: TAP}", "algorithm: must have as 'name' one of 'disentafl', "),
+        ("{name: tap}", "{}", "algorithm: must have a field 'name'; add it"),
+        ("name: first", f"name: first\npriority: 0x{'f' * 5000}", "lower it (given: a number of"),
+        ("[c01, c02]", "[]", "clients: must have at least 1 items; add some"),
+        ("[c01, c02]", "c01", "clients: must be a list; correct it (given: 'c01')"),
         ("[c01, c02]", "[c01, c02", "is not valid YAML or JSON at line"),
         ("name: first", "name: first\nname: second", "has 'name' twice at line 3: remove one"),
     ],
 )
 def test_what_is_wrong_is_named_with_the_remedy(old: str, new: str, said: str) -> None:
     assert said in problems(GOOD.replace(old, new))
+
+
+def test_what_is_given_may_be_without_an_end() -> None:
+    levels = [f"{name}: &{name} [*{before}, *{before}]" for before, name in pairwise("abcdefghi")]
+    bomb = "\n".join(["a: &a [x]", *levels, "name: &n [*i, *i, *n]"])
+    assert "name: must be text; correct it, and put it between quotes (given: [[[[" in problems(
+        f"{GOOD.replace('name: first', '')}\n{bomb}"
+    )
+
+
+def test_a_hundred_sentences_are_told_and_no_more() -> None:
+    with pytest.raises(SpecError) as caught:
+        parse(JobSpec, GOOD + "\n".join(f"other{number}: 1" for number in range(101)))
+    assert len(caught.value.problems) == 100
+
+
+def test_what_a_mapping_is_merged_from_may_name_its_fields_too() -> None:
+    merged = "base: &base {count: 1, quorum: 1}\nrounds: {<<: *base, <<: *base, count: 2}"
+    said = problems(GOOD.replace("rounds: {count: 2, deadline: PT5M}", merged))
+    assert said == "base: is not a known field; remove it"
 
 
 RANGES = [

@@ -44,6 +44,9 @@ def test_what_is_given_counts() -> None:
     ("given", "said"),
     [
         ("preset: flava-huge", "there is no preset 'flava-huge': choose one of flava-paper,"),
+        ("preset: [flava-small]", "there is no preset ['flava-small']: choose one of flava-paper,"),
+        ("mote_layers: 101", "mote_layers: must be at most 100; lower it"),
+        ("mome_layers: 0", "mome_layers: must be at least 1; raise it"),
         ("{family: vilt, random: {image_layers: 2}}", "a ViLT has one stack of layers: give"),
         ("family: clip", "family"),
     ],

@@ -38,7 +38,7 @@ NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
         (job_spec(["c1"], seed="x"), "invalid", "seed: must be a whole number"),
         (job_spec(["c1", "c9"]), "unknown_client", "clients: c9 is not registered"),
         (job_spec(["c1", "c1"]), "invalid", "clients names a client twice"),
-        ([], "invalid", "the whole: Input should be a valid dictionary"),
+        ([], "invalid", "the whole: must be a mapping of fields to values; correct it"),
     ],
 )
 def test_a_wrong_job_names_field_and_remedy(
@@ -67,13 +67,68 @@ def test_a_wrong_job_names_field_and_remedy(
         '{"id": "' + "a" * 65 + '"}',
         '{"id": "../../etc"}',
         "\xff",
+        "[" * 30_000 + "]" * 30_000,
+        '{"id": ' + "[" * 900 + "]" * 900 + "}",
+        '{"id": "ok"} and more',
     ],
 )
 def test_no_body_breaks_the_server(world: World, body: str) -> None:
     headers = {"Content-Type": "application/json"}
     answer = world.operator("POST", "/v1/clients", content=body.encode("latin-1"), headers=headers)
-    assert answer.status_code in {400, 422}, answer.text
+    assert answer.status_code == 422, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("text/yaml", "body: its Content-Type is text/yaml; send JSON as application/json"),
+        (None, "body: its Content-Type is missing; send JSON as application/json"),
+        ("application/json", "id: is missing; add it"),
+        ("application/other+json", "id: is missing; add it"),
+    ],
+)
+def test_a_body_of_another_type_is_told_its_type(
+    world: World, kind: str | None, sentence: str
+) -> None:
+    headers = {} if kind is None else {"Content-Type": kind}
+    answer = world.operator("POST", "/v1/clients", content=b"{}", headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [sentence]
+
+
+def test_a_wrong_parameter_says_what_to_do(world: World) -> None:
+    asked = {"limit": "201", "sort": "up", "state": "gone"}
+    errors = world.viewer("GET", "/v1/jobs", params=asked).json()["errors"]
+    assert "query.limit: must be at most 200; lower it" in errors
+    assert any(each.startswith("query.sort: must be '-created_at', ") for each in errors)
+    assert len(errors) == len(asked)
+
+
+def test_a_sentence_has_an_end_however_much_was_given(pair: World) -> None:
+    task = {**job_spec([])["tasks"]["digits"], "domains": [f"d{n}" for n in range(50_000)]}
+    answer = pair.operator("POST", "/v1/jobs", json=job_spec(["c1"], tasks={"digits": task}))
+    problem = answer.json()
+    assert problem["code"] == "offer_mismatch"
+    assert problem["detail"].endswith("correct the spec or the client's file.")
+    assert len(answer.content) < 20_000
+
+
+def test_a_method_that_is_not_there_is_told_all_that_are(pair: World) -> None:
+    for method, path, allowed in (
+        ("PUT", "/v1/jobs", "GET, POST"),
+        ("OPTIONS", "/v1/keys", "GET, POST"),
+        ("POST", "/v1/clients/c1", "GET"),
+    ):
+        answer = pair.operator(method, path)
+        assert answer.json()["code"] == "method_not_allowed"
+        assert answer.headers["Allow"] == allowed
+
+
+def test_nobody_is_sent_elsewhere_for_a_slash_too_many(world: World) -> None:
+    answer = world.viewer("GET", "/v1/jobs/", follow_redirects=False)
+    assert answer.json()["code"] == "not_found"
 
 
 def test_extreme_numbers_are_refused(pair: World) -> None:

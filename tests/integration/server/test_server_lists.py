@@ -194,6 +194,7 @@ def test_a_cursor_of_no_list_or_of_another_order_is_refused(
     ("order", "value"),
     [
         ("clients id", "a\0"),
+        ("clients id", "\ud800"),
         ("versions number", 2**63),
         ("versions number", "1"),
         ("versions number", True),

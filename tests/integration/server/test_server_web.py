@@ -46,6 +46,13 @@ def test_what_opens_no_page_is_refused_with_the_reason(pair: World, kind: str) -
     assert key not in answer.text or not key
 
 
+def test_a_form_of_many_fields_opens_no_page(pair: World) -> None:
+    form = {"key": pair.viewer.key, **{f"other{number}": "1" for number in range(4)}}
+    answer = pair.http.post("/signin", data=form)
+    assert answer.status_code == 401
+    assert "no valid key" in answer.text
+
+
 @pytest.mark.parametrize(
     "wanted",
     ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:1", "/\nx", "ü"],
