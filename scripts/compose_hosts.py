@@ -17,7 +17,7 @@ from pathlib import Path
 from scripts.podman import (
     LOG,
     ROOT,
-    STEP_WITHIN_S,
+    UP_WITHIN_S,
     CheckError,
     Podman,
     Project,
@@ -160,12 +160,12 @@ class Shop:
     def export(self, job: str, out: Path) -> None:
         """Take the shop's model. Raises CheckError."""
         words = ["export", job, "--client-file", SHOP, *self._options, "--out", str(out)]
-        run([*CLI, *words], env=self._environment)
+        run([*CLI, *words], env=self._environment, within_s=JOB_WITHIN_S)
 
 
 def wait_for(sentence: str, read: Callable[[], str]) -> None:
     """Raises CheckError when a log goes on without the sentence."""
-    end = time.monotonic() + STEP_WITHIN_S
+    end = time.monotonic() + UP_WITHIN_S
     while sentence not in read():
         if time.monotonic() > end:
             raise CheckError(f"no log says `{sentence}`")
@@ -182,10 +182,12 @@ def expect_scores(server: Project, job: str, clients: Collection[str]) -> None:
 
 def take_models(site: Site, lab: Project, shop: Shop, job: str) -> None:
     """Both clients take their models away, and each answers. Raises CheckError."""
-    takeaway = ["python", "-m", "worker.takeaway", "export", job, "--client", "lab"]
-    lab.compose(["exec", "-T", "worker", *takeaway, "--out", "/state/lab-model"])
+    export = ["export", job, "--client", "lab", "--out", "/state/lab-model"]
+    takeaway = ["exec", "-T", "worker", "python", "-m", "worker.takeaway", *export]
+    lab.compose(takeaway, within_s=JOB_WITHIN_S)
     lab.compose(["cp", "worker:/state/lab-model", str(site.place / "lab-model")])
     shop.export(job, site.place / "shop-model")
     for client in CLIENTS:
         model = str(site.place / f"{client}-model")
-        run([*CLI, "predict", model, "--task", "messages", "--text", "where is my order?"])
+        words = ["predict", model, "--task", "messages", "--text", "where is my order?"]
+        run([*CLI, *words], within_s=JOB_WITHIN_S)
