@@ -35,7 +35,7 @@ check: environment ## linter, formatter, type checker
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy .
 
-compose-check: environment ## build the images and run a job in docker-compose.yml's stack, under podman
+compose-check: environment ## build the images and run jobs under podman: all on one machine, and clients on hosts of their own
 	@$(RUN) -m scripts.compose_check
 
 format: environment ## let the formatter and the linter mend what they can

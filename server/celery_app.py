@@ -7,7 +7,7 @@ from celery import Celery
 from kombu import Queue  # type: ignore[attr-defined]  # exported lazily
 
 from server.outbox import Publish
-from shared.wakeups import CELERY_SETTINGS
+from shared.wakeups import CELERY_SETTINGS, celery_settings
 
 _MOST_WAITING = 100
 
@@ -20,7 +20,7 @@ def queue(name: str) -> Queue:
 def make_celery(redis_url: str, queues: Sequence[str] = ()) -> Celery:
     """An app that consumes `queues` if run as a worker."""
     app = Celery("tapestry", broker=redis_url, set_as_current=False)
-    app.conf.update(CELERY_SETTINGS)
+    app.conf.update(celery_settings(redis_url))
     app.conf.task_queues = [queue(name) for name in queues]
     return app
 

@@ -4,6 +4,7 @@ Postgres is the truth; a message that is lost, doubled or late costs time only. 
 those under which Redis faults were measured to recover (docs/decisions/0001).
 """
 
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,5 +50,12 @@ CELERY_SETTINGS: Mapping[str, Any] = {
         "max_connections": 10,
     },
 }
+
+
+def celery_settings(redis_url: str) -> dict[str, Any]:
+    """Those settings for an address: of `rediss` the certificate is checked, as kombu would not."""
+    tls = {"broker_use_ssl": {"ssl_cert_reqs": ssl.CERT_REQUIRED}}
+    return {**CELERY_SETTINGS, **(tls if redis_url.startswith("rediss:") else {})}
+
 
 WORKER_ARGUMENTS = ("--without-gossip", "--without-mingle", "--without-heartbeat")

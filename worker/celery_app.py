@@ -6,7 +6,7 @@ from celery import Celery
 from celery.signals import setup_logging, worker_shutting_down
 from kombu.entity import Queue
 
-from shared.wakeups import CELERY_SETTINGS, PLANNER_QUEUE, WAKE, client_queue
+from shared.wakeups import PLANNER_QUEUE, WAKE, celery_settings, client_queue
 from worker.host import Host
 
 
@@ -16,7 +16,7 @@ def make_app(redis_url: str, host: Host, *, planner: bool) -> Celery:
     app = Celery("tapestry-worker", broker=redis_url)
     # Not declared: that would write into keys of all, to which a worker's user has no right.
     app.conf.update(
-        CELERY_SETTINGS,
+        celery_settings(redis_url),
         task_queues=[Queue(q, exchange="", routing_key=q, no_declare=True) for q in queues],  # type: ignore[no-untyped-call]  # kombu has few types
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.compose_check import compose_binary
+from scripts.podman import compose_binary
 
 ROOT = Path(__file__).parents[2]
 REQUIRED = {

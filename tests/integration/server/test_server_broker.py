@@ -6,13 +6,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from kombu.exceptions import OperationalError
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
 from cli.stack import ports, private, valkey
 from cli.stack.processes import Child, Command, Processes
+from scripts.tls_front import certified, tls_before
 from server.admin import main
 from server.celery_app import make_publish
 from shared.wakeups import COORDINATOR_QUEUE, WAKE, client_queue
@@ -23,11 +26,13 @@ OWN, OTHER = client_queue("c1"), client_queue("c2")
 Run = Callable[..., str]
 # The worker's own Celery app, on a host that only says when it is woken.
 WORKER = """
+import logging
 import sys
 from types import SimpleNamespace
 from shared.wakeups import WORKER_ARGUMENTS
 from worker.celery_app import make_app
 
+logging.basicConfig()
 woken = lambda name: print("woken", name, flush=True)
 host = SimpleNamespace(
     members=dict.fromkeys(sys.argv[2:]), stopping=SimpleNamespace(set=lambda: None), work=woken
@@ -165,6 +170,45 @@ def test_the_address_is_the_one_that_the_worker_reaches(run: Run) -> None:
     elsewhere = run("c1", "--address", "rediss://tapestry.example:6380/0")
     assert elsewhere.startswith("rediss://client.c1:")
     assert elsewhere.endswith("@tapestry.example:6380/0")
+
+
+def test_behind_tls_a_worker_is_woken_only_by_whom_it_trusts(
+    redis: Any, redis_url: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = tmp_path / "authority.pem"
+    port = urlsplit(redis_url).port
+    assert port is not None
+    with tls_before(port, certified(authority, "127.0.0.1")) as front:
+        url = run("c1", "--address", f"rediss://127.0.0.1:{front}/0")
+        make_publish(redis_url)(WAKE, OWN, "an assignment")
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+        doubting = start(url, "c1")
+        assert doubting.stderr is not None
+        while "CERTIFICATE_VERIFY_FAILED" not in (line := doubting.stderr.readline()):
+            assert line, "the worker has ended"
+        assert redis.llen(OWN) == 1
+        doubting.kill()
+        doubting.communicate()
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        assert woken(start(url, "c1")) == {"c1"}
+
+
+def test_behind_tls_the_server_sends_only_to_whom_it_trusts(
+    redis: Any, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = tmp_path / "authority.pem"
+    parts = urlsplit(redis_url)
+    assert parts.port is not None
+    with tls_before(parts.port, certified(authority, "127.0.0.1")) as front:
+        user = parts.netloc.rpartition("@")[0]
+        url = parts._replace(scheme="rediss", netloc=f"{user}@127.0.0.1:{front}").geturl()
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+        with pytest.raises(OperationalError, match="CERTIFICATE_VERIFY_FAILED"):
+            make_publish(url)(WAKE, OWN, "an assignment")
+        assert redis.llen(OWN) == 0
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        make_publish(url)(WAKE, OWN, "an assignment")
+        assert redis.llen(OWN) == 1
 
 
 @pytest.mark.usefixtures("redis")
