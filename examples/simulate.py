@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,6 +160,8 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         files = [ClientFile.read(path) for path in arguments.clients]
+        if twice := [name for name, n in Counter(file.client for file in files).items() if n > 1]:
+            sys.exit(f"several files are of client {twice[0]}: leave all but one out")
         spec = load(JobSpec, arguments.spec)
         if reasons := refusals(spec, {file.client: offer(file) for file in files}):
             sys.exit("\n".join(reason.sentence for reason in reasons))
@@ -166,6 +169,9 @@ def main() -> None:
             job = run(spec, files, ArtifactStore(Path(directory), durable=False))
     except (SpecError, DataError, MetricError, BaseError, DivergedError) as error:
         sys.exit(str(error))
+    except OSError as error:
+        place = tempfile.gettempdir()
+        sys.exit(f"{place}: {error.strerror or error}: free some space, or name another by TMPDIR")
     print(json.dumps(dict(sorted(job.manifests[-1].items())), indent=2))
     for client, variants in job.scores.items():
         for variant, tasks in variants.items():

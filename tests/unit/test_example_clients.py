@@ -1,7 +1,11 @@
 """The committed example clients are what their script draws, and fit their job."""
 
+import errno
 import importlib.util
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -66,7 +70,29 @@ def test_the_simulation_tells_of_a_base_that_is_not_there(
 ) -> None:
     job = yaml.safe_load(JOB.read_text(encoding="utf-8"))
     (tmp_path / "job.yaml").write_text(yaml.safe_dump({**job, "model": {"weights": "/nowhere"}}))
-    files = [str(path) for path in client_files(CLIENTS)]
-    monkeypatch.setattr("sys.argv", ["simulate.py", str(tmp_path / "job.yaml"), *files])
     with load_simulate() as simulate, pytest.raises(SystemExit, match="/nowhere"):
-        simulate.main()
+        main_of(simulate, monkeypatch, tmp_path / "job.yaml", client_files(CLIENTS))
+
+
+def main_of(
+    simulate: ModuleType, monkeypatch: pytest.MonkeyPatch, job: Path, files: Sequence[Path]
+) -> None:
+    """Its command."""
+    monkeypatch.setattr("sys.argv", ["simulate.py", str(job), *map(str, files)])
+    simulate.main()
+
+
+def test_the_simulation_tells_of_two_files_of_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = client_files(CLIENTS)
+    with load_simulate() as simulate, pytest.raises(SystemExit, match="leave all but one out"):
+        main_of(simulate, monkeypatch, JOB, [*files, files[0]])
+
+
+def test_the_simulation_tells_of_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with load_simulate() as simulate:
+        monkeypatch.setattr(simulate, "run", full)
+        with pytest.raises(SystemExit, match=r"No space left .* TMPDIR"):
+            main_of(simulate, monkeypatch, JOB, client_files(CLIENTS))
