@@ -15,7 +15,7 @@ from shared.reports import ReportView
 from shared.states import JOB_TERMINAL, JobState
 from tests.support import federation, small
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def job() -> JobSpec:

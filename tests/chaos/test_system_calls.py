@@ -25,7 +25,7 @@ def stack(server_directory: Path) -> Iterator[Bitten]:
 @pytest.mark.parametrize(
     ("process", "call", "error"),
     [
-        ("api", "fsync", "error=EIO:when=1"),
+        pytest.param("api", "fsync", "error=EIO:when=1", marks=pytest.mark.long),
         pytest.param("coordinator", "fsync", "error=ENOSPC:when=1..2", marks=pytest.mark.long),
         pytest.param("worker", "rename", "error=EIO:when=1", marks=pytest.mark.long),
     ],

@@ -92,13 +92,16 @@ def test_what_all_hear_again_is_told_once() -> None:
 
 
 def test_where_streams_are_held_back_the_list_is_asked(waits: list[float]) -> None:
-    def listed(*numbers: int) -> httpx.Response:
-        return httpx.Response(200, json={"items": [event(number) for number in numbers]})
+    def listed(*numbers: int, following: str | None = None) -> httpx.Response:
+        items = [event(number) for number in numbers]
+        return httpx.Response(200, json={"items": items, "next": following})
 
-    api, asked = api_of(stream(), listed(3, 4), listed(5), listed(), stream(frame(6)))
-    with api, api.follow(JOB) as heard:
+    api, asked = api_of(stream(), listed(3, 4, following="x"), listed(5), stream(frame(6)))
+    with api, api.follow(JOB, after=2) as heard:
         assert [next(heard).id for _ in range(4)] == [3, 4, 5, 6]
-    assert [request.url.params.get("after") for request in asked] == [None, "0", "4", "5", None]
+    params = [request.url.params for request in asked]
+    assert [each.get("after") for each in params] == [None, "2", "2", None]
+    assert [each.get("cursor") for each in params] == [None, None, "x", None]
     assert asked[-1].headers["Last-Event-ID"] == "5"
     assert waits == [event_stream._PAUSE_S]
 
