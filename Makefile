@@ -27,7 +27,7 @@ down: environment ## end the stack that `up` started, and wait until all is gone
 test: environment ## all tests but the long ones, against a real Postgres and Valkey
 	@$(RUN) -m pytest -n $(PYTEST_WORKERS) -m "not long" --durations=25 --durations-min=20
 
-test-long: environment ## the long ones: the tutorial, chaos, leaks, more algorithms as services (about 15 minutes)
+test-long: environment ## the long ones: the tutorial, chaos, leaks, system calls, more algorithms as services (about 15 minutes)
 	@$(RUN) -m pytest -n $(PYTEST_WORKERS) -m long
 
 check: environment ## linter, formatter, type checker
