@@ -37,6 +37,7 @@ from worker.artifacts import catalogue, load_server_state, save_state
 from worker.data.client_file import ClientFile, SplitName, offer
 from worker.data.loader import Decoding, load_task
 from worker.data.sources import DataError
+from worker.failures import of_disk
 from worker.metrics.errors import MetricError
 from worker.metrics.ready import check_metrics
 from worker.models.base import Base, BaseError, load_base
@@ -170,8 +171,9 @@ def main() -> None:
     except (SpecError, DataError, MetricError, BaseError, DivergedError) as error:
         sys.exit(str(error))
     except OSError as error:
-        place = tempfile.gettempdir()
-        sys.exit(f"{place}: {error.strerror or error}: free some space, or name another by TMPDIR")
+        remedy = ": free some space there, or name another place by TMPDIR"
+        place = f"{tempfile.gettempdir()}: {error.strerror}{remedy}"
+        sys.exit(place if of_disk(error) else str(error))
     print(json.dumps(dict(sorted(job.manifests[-1].items())), indent=2))
     for client, variants in job.scores.items():
         for variant, tasks in variants.items():

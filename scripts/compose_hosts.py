@@ -169,7 +169,7 @@ def wait_for(sentence: str, read: Callable[[], str]) -> None:
     while sentence not in read():
         if time.monotonic() > end:
             raise CheckError(f"no log says `{sentence}`")
-        time.sleep(1.0)
+        time.sleep(1.0)  # Compose tells nobody of a new line in a log
 
 
 def expect_scores(server: Project, job: str, clients: Collection[str]) -> None:

@@ -97,7 +97,7 @@ class Podman:
         while not self._socket.exists():
             if self._service.poll() is not None or time.monotonic() > end:
                 raise CheckError("podman's service did not start")
-            time.sleep(0.05)
+            time.sleep(0.05)  # podman tells nobody that it listens
 
     def project(self, part: str, files: Sequence[Path], given: Mapping[str, str]) -> "Project":
         """A project with its own containers, networks and volumes, of these images."""

@@ -113,7 +113,7 @@ def load(kind: type[M], path: Path) -> M:
 def parse(kind: type[M], text: str, source: str = "input") -> M:
     """Read one value of `kind` from YAML or JSON text. Raises SpecError."""
     try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe one
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a SafeLoader
     except _TwiceError as error:
         raise SpecError(source, [str(error)]) from error
     except NO_YAML as error:

@@ -103,7 +103,7 @@ def job_events(
         get_job(session, job_id)
         if not asked.streamed:
             return asked.listed(session, wanted)
-    return _streamed(feed, streaming.OfJob(app.sessions, feed, job_id, wanted))
+    return _streamed(feed, streaming.OfJob(app.sessions, feed, wanted))
 
 
 @router.get(

@@ -73,7 +73,7 @@ class Feed:
             while self.news_of(job_id) <= known and (left := end - clock()) > 0:
                 await self.turned(left)
 
-    def news_of(self, job_id: UUID) -> int:
+    def news_of(self, job_id: UUID | None) -> int:
         """The newest event of the job when Postgres was asked last."""
         return self._newest.get(job_id, 0)
 

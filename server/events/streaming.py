@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Protocol
-from uuid import UUID
 
 from starlette.concurrency import run_in_threadpool
 
@@ -37,8 +36,8 @@ class _Source(Protocol):
 class OfJob:
     """The events of one job, in the order of their ids."""
 
-    def __init__(self, sessions: Sessions, feed: Feed, job_id: UUID, wanted: Wanted) -> None:
-        self._sessions, self._feed, self._job_id, self._wanted = sessions, feed, job_id, wanted
+    def __init__(self, sessions: Sessions, feed: Feed, wanted: Wanted) -> None:
+        self._sessions, self._feed, self._wanted = sessions, feed, wanted
 
     def more(self) -> list[tuple[int, EventView]]:
         """The next ones."""
@@ -50,7 +49,7 @@ class OfJob:
 
     def has_more(self) -> bool:
         """Whether there are any that the feed has heard of."""
-        return self._feed.news_of(self._job_id) > self._wanted.known
+        return self._feed.news_of(self._wanted.job_id) > self._wanted.known
 
 
 class OfAll:
