@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from server.aggregation import (
+    Average,
     Contribution,
     aggregate,
     client_components,
@@ -71,7 +72,8 @@ class Run:
     clients: Mapping[str, Client]
     store: ArtifactStore
     manifests: list[Mapping[str, str]]  # one for each version, component -> sha256
-    sent: list[tuple[int, str, str]] = field(default_factory=list)  # round, client, component
+    sent: list[tuple[int, str, Contribution]] = field(default_factory=list)  # round, component
+    averages: list[Mapping[str, Average]] = field(default_factory=list)  # of each round
     decisions: list[tuple[int, str, Decision]] = field(default_factory=list)
     scores: Scores = field(default_factory=dict)
     validation: Scores = field(default_factory=dict)
@@ -123,11 +125,12 @@ def federate(spec: JobSpec, clients: Mapping[str, Client], store: ArtifactStore)
     job = Run(clients, store, [initial_version(network, store)])
     for number in range(1, spec.rounds.count + 1):
         shares = disclosed(_trained(spec, job, number), spec, [c.offer for c in clients.values()])
-        averaged = {
-            c: aggregate(given, specs[c], store, spec.aggregation.low_rank).sha256
+        averages = {
+            c: aggregate(given, specs[c], store, spec.aggregation.low_rank)
             for c, given in shares.items()
         }
-        job.manifests.append({**job.manifests[-1], **averaged})
+        job.averages.append(averages)
+        job.manifests.append({**job.manifests[-1], **{c: a.sha256 for c, a in averages.items()}})
         print(f"round {number} of {spec.rounds.count}", file=sys.stderr)
     if spec.algorithm.personalizes:
         for client in clients.values():
@@ -148,8 +151,9 @@ def _trained(spec: JobSpec, job: Run, number: int) -> dict[str, list[Contributio
         for component, sha in save_state(job.store, outcome.engaged or {}).items():
             if sha != job.manifests[-1][component]:
                 weight = component_weight(parse(component), spec, client.offer)
-                contributions.setdefault(component, []).append(Contribution(name, sha, weight))
-                job.sent.append((number, name, component))
+                given = Contribution(name, sha, weight)
+                contributions.setdefault(component, []).append(given)
+                job.sent.append((number, component, given))
     return contributions
 
 

@@ -52,8 +52,12 @@ def execute(spec: JobSpec, federation: Path, scratch: Path, device: str, memory:
         {"round": number, "client": name, **_rounded(decision.model_dump(mode="json"))}
         for number, name, decision in job.decisions
     ]
-    final = dict(job.manifests[-1])
-    return {**found, "decisions": decisions, "scores": scores, "final": final}
+    errors = [  # of each round's low-rank pairs
+        _rounded({n: a.relative_error for n, a in of.items() if a.relative_error is not None})
+        for of in job.averages
+    ]
+    measured = {"relative_errors": errors, "decisions": decisions, "scores": scores}
+    return {**found, **measured, "final": dict(job.manifests[-1])}
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
 def _bytes(spec: JobSpec, job: simulate.Run) -> Json:
     """What travelled: nobody is given a component that it has; at the end all have the last."""
     sizes = dict(_sizes(job))
-    up = sum(sizes[component] for _, _, component in job.sent)
+    up = sum(sizes[component] for _, component, _ in job.sent)
     down, held = 0, dict[tuple[str, str], str]()
     given = [
         (number - 1, client)

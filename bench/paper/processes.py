@@ -42,7 +42,7 @@ class Order:
 
         said = self._said(spec.name).open("w", encoding="utf-8", buffering=1)
         with said, redirect_stderr(said):
-            clients = self._clients(division)
+            clients = self.clients(division)
             with tempfile.TemporaryDirectory(dir=self.scratch) as scratch:
                 # Clients of other divisions have the same names, and other data.
                 memory = Memory(self.memory / clients.name)
@@ -58,7 +58,7 @@ class Order:
     def _said(self, name: str) -> Path:
         return self.scratch / f"{name}.log"
 
-    def _clients(self, division: Division) -> Path:
+    def clients(self, division: Division) -> Path:
         """The clients of a division of the data, made once. Raises PrepareError."""
         from fashion import obtain as obtain_fashion
         from prepare import is_prepared, put, write

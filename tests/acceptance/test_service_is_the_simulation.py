@@ -145,11 +145,14 @@ def test_every_score_and_decision_is_the_same(
 
 @each_of(LOW_RANK)
 def test_how_far_each_low_rank_aggregate_is_from_its_products_is_shown(
-    name: str, stack: Stack, jobs: dict[str, JobView]
+    name: str, stack: Stack, jobs: dict[str, JobView], simulated: dict[str, Any]
 ) -> None:
     with stack.client() as api:
         manifest = api.version(jobs[name].id, 2).manifest
     errors = {c: e.relative_error for c, e in manifest.items() if e.relative_error is not None}
+    averages = {c: a for of in simulated[name].averages for c, a in of.items()}
+    expected = {c: a.relative_error for c, a in averages.items() if a.relative_error is not None}
+    assert errors == pytest.approx(expected, rel=1e-9, abs=1e-9)
     several = {c for c in errors if len(manifest[c].contributions) > 1}
     if name in {"ffa", "fedsa"}:
         assert not errors, "there is no whole pair in what is averaged"

@@ -123,7 +123,7 @@ def test_clients_of_another_division_have_other_data_and_nothing_is_remembered_o
     scratch.mkdir()
     divided = {"one": clients, "other": other_data(tmp_path / "another division")}
     with script("processes") as processes:
-        monkeypatch.setattr(processes.Order, "_clients", lambda _, division: divided[division])
+        monkeypatch.setattr(processes.Order, "clients", lambda _, division: divided[division])
         order = processes.Order(tmp_path / "cache", scratch, "cpu", tmp_path / "memory")
         one, other = (order.do(spec, division) for division in divided)
         again = order.do(spec, "one")
@@ -175,6 +175,30 @@ def test_costs_are_counted_by_hand(execute: ModuleType, tap: Any) -> None:
     # everything was trained by its users: all goes up once, and down as version 0 and version 1
     assert tap["bytes_up"] == n_bytes
     assert tap["bytes_down"] == 2 * n_bytes
+
+
+def test_how_far_averaged_pairs_are_from_their_products_is_kept_for_each_round(
+    tap: Any,
+) -> None:
+    [errors] = tap["relative_errors"]
+    alone = {name for name in errors if "text_generation" in name}  # c01's question answering
+    assert alone < set(errors)
+    assert set(errors) <= set(tap["final"])
+    assert all(0 <= error < 1 for error in errors.values())
+    assert any(error > 0 for name, error in errors.items() if name not in alone)
+    assert all(errors[name] == pytest.approx(0, abs=1e-5) for name in alone)
+
+
+def test_each_rule_is_measured_on_the_pairs_that_were_sent(clients: Path, tmp_path: Path) -> None:
+    with script("low_rank") as low_rank:
+        found = low_rank.measure(job("fedavg"), clients, tmp_path)
+        lines = list(low_rank.table(found))
+    assert len(lines) == 2 + len(found)
+    every = [errors for of in found.values() for errors in of]
+    assert every
+    for errors in every:
+        assert set(errors) == {"factors", "flora_na", "svd"}
+        assert 0 < errors["svd"] <= errors["flora_na"] <= errors["factors"] < 1
 
 
 def _bytes_of(execute: ModuleType, client: str) -> int:
