@@ -1,7 +1,8 @@
-"""`tapestry submit FILE --dry-run`: what a job would need and cost, verdict first."""
+"""`--dry-run`: what a job or a fork would need and cost, verdict first."""
 
 import uuid
 from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 from rich.console import RenderableType
@@ -13,6 +14,7 @@ from shared.dry_run import ClientPlan, ComponentPlan, DryRunView, Span, TaskCove
 from shared.exits import ExitCode
 from shared.job_spec import JobSpec
 from shared.sizes import size
+from shared.views import JobFork
 from shared.waiting import Cause
 
 _FIRST_S, _WAIT_S = 5.0, 30.0
@@ -24,9 +26,22 @@ _VERDICTS = {
 }
 
 
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what it would need and cost; launch nothing.")
+]
+
+
 def try_out(api: ApiClient, spec: JobSpec, *, json: bool) -> None:
     """Ask, wait for a planner, print; ends with status 1 unless the job can run."""
-    found = answer(api, spec)
+    _say(answer(api, spec), json=json)
+
+
+def try_out_fork(api: ApiClient, job: uuid.UUID, wish: JobFork, *, json: bool) -> None:
+    """Ask and print; ends with status 1 unless the fork can run."""
+    _say(api.try_out_fork(job, wish, str(uuid.uuid4())), json=json)
+
+
+def _say(found: DryRunView, *, json: bool) -> None:
     if json:
         print_json(found)
     else:
@@ -49,7 +64,9 @@ def answer(api: ApiClient, spec: JobSpec) -> DryRunView:
 
 def shown(found: DryRunView) -> Iterator[RenderableType]:
     """The verdict with its reasons, the warnings, then the tables."""
-    yield _VERDICTS[found.verdict]
+    origin = found.forked_from
+    behind = f" as a fork from version {origin.round} of {origin.job}" if origin else ""
+    yield _VERDICTS[found.verdict] + behind
     yield from (f"  {reason.sentence}" for reason in found.reasons)
     if found.waiting:
         yield f"  {found.waiting.sentence}"
@@ -134,13 +151,14 @@ def _costs(found: DryRunView) -> Iterator[str]:
     """A line for a round, one for the job, and why a time is not known."""
     if found.round and found.job:
         a_round, job = found.round, found.job
+        whose = "the fork's" if found.forked_from else "the job's"
         yield (
             f"a round of {a_round.asked} clients: {size(a_round.bytes_down_first)} down the first "
             f"time, {size(a_round.bytes_down)} later, {size(a_round.bytes_up)} up; full state "
             f"dicts would be {size(a_round.bytes_full_exchange)}; {_span(a_round.time)}"
         )
         yield (
-            f"the job's {job.rounds} rounds: {size(job.bytes_down)} down, {size(job.bytes_up)} up; "
+            f"{whose} {job.rounds} rounds: {size(job.bytes_down)} down, {size(job.bytes_up)} up; "
             f"full state dicts would be {size(job.bytes_full_exchange)}; {_span(job.time)}"
         )
     for name, client in found.clients.items():

@@ -8,6 +8,7 @@ import typer
 
 from cli.absent import naming_absent
 from cli.connection import Connection
+from cli.dry_run import DryRun, try_out_fork
 from cli.forks import StageTwo, distilled_again, onboarding, version_of, weights_of
 from cli.options import IdempotencyKey, Job, Json, Key, KeyFile, Url
 from cli.output import print_json, say, warn
@@ -35,17 +36,22 @@ def fork(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Let clients begin without personal states.")
     ] = False,
+    dry_run: DryRun = False,
     idempotency_key: IdempotencyKey = None,
     json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
     key: Key = None,
 ) -> None:
-    """Launch a job that goes on from a version of another, and print its id."""
+    """Launch a job that goes on from a version of another and print its id, or try it out first."""
     states: Literal["parent", "fresh"] = "fresh" if fresh else "parent"
     wish = JobFork(round=number, spec=spec_files.load(JobSpec, spec), personal_states=states)
-    with Connection(url, key, key_file).about(job) as api, naming_absent(api, wish.spec):
-        launched = api.fork(job, wish, idempotency_key or str(uuid.uuid4()))
+    with Connection(url, key, key_file).about(job) as api:
+        if dry_run:
+            try_out_fork(api, job, wish, json=json)
+            return
+        with naming_absent(api, wish.spec):
+            launched = api.fork(job, wish, idempotency_key or str(uuid.uuid4()))
     if json:
         print_json(launched)
     else:
@@ -66,6 +72,7 @@ def distil(
         typer.Option(metavar="TASK=LAMBDA", help="Weight of a task's distillation loss."),
     ] = None,
     name: Title = None,
+    dry_run: DryRun = False,
     idempotency_key: IdempotencyKey = None,
     json: Json = False,
     url: Url = None,
@@ -81,6 +88,9 @@ def distil(
         version = version_of(api.versions(job), number)
         spec = distilled_again(api.job(job), version, wish)
         asked = JobFork(round=version, spec=spec, personal_round=personal_round)
+        if dry_run:
+            try_out_fork(api, job, asked, json=json)
+            return
         launched = api.fork(job, asked, idempotency_key or str(uuid.uuid4()))
     _say(launched, json=json)
 
@@ -91,6 +101,7 @@ def onboard(
     steps: Steps = None,
     learning_rate: Rate = None,
     name: Title = None,
+    dry_run: DryRun = False,
     idempotency_key: IdempotencyKey = None,
     json: Json = False,
     url: Url = None,
@@ -107,6 +118,9 @@ def onboard(
         offers = {client.id: client.offer for client in api.clients()}
         spec = onboarding(api.job(job), version, clients, offers, wish)
         asked = JobFork(round=version, spec=spec)
+        if dry_run:
+            try_out_fork(api, job, asked, json=json)
+            return
         launched = api.fork(job, asked, idempotency_key or str(uuid.uuid4()))
     _say(launched, json=json)
 

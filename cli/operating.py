@@ -8,7 +8,7 @@ import typer
 
 from cli.absent import naming_absent, silent
 from cli.connection import Connection
-from cli.dry_run import try_out
+from cli.dry_run import DryRun, try_out
 from cli.options import IdempotencyKey, Job, Json, Key, KeyFile, Url
 from cli.output import print_json, say, warn
 from shared import spec_files
@@ -18,9 +18,7 @@ from shared.views import JobView
 
 def submit(
     file: Annotated[Path, typer.Argument(help="A job spec, YAML or JSON.")],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it would need and cost; launch nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     idempotency_key: IdempotencyKey = None,
     json: Json = False,
     url: Url = None,

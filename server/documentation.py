@@ -31,7 +31,7 @@ OF_DISKS = (Code.NO_SPACE, Code.STORE_READ_ONLY)
 _PATH_PARAMETERS = {
     "assignment_id": "The assignment's id, from its claim.",
     "client": "The client's id.",
-    "dry_run_id": "The dry run's id, from `POST /v1/jobs:dry-run`.",
+    "dry_run_id": "The dry run's id, from `POST /v1/jobs:dry-run`, or of a fork.",
     "job_id": "The job's id, from `POST /v1/jobs`.",
     "model_id": "The personal model's id, from the announcement of its bytes.",
     "prefix": "The key's prefix: what stands behind its `tap_`.",

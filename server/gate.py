@@ -25,7 +25,7 @@ from shared.problem_codes import Code
 SMALL_BODY_BYTES = 64 << 10
 LARGE_BODY_BYTES = 1 << 20
 _LARGE = re.compile(
-    r"/v1/jobs(?:/[^/]+/fork|:dry-run)?|/v1/uploads|/v1/assignments/[^/]+/(?:result|catalogue)"
+    r"/v1/jobs(?:/[^/]+/fork)?(?::dry-run)?|/v1/uploads|/v1/assignments/[^/]+/(?:result|catalogue)"
     r"|/v1/dry-runs/[^/]+/description"
 )
 _STREAMED = re.compile(r"/v1/uploads/[^/]+|/v1/jobs/[^/]+/shelf/[^/]+")

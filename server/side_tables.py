@@ -51,7 +51,9 @@ class DryRun(Table):
     """What a job would be, for a planner to describe. No job, round or assignment knows of it.
 
     `offers` are those of the registered clients among the spec's; null where one has made none.
-    `description` and the failure are the planner's; without either it is still to be described.
+    `reasons` (shared.dry_run.ReasonView) stand against it. `description` and the failure are the
+    planner's; without all of these it is still to be described. A fork's description is that of its
+    parent's version, which no job refers to for the fork's sake.
     """
 
     __tablename__ = "dry_runs"
@@ -60,6 +62,10 @@ class DryRun(Table):
     spec: Mapped[dict[str, Any]]
     offers: Mapped[dict[str, Any]]
     components: Mapped[list[str]]  # none where the job could not run
+    reasons: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]")
+    forked_from: Mapped[UUID | None]
+    forked_round: Mapped[int | None]
+    forked_personal_round: Mapped[int | None]
     created_at: Mapped[Now]
     attempt: Mapped[Count]
     lease_until: Mapped[datetime] = mapped_column(server_default=NEVER)

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
-from shared.spec import Spec
+from shared.spec import Count, Spec
 
 LowRankAggregation = Literal["factors", "svd", "flora_na", "ffa", "fedsa"]
 
@@ -19,7 +19,7 @@ class AggregationSpec(Spec):
         "that the product comes nearest to that mean. `ffa`: A stays as the seed made it; only B "
         "is trained and sent. `fedsa`: only A is sent; each client keeps its own B.",
     )
-    min_contributors: PositiveInt = Field(
+    min_contributors: Count = Field(
         default=1,
         description="A component that other clients use, too, is averaged in a round where at "
         "least so many have trained it; else it stays as it was, for whoever gets an average of "

@@ -90,6 +90,11 @@ class ApiClient(Events, JobTables, Shelf):
             timeout=timeout,
         )
 
+    def try_out_fork(self, job: UUID | str, fork: JobFork, idempotency_key: str) -> DryRunView:
+        """What a fork would need and cost."""
+        headers, path = {"Idempotency-Key": idempotency_key}, f"/v1/jobs/{job}/fork:dry-run"
+        return self._send(DryRunView, "POST", path, body=fork, headers=headers)
+
     def dry_run(self, dry_run: UUID, wait_s: float = 0.0) -> DryRunView:
         """The dry run as far as it is known; waits so long, 60 at most, for the rest."""
         path, timeout = f"/v1/dry-runs/{dry_run}", ANSWER_S + wait_s

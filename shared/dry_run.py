@@ -11,6 +11,7 @@ from shared.components import Modality
 from shared.job_spec import JobSpec
 from shared.messages import Catalogue, ComponentName, FailureCode, Message, Sentence
 from shared.spec import Name, Sha256
+from shared.views import ForkOrigin
 from shared.waiting import Waiting
 
 
@@ -154,7 +155,7 @@ class RoundPlan(Message):
 class JobPlan(Message):
     """All rounds, and the final version for all clients."""
 
-    rounds: NonNegativeInt
+    rounds: NonNegativeInt = Field(description="All; of a fork those that would follow.")
     bytes_down: int
     bytes_up: int
     bytes_full_exchange: int
@@ -164,10 +165,13 @@ class JobPlan(Message):
 
 
 class DryRunView(Message):
-    """What a job would need and cost. Nothing of it is stored but this, and for a day only."""
+    """What a job or a fork would need and cost. Only this is stored of it, and for a day."""
 
     id: UUID
     created_at: datetime
+    forked_from: ForkOrigin | None = Field(
+        default=None, description="What the fork would begin with; absent for a job of its own."
+    )
     verdict: Verdict
     complete: bool = Field(description="Whether nothing more will come: ask again where not.")
     reasons: tuple[ReasonView, ...] = Field(default=(), description="All that stands against it.")

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, FiniteFloat, PositiveInt, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
-from shared.spec import Spec, Title
+from shared.spec import LayerCount, Spec, Title
 
 
 class IntervalsSpec(Spec):
@@ -26,7 +26,7 @@ class EvaluationSpec(Spec):
         description="Encoder of bert_score_f1 for generated texts: a directory on each client's "
         "machine in the hub's format, or a hub name. Without it there is no bert_score_f1.",
     )
-    bert_score_layers: PositiveInt | None = Field(
+    bert_score_layers: LayerCount | None = Field(
         default=None,
         description="How many of the encoder's layers a text goes through; default: all.",
     )

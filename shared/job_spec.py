@@ -9,9 +9,7 @@ from pydantic import (
     Field,
     FiniteFloat,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
-    PositiveInt,
     field_validator,
     model_validator,
 )
@@ -30,7 +28,7 @@ from shared.evaluation_spec import EvaluationSpec
 from shared.model_spec import ModelSpec
 from shared.rounds_spec import RoundsSpec
 from shared.shelf_spec import ShelfForm
-from shared.spec import Name, Spec, Title
+from shared.spec import Count, Name, Seed, Spec, Title
 
 GENERAL = "general"
 
@@ -116,7 +114,7 @@ class LearningRate(Spec):
     warmup_from: PositiveFloat = Field(
         default=1e-4, description="Where the warm-up begins, before round 1."
     )
-    warmup_rounds: NonNegativeInt = Field(
+    warmup_rounds: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         default=20, description="Rounds until the peak; with 0 there is no warm-up."
     )
     final: PositiveFloat | None = Field(
@@ -138,13 +136,13 @@ Precision = Literal["auto", "float32", "bfloat16"]
 class TrainingSpec(Spec):
     """Local training in a round: the budget is `local_steps` optimizer steps for each model."""
 
-    local_steps: PositiveInt = Field(
+    local_steps: Count = Field(
         default=20, description="Optimizer steps of a round, for each model that is trained."
     )
-    batch_size: PositiveInt = Field(
+    batch_size: Count = Field(
         default=32, description="Samples in a micro-batch, all tasks together."
     )
-    accumulation: PositiveInt = Field(default=1, description="Micro-batches in an optimizer step.")
+    accumulation: Count = Field(default=1, description="Micro-batches in an optimizer step.")
     learning_rate: LearningRate = LearningRate()
     weight_decay: NonNegativeFloat = Field(default=0.01, description="AdamW's.")
     clip_norm: PositiveFloat = Field(
@@ -160,7 +158,7 @@ class TrainingSpec(Spec):
 class PostSpec(Spec):
     """Stage two: local training of the last server model, then distillation."""
 
-    steps: PositiveInt = Field(
+    steps: Count = Field(
         default=13,
         description="Optimizer steps of the local training, and again as many of the distillation.",
     )
@@ -173,7 +171,7 @@ class JobSpec(Spec):
     """One federated run."""
 
     name: Title = Field(description="For people; several jobs may have the same.")
-    seed: NonNegativeInt = Field(
+    seed: Seed = Field(
         default=41,
         description="All randomness: first weights, choice of clients, batches, dropout.",
     )

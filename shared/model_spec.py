@@ -3,17 +3,19 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from shared.components import Layers
 from shared.presets import BASES, BUILTIN, Preset, filled_in
-from shared.spec import Sha256, Spec, Title
+from shared.spec import Count, LayerCount, Seed, Sha256, Spec, Title
+
+Rank = Annotated[int, Field(ge=1, le=1024)]
 
 
 class LowRank(Spec):
     """Rank and scale of a LoRA."""
 
-    rank: PositiveInt = Field(description="Rank of the factors A and B.")
+    rank: Rank = Field(description="Rank of the factors A and B.")
     alpha: PositiveFloat = Field(description="Their product is scaled by alpha / rank.")
 
 
@@ -38,22 +40,22 @@ class LoraSpec(Spec):
 class RandomBase(Spec):
     """Sizes of a base with random weights, for tests and demonstrations."""
 
-    hidden_size: Annotated[int, Field(ge=8, multiple_of=8)] = Field(
+    hidden_size: Annotated[int, Field(ge=8, le=16_384, multiple_of=8)] = Field(
         default=64, description="Width of a token's features."
     )
-    heads: PositiveInt = Field(default=4, description="Attention heads; they divide `hidden_size`.")
-    image_layers: PositiveInt | None = Field(default=None, description="FLAVA only; default: 2.")
-    text_layers: PositiveInt | None = Field(default=None, description="FLAVA only; default: 2.")
-    fusion_layers: PositiveInt = Field(
+    heads: Count = Field(default=4, description="Attention heads; they divide `hidden_size`.")
+    image_layers: LayerCount | None = Field(default=None, description="FLAVA only; default: 2.")
+    text_layers: LayerCount | None = Field(default=None, description="FLAVA only; default: 2.")
+    fusion_layers: LayerCount = Field(
         default=2, description="Layers over both modalities; all of a ViLT's."
     )
-    image_size: Annotated[int, Field(ge=8)] = Field(
+    image_size: Annotated[int, Field(ge=8, le=1024)] = Field(
         default=64, description="Pixels of a side of an image."
     )
-    patch_size: PositiveInt = Field(
+    patch_size: Count = Field(
         default=8, description="Pixels of a side of a patch; it divides `image_size`."
     )
-    seed: NonNegativeInt = Field(default=0, description="Of the random weights.")
+    seed: Seed = Field(default=0, description="Of the random weights.")
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
@@ -64,7 +66,6 @@ class RandomBase(Spec):
         return self
 
 
-LayerCount = Annotated[int, Field(ge=1, le=100)]  # each has components of its own
 Family = Literal["flava", "vilt"]
 
 
@@ -102,11 +103,11 @@ class ModelSpec(Spec):
     mome_layers: LayerCount = Field(
         default=1, description="Layers of task-modality experts, behind them."
     )
-    domain_rank: PositiveInt = Field(
+    domain_rank: Rank = Field(
         default=4, description="Rank of what a domain expert adds to queries and values."
     )
-    decoder_layers: PositiveInt = Field(default=1, description="Layers of the text decoder.")
-    decoder_width: Annotated[int, Field(ge=8, multiple_of=8)] = Field(
+    decoder_layers: LayerCount = Field(default=1, description="Layers of the text decoder.")
+    decoder_width: Annotated[int, Field(ge=8, le=16_384, multiple_of=8)] = Field(
         default=256, description="Width of the text decoder; the base's where that is narrower."
     )
     max_text_tokens: Annotated[int, Field(ge=4, le=512)] = Field(

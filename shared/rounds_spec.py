@@ -6,13 +6,11 @@ from typing import Annotated
 from pydantic import (
     Field,
     FiniteFloat,
-    NonNegativeInt,
-    PositiveInt,
     ValidationInfo,
     field_validator,
 )
 
-from shared.spec import Spec
+from shared.spec import Count, Spec
 
 _SECOND, _YEAR = timedelta(seconds=1), timedelta(days=365)
 
@@ -23,7 +21,7 @@ class RoundsSpec(Spec):
     count: Annotated[int, Field(ge=1, le=100_000)] = Field(
         description="Rounds of stage one; after the last of them comes stage two."
     )
-    clients_per_round: PositiveInt | None = Field(
+    clients_per_round: Count | None = Field(
         default=None, description="Clients whose work a round uses. Default: all."
     )
     over_selection: Annotated[FiniteFloat, Field(ge=1)] = Field(
@@ -31,7 +29,7 @@ class RoundsSpec(Spec):
         description="How many times clients_per_round are asked, all clients at most; the round "
         "closes when clients_per_round have been accepted, and the others are superseded.",
     )
-    quorum: PositiveInt | None = Field(
+    quorum: Count | None = Field(
         default=None,
         description="Accepted clients without which a round fails; default: all of the round.",
     )
@@ -52,7 +50,7 @@ class RoundsSpec(Spec):
     max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(
         default=3, description="How often an assignment may be begun before it has failed."
     )
-    failure_budget: NonNegativeInt | None = Field(
+    failure_budget: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
         default=None,
         description="How many assignments of clients may fail in the whole job; with one more the "
         "job fails. Default: any number.",

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from shared.components import NAME_PATTERN
 
@@ -16,6 +16,10 @@ def _storable(text: str) -> str:
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_storable)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+Count = Annotated[int, Field(ge=1, le=1_000_000)]  # of steps, samples, clients
+LayerCount = Annotated[int, Field(ge=1, le=100)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class Spec(BaseModel):

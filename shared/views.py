@@ -130,6 +130,11 @@ class JobFork(Message):
             )
         return self
 
+    @property
+    def other_personal_round(self) -> int | None:
+        """The round of the personal states, where it is not that of the version."""
+        return None if self.personal_round == self.round else self.personal_round
+
 
 class JobList(Message):
     """A page of jobs, newest first unless another order is asked for."""

@@ -56,7 +56,7 @@ def measure(spec: JobSpec, federation: Path, scratch: Path) -> Found:
         errors = {
             rule: aggregate(given, specs[component], store, rule).relative_error for rule in RULES
         }
-        found[_kind(component)] += [{r: e for r, e in errors.items() if e is not None}]
+        found[_kind(component)] += [{r: round(e, 6) for r, e in errors.items() if e is not None}]
     return {kind: of for kind, of in found.items() if of[0]}
 
 

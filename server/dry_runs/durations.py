@@ -103,29 +103,34 @@ def _stands_on(by_kind: Mapping[AssignmentKind, Sequence[Measured]]) -> str:
     return f"medians of {', '.join(counts)} with a model of this size"
 
 
-def round_time(spec: JobSpec, times: Mapping[str, ClientTime]) -> Span | None:
-    """A training round, a mean over who is asked in the first ones; None where one is unknown."""
+def round_time(spec: JobSpec, times: Mapping[str, ClientTime], numbers: range) -> Span | None:
+    """One of these training rounds, a mean over who is asked in the first ones.
+
+    None where a client's time is unknown, or there is no round.
+    """
     known = {client: s for client in spec.clients if (s := times[client].round_s) is not None}
-    if len(known) < len(spec.clients):
+    if len(known) < len(spec.clients) or not numbers:
         return None
     n, everyone = asked(spec), asked(spec) == len(spec.clients)
-    numbers = range(1, 1 + (1 if everyone else min(spec.rounds.count, _MOST_ROUNDS)))
     rounds = [
         [known[client] for client in sample(spec.seed, number, spec.clients, n)]
-        for number in numbers
+        for number in numbers[: 1 if everyone else _MOST_ROUNDS]
     ]
     return Span(least_s=fmean(map(max, rounds)), most_s=fmean(map(sum, rounds)))
 
 
-def job_time(spec: JobSpec, a_round: Span | None, times: Mapping[str, ClientTime]) -> Span | None:
-    """All rounds, stage two and evaluation; None where one of them is unknown."""
+def job_time(
+    spec: JobSpec, a_round: Span | None, times: Mapping[str, ClientTime], count: int
+) -> Span | None:
+    """So many rounds, stage two and evaluation; None where one of them is unknown."""
     ends = [_phase([times[client].evaluation_s for client in spec.clients])]
     if spec.algorithm.personalizes:
         ends.append(_phase([times[client].stage_two_s for client in spec.clients]))
     known = [end for end in ends if end is not None]
+    if count == 0:
+        a_round = Span(least_s=0, most_s=0)
     if a_round is None or len(known) < len(ends):
         return None
-    count = spec.rounds.count
     return Span(
         least_s=count * a_round.least_s + sum(end.least_s for end in known),
         most_s=count * a_round.most_s + sum(end.most_s for end in known),

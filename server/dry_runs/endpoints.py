@@ -10,19 +10,22 @@ from server.auth import Operator, PlannerOnly, Principal, Viewer
 from server.context import App, Context
 from server.database import killable
 from server.documentation import OF_BODIES, example, problems
-from server.dry_runs import repository, service
+from server.dry_runs import forks, repository, service
 from server.dry_runs.view import shown
 from server.examples import (
     DRY_RUN,
     DRY_RUN_CLAIM,
     DRY_RUN_DESCRIPTION,
     DRY_RUN_FAILURE,
+    FORK,
+    FORK_DRY_RUN,
     JOB_SPEC,
 )
 from server.idempotency import Key
 from shared.dry_run import DryRunClaim, DryRunDescription, DryRunFailure, DryRunView
 from shared.job_spec import JobSpec
 from shared.problem_codes import Code
+from shared.views import JobFork
 
 router = APIRouter(prefix="/v1", tags=["dry runs"])
 
@@ -53,6 +56,37 @@ async def dry_run(
     made = await run_in_threadpool(_ask, app, principal, spec, key)
     await service.answered(app, made, wait)
     return await run_in_threadpool(_shown, app, made)
+
+
+@router.post(
+    "/jobs/{job_id}/fork:dry-run",
+    status_code=201,
+    summary="Try a fork out",
+    responses={
+        **example(FORK_DRY_RUN, "What the fork would need and cost.", 201),
+        **problems(
+            Code.NOT_FOUND,
+            *OF_BODIES,
+            Code.IDEMPOTENCY_KEY_REUSED,
+            Code.NO_VERSION,
+            Code.NO_PERSONAL_STATES,
+        ),
+    },
+)
+def dry_run_of_fork(
+    job_id: UUID,
+    wish: Annotated[JobFork, Body(examples=[FORK])],
+    app: App,
+    principal: Operator,
+    key: Key = None,
+) -> DryRunView:
+    """Say whether a fork could run, with whom, and what it would cost; nothing of it is launched.
+
+    The answer is complete at once: sizes and bytes are those of the version that it would begin
+    with. Rounds, bytes and times are of what would follow.
+    """
+    with app.sessions.begin() as session:
+        return shown(session, forks.ask(session, principal, job_id, wish, key))
 
 
 @router.get(

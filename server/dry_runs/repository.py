@@ -17,10 +17,16 @@ from shared.messages import AssignmentKind, Catalogue
 from shared.results import Pace
 from shared.states import AssignmentState
 
-ROUTE = "POST /v1/jobs:dry-run"  # under which its idempotency keys stand
+_VERB = ":dry-run"
+ROUTE = f"POST /v1/jobs{_VERB}"  # under which its idempotency keys stand
 MOST_ATTEMPTS = 3
 _KEPT = timedelta(days=1)
 _JOBS_LOOKED_AT, _JOBS_MEASURED, _MOST_ASSIGNMENTS = 50, 5, 2000
+
+
+def fork_route(parent: UUID) -> str:
+    """As `ROUTE`, for trying out forks of a job."""
+    return f"POST /v1/jobs/{parent}/fork{_VERB}"
 
 
 def get(session: Session, dry_run: UUID) -> DryRun:
@@ -62,7 +68,7 @@ def drop_old(session: Session) -> None:
     session.execute(delete(DryRun).where(DryRun.created_at < func.now() - _KEPT))
     session.execute(
         delete(IdempotencyKey).where(
-            IdempotencyKey.route == ROUTE, IdempotencyKey.created_at < func.now() - _KEPT
+            IdempotencyKey.route.endswith(_VERB), IdempotencyKey.created_at < func.now() - _KEPT
         )
     )
 

@@ -1,6 +1,7 @@
 """Asking for a dry run, and what planners do with it."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -14,12 +15,12 @@ from server.database import Sessions, glance, to_json
 from server.dry_runs import repository
 from server.errors import invalid, not_found
 from server.idempotency import once
-from server.jobs.admission import refusals
+from server.jobs.admission import Reason, refusals
 from server.outbox import wake_planner
 from server.rounds.service import component_names
 from server.side_tables import DryRun
 from server.updates.catalogue import check
-from shared.dry_run import DryRunClaim, DryRunDescription, DryRunFailure
+from shared.dry_run import DryRunClaim, DryRunDescription, DryRunFailure, ReasonView
 from shared.job_spec import JobSpec
 from shared.messages import ClientOffer
 
@@ -39,26 +40,38 @@ def ask(session: Session, principal: Principal, spec: JobSpec, key: str | None) 
 
 
 def _store(session: Session, spec: JobSpec) -> UUID:
-    offers = {row.id: _offer(row.offer) for row in repository.clients_of(session, spec.clients)}
-    made = [offer for offer in offers.values() if offer]
-    could_run = not refusals(spec, offers)
-    row = DryRun(
-        id=uuid4(),
-        spec=to_json(spec),
-        offers={client: offer and to_json(offer) for client, offer in offers.items()},
-        components=component_names(spec, made) if could_run else [],
-    )
-    if could_run:
-        wake_planner(session, row.id)
-    else:
+    offers = offers_now(session, spec)
+    row = noted(spec, offers, refusals(spec, offers))
+    if row.reasons:
         row.answered_at = func.now()
+    else:
+        wake_planner(session, row.id)
     session.add(row)
     session.flush()
     return row.id
 
 
+def offers_now(session: Session, spec: JobSpec) -> dict[str, ClientOffer | None]:
+    """What the registered clients among the spec's have, without their cards."""
+    rows = repository.clients_of(session, spec.clients)
+    return {row.id: _offer(row.offer) for row in rows}
+
+
+def noted(
+    spec: JobSpec, offers: Mapping[str, ClientOffer | None], against: Sequence[Reason]
+) -> DryRun:
+    """A row for what was asked, and what stands against it."""
+    made = [offer for offer in offers.values() if offer]
+    return DryRun(
+        id=uuid4(),
+        spec=to_json(spec),
+        offers={client: offer and to_json(offer) for client, offer in offers.items()},
+        components=[] if against else component_names(spec, made),
+        reasons=[to_json(ReasonView(code=r.code, sentence=r.sentence)) for r in against],
+    )
+
+
 def _offer(data: dict[str, object] | None) -> ClientOffer | None:
-    """What a client has, without its card."""
     if data is None:
         return None
     return ClientOffer.model_validate(data).model_copy(update={"card": None})

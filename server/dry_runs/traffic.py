@@ -49,7 +49,7 @@ def per_round(spec: JobSpec, values: Iterable[int]) -> int:
     return round(sum(values) * asked(spec) / len(spec.clients))
 
 
-def per_job(spec: JobSpec, first: Iterable[int], later: Iterable[int]) -> int:
-    """What all clients pull over all rounds, and of the final version, which comes to all."""
-    times = spec.rounds.count * asked(spec) / len(spec.clients)
+def per_job(spec: JobSpec, rounds: int, first: Iterable[int], later: Iterable[int]) -> int:
+    """What all clients pull over so many rounds, and of the final version, which comes to all."""
+    times = rounds * asked(spec) / len(spec.clients)
     return round(sum(first) + times * sum(later))

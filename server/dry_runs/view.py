@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 from server.dry_runs import coverage, durations, repository, traffic
 from server.dry_runs.described import Described
 from server.dry_runs.sentences import Plan, Standing, waiting, warnings
-from server.jobs.admission import refusals
 from server.rounds.repository import database_now
 from server.side_tables import DryRun
 from server.tables import Client
@@ -27,6 +26,7 @@ from shared.dry_run import (
 from shared.job_spec import JobSpec
 from shared.messages import ClientOffer, FailureCode
 from shared.readiness import PublishedCard
+from shared.views import ForkOrigin
 
 Offers = Mapping[str, ClientOffer]
 
@@ -36,6 +36,7 @@ class _Asked:
     """What was asked, and who stood behind it then."""
 
     spec: JobSpec
+    numbers: range  # of the rounds to come
     offers: Offers  # of clients that have made one, in the spec's order
     reasons: tuple[ReasonView, ...]
     made: Mapping[str, Mapping[str, int]]
@@ -47,9 +48,10 @@ class _Asked:
         known = {c: ClientOffer.model_validate(o) if o else None for c, o in row.offers.items()}
         offers = {c: offer for c in spec.clients if (offer := known.get(c))}
         made = coverage.made_by(spec, offers)
-        against = refusals(spec, known)
-        reasons = (ReasonView(code=r.code, sentence=r.sentence) for r in against)
-        return cls(spec, offers, tuple(reasons), made, coverage.contributors(spec, made))
+        reasons = tuple(ReasonView.model_validate(each) for each in row.reasons)
+        numbers = range(1 + (row.forked_round or 0), 1 + spec.rounds.count)
+        makers = coverage.contributors(spec, made)
+        return cls(spec, numbers, offers, reasons, made, makers)
 
 
 def shown(session: Session, row: DryRun) -> DryRunView:
@@ -60,10 +62,11 @@ def shown(session: Session, row: DryRun) -> DryRunView:
     plan = _plan(session, asked, clients, described)
     reasons = (*asked.reasons, *_failure(row, now))
     complete = bool(reasons) or described is not None
-    costs = _Costs(asked.spec, plan.clients) if described else None
+    costs = _Costs(asked.spec, asked.numbers, plan.clients) if described else None
     return DryRunView(
         id=row.id,
         created_at=row.created_at,
+        forked_from=_origin(row),
         verdict=_verdict(described, failed=bool(reasons)),
         complete=complete,
         reasons=reasons,
@@ -76,6 +79,14 @@ def shown(session: Session, row: DryRun) -> DryRunView:
         version=described.whole(asked.makers) if described else None,
         round=costs.round if costs else None,
         job=costs.job if costs else None,
+    )
+
+
+def _origin(row: DryRun) -> ForkOrigin | None:
+    if row.forked_from is None or row.forked_round is None:
+        return None
+    return ForkOrigin(
+        job=row.forked_from, round=row.forked_round, personal_round=row.forked_personal_round
     )
 
 
@@ -164,8 +175,8 @@ def _client(
 class _Costs:
     """What a round and the whole job cost, of clients that are all described."""
 
-    def __init__(self, spec: JobSpec, clients: Mapping[str, ClientPlan]) -> None:
-        self._spec = spec
+    def __init__(self, spec: JobSpec, numbers: range, clients: Mapping[str, ClientPlan]) -> None:
+        self._spec, self._numbers = spec, numbers
         self._traffic = [plan.traffic for plan in clients.values() if plan.traffic]
         self._times = {client: plan.time for client, plan in clients.items() if plan.time}
 
@@ -179,20 +190,25 @@ class _Costs:
             bytes_down=traffic.per_round(spec, (each.later_down for each in moved)),
             bytes_up=traffic.per_round(spec, (each.up for each in moved)),
             bytes_full_exchange=traffic.per_round(spec, (each.full_exchange for each in moved)),
-            time=durations.round_time(spec, self._times),
+            time=durations.round_time(spec, self._times, self._numbers),
         )
 
     @property
     def job(self) -> JobPlan:
-        """All rounds; full state dicts would go to all once more in the end."""
-        spec, moved = self._spec, self._traffic
+        """All rounds to come; full state dicts would go to all once more in the end."""
+        spec, moved, count = self._spec, self._traffic, len(self._numbers)
         ends = [each.full_exchange // 2 for each in moved]
         return JobPlan(
-            rounds=spec.rounds.count,
+            rounds=count,
             bytes_down=traffic.per_job(
-                spec, (each.first_down for each in moved), (each.later_down for each in moved)
+                spec,
+                count,
+                (each.first_down for each in moved),
+                (each.later_down for each in moved),
             ),
-            bytes_up=traffic.per_job(spec, (), (each.up for each in moved)),
-            bytes_full_exchange=traffic.per_job(spec, ends, (e.full_exchange for e in moved)),
-            time=durations.job_time(spec, self.round.time, self._times),
+            bytes_up=traffic.per_job(spec, count, (), (each.up for each in moved)),
+            bytes_full_exchange=traffic.per_job(
+                spec, count, ends, (e.full_exchange for e in moved)
+            ),
+            time=durations.job_time(spec, self.round.time, self._times, count),
         )

@@ -19,6 +19,7 @@ from server.examples.dry_runs import (
     DRY_RUN_CLAIM,
     DRY_RUN_DESCRIPTION,
     DRY_RUN_FAILURE,
+    FORK_DRY_RUN,
 )
 from server.examples.jobs import (
     EVENTS,
@@ -84,6 +85,7 @@ __all__ = [
     "FAILURE",
     "FORK",
     "FORKED_JOB",
+    "FORK_DRY_RUN",
     "HEARTBEAT",
     "HEARTBEAT_REPLY",
     "HELD",

@@ -1,6 +1,6 @@
 """Dry runs: what operators read, and what planners say."""
 
-from server.examples.ids import AT, DRY_RUN_ID, SHA, Example
+from server.examples.ids import AT, DRY_RUN_ID, PARENT_ID, SHA, Example
 from server.examples.jobs import JOB_SPEC
 
 _OTHER_SHA = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
@@ -61,6 +61,7 @@ DRY_RUN_FAILURE: Example = {
 DRY_RUN: Example = {
     "id": DRY_RUN_ID,
     "created_at": AT,
+    "forked_from": None,
     "verdict": "can_run",
     "complete": True,
     "reasons": [],
@@ -88,5 +89,16 @@ DRY_RUN: Example = {
         "bytes_up": 418752,
         "bytes_full_exchange": 926640,
         "time": {"least_s": 60.0, "most_s": 360.0},
+    },
+}
+FORK_DRY_RUN: Example = {
+    **DRY_RUN,
+    "forked_from": {"job": PARENT_ID, "round": 2, "personal_round": 1},
+    "job": {
+        "rounds": 2,
+        "bytes_down": 314064,
+        "bytes_up": 209376,
+        "bytes_full_exchange": 514800,
+        "time": {"least_s": 35.0, "most_s": 210.0},
     },
 }

@@ -9,7 +9,7 @@ from server.auth import Principal
 from server.database import to_json
 from server.errors import ProblemError
 from server.idempotency import once
-from server.jobs.admission import refusals
+from server.jobs.admission import Offers, Reason, refusals
 from server.jobs.fork_admission import Origin, fork_refusals
 from server.jobs.lineage import first_states, hand_down_personal_states, states_after
 from server.jobs.repository import get_job, offers_of
@@ -18,6 +18,7 @@ from server.rounds.service import frozen_offers
 from server.specs import spec_of
 from server.tables import Job
 from server.versions.repository import get_version, newest_version, summaries
+from shared.job_spec import JobSpec
 from shared.messages import Catalogue
 from shared.problem_codes import Code
 from shared.states import JobState
@@ -37,12 +38,10 @@ def fork(
 
 
 def _store(session: Session, parent: Job, wish: JobFork) -> UUID:
-    origin = _origin(session, parent, wish.round)
-    _check_personal_round(session, parent, wish)
+    origin = origin_of(session, parent, wish)
     spec = wish.spec
     offers = offers_of(session, spec.clients)
-    there = origin.spec.tasks
-    refuse((*refusals(spec, offers, there), *fork_refusals(spec, offers, origin)))
+    refuse(against(spec, offers, origin))
     job = Job(
         id=uuid4(),
         name=spec.name,
@@ -54,7 +53,7 @@ def _store(session: Session, parent: Job, wish: JobFork) -> UUID:
         base_digest=parent.base_digest,
         forked_from=parent.id,
         forked_round=wish.round,
-        forked_personal_round=None if wish.personal_round == wish.round else wish.personal_round,
+        forked_personal_round=wish.other_personal_round,
     )
     add_job(session, job, spec, offers)
     if wish.personal_states == "parent":
@@ -62,11 +61,18 @@ def _store(session: Session, parent: Job, wish: JobFork) -> UUID:
     return job.id
 
 
-def _origin(session: Session, parent: Job, number: int) -> Origin:
-    if get_version(session, parent.id, number) is None:
-        raise _no_version(session, parent, number)
+def against(spec: JobSpec, offers: Offers, origin: Origin) -> tuple[Reason, ...]:
+    """All reasons why the fork could not run."""
+    return (*refusals(spec, offers, origin.spec.tasks), *fork_refusals(spec, offers, origin))
+
+
+def origin_of(session: Session, parent: Job, wish: JobFork) -> Origin:
+    """What the fork would begin with. Raises ProblemError (409) where there is no such state."""
+    if get_version(session, parent.id, wish.round) is None:
+        raise _no_version(session, parent, wish.round)
+    _check_personal_round(session, parent, wish)
     return Origin(
-        number=number,
+        number=wish.round,
         spec=spec_of(parent),
         base_digest=parent.base_digest,
         components=Catalogue.model_validate(parent.catalogue).components,

@@ -2,9 +2,10 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from shared.algorithms.spec import AlgorithmSpec
+from shared.spec import Count
 
 _ROUNDING = 1e-9
 
@@ -21,7 +22,7 @@ class PFedMeAlgorithm(AlgorithmSpec):
     strength: PositiveFloat = Field(
         default=0.01, description="lambda of the pull of the personal model towards the engaged."
     )
-    inner_steps: PositiveInt = Field(
+    inner_steps: Count = Field(
         default=5, description="K, optimizer steps of the personal model for each of the engaged."
     )
     rate: PositiveFloat = Field(

@@ -44,6 +44,8 @@ REFUSED = {
         {"code": "quorum_unreachable", "sentence": "rounds.quorum: 5 clients are needed"},
     ],
 }
+SPEC = "SPEC"  # in a command: the spec's file
+JOB = examples.FORK_DRY_RUN["forked_from"]["job"]
 Submit = Callable[..., Result]
 
 
@@ -58,14 +60,18 @@ def submit(asked: list[httpx.Request], tmp_path: Path, monkeypatch: pytest.Monke
     spec = tmp_path / "job.json"
     spec.write_text(json.dumps(examples.JOB_SPEC))
 
-    def run(*answers: dict[str, Any], options: tuple[str, ...] = ("--dry-run",)) -> Result:
+    def run(
+        *answers: dict[str, Any],
+        options: tuple[str, ...] = ("--dry-run",),
+        command: tuple[str, ...] = ("submit", SPEC),
+    ) -> Result:
         coming = iter(answers)
 
         def answer(request: httpx.Request) -> httpx.Response:
             asked.append(request)
             return httpx.Response(200, json=next(coming))
 
-        def connect(_: Connection) -> ApiClient:
+        def connect(_: Connection, __: float | None = None) -> ApiClient:
             api = ApiClient("http://127.0.0.1:1", "key")
             api._http.close()
             transport = httpx.MockTransport(answer)
@@ -73,7 +79,8 @@ def submit(asked: list[httpx.Request], tmp_path: Path, monkeypatch: pytest.Monke
             return api
 
         monkeypatch.setattr(Connection, "open", connect)
-        return CliRunner().invoke(app, ["submit", str(spec), *options])
+        words = (str(spec) if word == SPEC else word for word in command)
+        return CliRunner().invoke(app, [*words, *options])
 
     return run
 
@@ -139,3 +146,37 @@ def test_minutes_that_nobody_measured_are_unknown(submit: Submit) -> None:
 def test_as_json_it_is_the_answer(submit: Submit) -> None:
     result = submit(examples.DRY_RUN, options=("--dry-run", "--json"))
     assert json.loads(result.stdout) == examples.DRY_RUN
+
+
+def test_a_fork_is_tried_out_with_what_would_follow(
+    submit: Submit, asked: list[httpx.Request]
+) -> None:
+    command = ("fork", JOB, "--round", "2", "--spec", SPEC, "--fresh")
+    result = submit(examples.FORK_DRY_RUN, command=command)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[0] == f"the job can run as a fork from version 2 of {JOB}"
+    assert "the fork's 2 rounds: 314.1 kB down, 209.4 kB up" in " ".join(result.stdout.split())
+    [request] = asked
+    assert request.url.path == f"/v1/jobs/{JOB}/fork:dry-run"
+    body = json.loads(request.content)
+    assert (body["round"], body["personal_states"]) == (2, "fresh")
+
+
+def test_a_fork_that_cannot_run_ends_with_status_1(submit: Submit) -> None:
+    command = ("fork", JOB, "--round", "2", "--spec", SPEC)
+    origin = examples.FORK_DRY_RUN["forked_from"]
+    result = submit({**REFUSED, "forked_from": origin}, command=command)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[1].strip() == REFUSED["reasons"][0]["sentence"]
+
+
+@pytest.mark.parametrize("command", [("distil", JOB), ("onboard", JOB, "c07")])
+def test_stage_two_alone_is_tried_out(
+    submit: Submit, asked: list[httpx.Request], command: tuple[str, ...]
+) -> None:
+    newcomers = [{"items": [{**examples.CLIENT, "id": "c07"}]}] if command[0] == "onboard" else []
+    parent = [examples.VERSIONS, *newcomers, examples.PARENT_JOB]
+    result = submit(*parent, examples.FORK_DRY_RUN, command=command)
+    assert result.exit_code == 0, result.output
+    assert [request.method for request in asked] == ["GET"] * len(parent) + ["POST"]
+    assert asked[-1].url.path == f"/v1/jobs/{JOB}/fork:dry-run"

@@ -83,11 +83,11 @@ def test_some_averages_change_a_single_client_s_pairs(low_rank: str, later: bool
 def test_rounds_are_means_over_who_is_asked_and_the_end_is_for_all() -> None:
     half = spec(4, rounds={"count": 10, "clients_per_round": 2})
     assert per_round(half, [10, 20, 30, 40]) == 50  # half of 100
-    assert per_job(half, [1, 2, 3, 4], [10, 20, 30, 40]) == 10 + 10 * 50
+    assert per_job(half, 10, [1, 2, 3, 4], [10, 20, 30, 40]) == 10 + 10 * 50
     more = spec(4, rounds={"count": 10, "clients_per_round": 2, "over_selection": 1.5})
     assert per_round(more, [10, 20, 30, 40]) == 75  # three of four are asked
     every = spec(2, rounds={"count": 3})
-    assert per_job(every, [100, 200], [10, 20]) == 300 + 3 * 30
+    assert per_job(every, 3, [100, 200], [10, 20]) == 300 + 3 * 30
 
 
 def offered(**changes: Any) -> ClientOffer:
@@ -205,27 +205,39 @@ def time_of(round_s: float | None, stage_two_s: float = 1.0) -> ClientTime:
 
 def test_a_round_lasts_between_the_slowest_and_all_of_its_clients() -> None:
     job, times = spec(2, rounds={"count": 3}), {"c1": time_of(10.0), "c2": time_of(4.0)}
-    a_round = round_time(job, times)
+    a_round = round_time(job, times, range(1, 4))
     assert a_round == Span(least_s=10.0, most_s=14.0)
-    assert job_time(job, a_round, times) == Span(least_s=30 + 1 + 2, most_s=42 + 2 + 4)
+    assert job_time(job, a_round, times, 3) == Span(least_s=30 + 1 + 2, most_s=42 + 2 + 4)
+    assert job_time(job, a_round, times, 1) == Span(least_s=10 + 1 + 2, most_s=14 + 2 + 4)
+
+
+def test_without_a_round_to_come_stage_two_and_evaluation_are_what_is_left() -> None:
+    job, times = spec(2), {"c1": time_of(None), "c2": time_of(4.0)}
+    assert round_time(job, {"c1": time_of(1.0), "c2": time_of(4.0)}, range(4, 4)) is None
+    assert job_time(job, None, times, 0) == Span(least_s=1 + 2, most_s=2 + 4)
 
 
 def test_with_some_clients_it_is_the_mean_over_those_rounds() -> None:
     job = spec(3, rounds={"count": 4, "clients_per_round": 1})
     seconds = {"c1": 1.0, "c2": 10.0, "c3": 100.0}
-    asked = [seconds[sample(job.seed, n, job.clients, 1)[0]] for n in (1, 2, 3, 4)]
-    found = round_time(job, {client: time_of(s) for client, s in seconds.items()})
-    assert found is not None
-    assert found.least_s == found.most_s == pytest.approx(sum(asked) / 4)
+    times = {client: time_of(s) for client, s in seconds.items()}
+    asked = {n: seconds[sample(job.seed, n, job.clients, 1)[0]] for n in (1, 2, 3, 4)}
+    for numbers in (range(1, 5), range(3, 5)):
+        found = round_time(job, times, numbers)
+        mean = sum(asked[n] for n in numbers) / len(numbers)
+        assert found is not None
+        assert found.least_s == found.most_s == pytest.approx(mean)
 
 
 def test_one_unknown_client_makes_the_whole_unknown() -> None:
     job, times = spec(2), {"c1": time_of(10.0), "c2": time_of(None)}
-    assert round_time(job, times) is None
-    assert job_time(job, None, times) is None
+    assert round_time(job, times, range(1, 2)) is None
+    assert job_time(job, None, times, 1) is None
 
 
 def test_an_algorithm_without_stage_two_does_not_wait_for_it() -> None:
     job = spec(2, algorithm={"name": "fedavg", "post_training": False}, rounds={"count": 1})
     found = {c: ClientTime(round_s=5.0, evaluation_s=1.0, stands_on="-") for c in ("c1", "c2")}
-    assert job_time(job, round_time(job, found), found) == Span(least_s=6.0, most_s=12.0)
+    assert job_time(job, round_time(job, found, range(1, 2)), found, 1) == Span(
+        least_s=6.0, most_s=12.0
+    )

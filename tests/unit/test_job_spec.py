@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -148,11 +149,11 @@ RANGES = [
     ("count", "1.5", "must be a whole number; correct it (given: 1.5)"),
     ("count", "many", "must be a whole number; correct it (given: 'many')"),
     ("count", "", "must be a whole number; correct it (given: None)"),
-    ("clients_per_round", "0", "must be more than 0; raise it (given: 0)"),
+    ("clients_per_round", "0", "must be at least 1; raise it (given: 0)"),
     ("over_selection", "0.9", "must be at least 1.0; raise it (given: 0.9)"),
     ("over_selection", ".inf", "must be a finite number; correct it (given: inf)"),
     ("over_selection", "twice", "must be a number; correct it (given: 'twice')"),
-    ("quorum", "0", "must be more than 0; raise it (given: 0)"),
+    ("quorum", "0", "must be at least 1; raise it (given: 0)"),
     ("quorum", "2", "must be at most clients_per_round, which is 1; lower it (given: 2)"),
     ("deadline", "PT0.5S", "must be at least 1 second; raise it (given: 'PT0.5S')"),
     ("deadline", "P366D", "must be at most 365 days; lower it (given: 'P1Y1D')"),
@@ -177,6 +178,24 @@ def test_every_field_of_the_rounds_says_its_range(field: str, value: str, said: 
 
 def test_every_field_of_the_rounds_has_its_sentence() -> None:
     assert {field for field, _, _ in RANGES} == set(RoundsSpec.model_fields)
+
+
+def test_every_whole_number_of_a_spec_has_an_upper_bound() -> None:
+    """What no machine can do is told before a worker is asked for it."""
+
+    def unbounded(schema: object, place: str) -> Iterator[str]:
+        match schema:
+            case {"type": "integer", **rest} if "maximum" not in rest:
+                yield place
+            case dict():
+                for name, each in schema.items():
+                    yield from unbounded(each, f"{place}.{name}")
+            case list():
+                for each in schema:
+                    yield from unbounded(each, place)
+
+    assert list(unbounded(JobSpec.model_json_schema(), "spec")) == []
+    assert "must be at most 1000000" in problems(GOOD + "training: {local_steps: 10000000000}\n")
 
 
 def test_a_spec_is_a_mapping() -> None:

@@ -41,3 +41,18 @@ def add_pair(world: World) -> World:
     world.add_client("c1", offer())
     world.add_client("c2", offer(train={"general": 30}))
     return world
+
+
+@pytest.fixture
+def two_rounds(pair: World) -> str:
+    """A job whose two rounds are done: all components became 1, then 2."""
+    job = pair.launch()
+    pair.plan(job)
+    for value in (1.0, 2.0):
+        pair.train("c1", value)
+        pair.train("c2", value)
+        pair.advance(job)
+    assert pair.job(job)["state"] == "personalizing"
+    pair.operator.ok("POST", f"/v1/jobs/{job}/cancel")
+    pair.advance(job)
+    return job

@@ -121,3 +121,30 @@ def test_clients_of_older_jobs_have_lost_nothing(empty: Engine) -> None:
         upgrade(address(empty))
         assert rows(empty, "SELECT changes::text FROM job_clients") == [("[]",)]
         downgrade(address(empty), "0006")
+
+
+def test_dry_runs_that_say_no_more_why_are_forgotten_and_others_stay(empty: Engine) -> None:
+    refused, waiting, described, failed, forked = (f"{n:032x}" for n in range(1, 6))
+    upgrade(address(empty), "0011")
+    execute(
+        empty,
+        f"""
+        INSERT INTO dry_runs (id, spec, offers, components, answered_at, description, failure_code)
+        VALUES ('{refused}', '{{}}', '{{}}', '{{}}', now(), NULL, NULL),
+            ('{waiting}', '{{}}', '{{}}', '{{proj}}', NULL, NULL, NULL),
+            ('{described}', '{{}}', '{{}}', '{{proj}}', now(), '{{}}', NULL),
+            ('{failed}', '{{}}', '{{}}', '{{proj}}', now(), NULL, 'internal')
+        """,  # noqa: S608  # ids from this file
+    )
+    left = [(int(id_, 16), "[]") for id_ in (waiting, described, failed)]
+    fork = f"""
+        INSERT INTO dry_runs (id, spec, offers, components, forked_from, forked_round)
+        VALUES ('{forked}', '{{}}', '{{}}', '{{}}', '{_JOB}', 1)
+    """  # noqa: S608  # ids from this file
+    for _ in range(2):
+        upgrade(address(empty))
+        found = rows(empty, "SELECT id, reasons::text FROM dry_runs ORDER BY id")
+        assert [(id_.int, reasons) for id_, reasons in found] == left
+        execute(empty, fork)
+        downgrade(address(empty), "0011")
+        assert rows(empty, "SELECT count(*) FROM dry_runs") == [(3,)]
