@@ -368,6 +368,37 @@ def test_where_the_client_lies_is_not_told(tmp_path: Path) -> None:
         file.image_file(Row("x", "general", row), "p")
 
 
+def test_folders_that_are_links(tmp_path: Path) -> None:
+    """In the client's directory they are read; out of it they are told, and not left out."""
+    picture(tmp_path / "out" / "a.png", "red")
+    for n in range(6):
+        picture(tmp_path / "c" / "shots" / f"{n}.png", "red")
+    (tmp_path / "c/p").mkdir()
+    (tmp_path / "c/p/red").symlink_to("../shots")
+    file = client(tmp_path / "c", **PICTURES)
+    assert sum(map(len, file.splits("t").values())) == 6
+    assert len(file.files("t")) == 6
+    (tmp_path / "c/p/blue").symlink_to(tmp_path / "out")
+    [outside] = [row for rows in file.splits("t").values() for row in rows if row.label == "blue"]
+    with pytest.raises(DataError, match=r"^p: 'p/blue/a\.png' lies outside the client's"):
+        file.image_file(outside, "p")
+
+
+def test_several_data_sets_that_were_saved_together(tmp_path: Path) -> None:
+    (tmp_path / "p" / "train").mkdir(parents=True)
+    (tmp_path / "p" / "dataset_dict.json").write_text('{"splits": ["train"]}')
+    with pytest.raises(DataError, match=r"p: holds several data sets; name one of its folders"):
+        client(tmp_path, **PICTURES).splits("t")
+
+
+def test_a_folder_that_lies_in_itself(tmp_path: Path) -> None:
+    picture(tmp_path / "p" / "red" / "a.png", "red")
+    (tmp_path / "p/red/again").symlink_to("..")
+    with pytest.raises(DataError, match=r"^client c1: p: cannot be read \(Too many levels of"):
+        client(tmp_path, **PICTURES).splits("t")
+    assert [path.name for path in client(tmp_path, **PICTURES).files("t")] == ["a.png"]
+
+
 def metadata(features: object) -> dict[str, str]:
     return {"huggingface": json.dumps({"info": {"features": features}})}
 

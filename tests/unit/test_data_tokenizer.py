@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -98,6 +99,19 @@ def test_hub_directory_with_tokenizer_json(small: Tokenizer, tmp_path: Path) -> 
     again = Tokenizer.from_directory(tmp_path)
     assert again.encode(["is the shape red?"], 8).tolist() == [[2, 7, 8, 9, 5, 11, 3, 0]]
     assert again.vocabulary == small.vocabulary
+
+
+def test_a_text_that_names_special_tokens_is_a_text(small: Tokenizer, tmp_path: Path) -> None:
+    """Saved by a hub's library the tokens are special; in somebody's text they are words."""
+    hub = tokenizers.Tokenizer.from_str(small.backend.to_str())
+    hub.add_special_tokens(list(SPECIAL))
+    hub.save(str(tmp_path / "tokenizer.json"))
+    again = Tokenizer.from_directory(tmp_path)
+    [line] = again.encode(["[SEP] red [PAD]"], 16).tolist()
+    end = line.index(again.end_id)
+    assert again.pad_id not in line[:end]
+    assert set(line[end + 1 :]) == {again.pad_id}
+    assert again.encode(["[SEP] red"], 16).tolist() == small.encode(["[SEP] red"], 16).tolist()
 
 
 def test_hub_directory_with_vocabulary_only(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ images. The files' sizes and times only say when it is worth to look again.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from shared.components import Modality
+from worker.data.folders import walk
 from worker.data.rows import Row
 
 ROWS = "rows"  # what a digest calls all but the modalities: labels, targets, domains
@@ -41,9 +41,7 @@ def files_below(path: Path) -> list[Path]:
     """A source's own files: itself, or all below it."""
     if not path.is_dir():
         return [path]
-    return [
-        Path(directory) / name for directory, _, names in os.walk(path) for name in sorted(names)
-    ]
+    return [directory / name for directory, _, names in walk(path) for name in sorted(names)]
 
 
 def _stat(path: Path) -> tuple[int, int, int] | None:

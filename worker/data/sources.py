@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from worker.data.folders import walk
+
 STATE = "state.json"  # of a saved data set
+_SPLITS = "dataset_dict.json"  # of several that were saved together, each in a folder of its own
 NAMES = "surrogateescape"  # how to encode what holds names of files, which need not be UTF-8
 _IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 _METADATA = ("metadata.csv", "metadata.jsonl")
@@ -56,6 +59,8 @@ def records(path: Path, place: str) -> Iterator[Record]:
 
 def _reader(path: Path, place: str) -> Callable[[Path, str], Iterator[Record]]:
     if path.is_dir():
+        if (path / _SPLITS).is_file():
+            refuse(place, "holds several data sets", "name one of its folders instead")
         return _saved if (path / STATE).is_file() else _image_folder
     by_suffix = {".jsonl": _json_lines, ".json": _json_lines, ".csv": _csv, ".tsv": _csv}
     reader = {**by_suffix, ".parquet": _parquet}.get(path.suffix.lower())
@@ -168,9 +173,9 @@ def _image_folder(path: Path, place: str) -> Iterator[Record]:
 
 def _shown_below(path: Path) -> Iterator[Path]:
     """All files below a folder but hidden ones, as the library takes them. Raises OSError."""
-    for directory, inner, names in os.walk(path, onerror=_raise):
+    for directory, inner, names in walk(path, _raise):
         inner[:] = [name for name in inner if not name.startswith((".", "__"))]
-        yield from (Path(directory) / name for name in names if not name.startswith("."))
+        yield from (directory / name for name in names if not name.startswith("."))
 
 
 def _raise(error: OSError) -> NoReturn:

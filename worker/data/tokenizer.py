@@ -152,4 +152,5 @@ def _from_json(path: Path) -> tokenizers.Tokenizer:
         ) from error
     backend.no_padding()  # saved settings would fight with `encode`
     backend.no_truncation()
+    backend.encode_special_tokens = True  # a text that says "[SEP]" is a text
     return backend
