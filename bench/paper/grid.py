@@ -24,6 +24,7 @@ PAPER: Mapping[str, Json] = {
     "tap": _tap(guard=True),
 }
 ASKED_FOR: Mapping[str, Json] = {
+    "local-equal": {"algorithm": {"name": "local", "equal_compute": True}},
     "fedavg-equal": {"algorithm": {"name": "fedavg", "equal_compute": True}},
     "fedper-head": {"algorithm": {"name": "fedper", "keeps": ("head",)}},  # as published
     # The best of TUNED each.
@@ -237,7 +238,7 @@ def _whole(family: Family) -> Iterator[Wave]:
     yield Wave(list(PAPER), (41, 42), families=(family,))
     yield Wave(list(METHODS), (41, 42), families=(family,))
     yield Wave(list(PAPER), (43, 44), families=(family,))
-    yield Wave([*PAPER, PLAIN, "fedavg-equal"], (41, 42), families=(family,), alphas=(0.1,))
+    yield Wave([*PAPER, PLAIN, *ASKED_FOR], (41, 42), families=(family,), alphas=(0.1,))
     yield Wave(list(PAPER), (41, 42), families=(family,), alphas=(0.5,))
     yield Wave(["tap"], (41, 42), families=(family,), margins=_MARGINS_SWEPT)
     yield Wave(["fedavg"], (41, 42), families=(family,), ks=(1, 2, 3, 6))
@@ -264,6 +265,10 @@ SCALES: Mapping[str, Scale] = {
     "teacher": replace(
         _SMALL,
         waves=(Wave(["tap-teacher"], (41, 42), families=("flava",), alphas=(0.1, None)),),
+    ),
+    "alone": replace(
+        _SMALL,
+        waves=(Wave(["local-equal"], (41, 42), families=("flava",), alphas=(0.1, None)),),
     ),
     "trial": replace(  # whether all of it works: minutes, and scores that mean nothing
         _SMALL,

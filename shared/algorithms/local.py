@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from shared.algorithms.spec import AlgorithmSpec
+from shared.algorithms.spec import OneModel
 
 
-class LocalAlgorithm(AlgorithmSpec):
+class LocalAlgorithm(OneModel):
     """Each client trains alone, with the same budget of optimizer steps."""
 
     name: Literal["local"]

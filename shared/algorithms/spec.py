@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from pydantic import Field
+
 from shared.spec import Spec
 
 
@@ -43,3 +45,18 @@ class AlgorithmSpec(Spec):
     def shares(self, component: str) -> bool:  # noqa: ARG002 - others look at it
         """Whether clients upload the component of that name, for the server to average."""
         return True
+
+
+class OneModel(AlgorithmSpec):
+    """An algorithm by which a client trains one model, where TAP trains two."""
+
+    equal_compute: bool = Field(
+        default=False,
+        description="Twice the steps, in rounds and at the end: as many as TAP, which trains two "
+        "models.",
+    )
+
+    @property
+    def times(self) -> int:
+        """With equal compute the one model has the steps of TAP's two."""
+        return 2 if self.equal_compute else 1

@@ -32,6 +32,7 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
     **{name: {"algorithm": {"name": name}} for name in NAMES if name not in _APART},
     "pfedme": {"algorithm": {"name": "pfedme", "inner_steps": 2}},  # w moves once in a round
     "equal": {"algorithm": {"name": "fedavg", "equal_compute": True}},
+    "equal-alone": {"algorithm": {"name": "local", "equal_compute": True}},
     "options": {
         "algorithm": {
             "name": "tap",
@@ -138,7 +139,7 @@ def test_every_score_and_decision_is_the_same(
     found = {(r.client, r.task, r.variant): (r.score, r.validation) for r in report.scores}
     assert found == expected
     guarded = {r.score.of for r in report.scores if r.variant is Variant.GUARDED}
-    assert bool(guarded) == (name == "options")
+    assert bool(guarded) == getattr(spec(name).algorithm, "guard", False)
     decisions = {(r.round, r.client, r.decision) for r in report.replacements}
     assert decisions == set(simulated[name].decisions)
 

@@ -47,8 +47,10 @@ def test_equal_compute_is_as_many_steps_as_tap_makes() -> None:
 
     budget = small.spec()
     once = (budget.training.local_steps, budget.post.steps)
-    assert steps("fedavg") == once
-    assert steps("fedavg", equal_compute=True) == steps("tap") == (2 * once[0], 2 * once[1])
+    twice = (2 * once[0], 2 * once[1])
+    assert steps("fedavg") == steps("local") == once
+    assert steps("tap") == twice
+    assert steps("fedavg", equal_compute=True) == steps("local", equal_compute=True) == twice
 
 
 def same(a: State | None, b: State | None) -> bool:

@@ -13,7 +13,7 @@ import torch
 from tests.support.bench_paper import script
 
 pytestmark = pytest.mark.unit
-SCALES = ("full", "grid", "small", "teacher", "trial", "tune")
+SCALES = ("alone", "full", "grid", "small", "teacher", "trial", "tune")
 
 
 @pytest.fixture(scope="module")
