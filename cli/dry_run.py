@@ -31,14 +31,16 @@ DryRun = Annotated[
 ]
 
 
-def try_out(api: ApiClient, spec: JobSpec, *, json: bool) -> None:
+def try_out(api: ApiClient, spec: JobSpec, key: str | None, *, json: bool) -> None:
     """Ask, wait for a planner, print; ends with status 1 unless the job can run."""
-    _say(answer(api, spec), json=json)
+    _say(answer(api, spec, key), json=json)
 
 
-def try_out_fork(api: ApiClient, job: uuid.UUID, wish: JobFork, *, json: bool) -> None:
+def try_out_fork(
+    api: ApiClient, job: uuid.UUID, wish: JobFork, key: str | None, *, json: bool
+) -> None:
     """Ask and print; ends with status 1 unless the fork can run."""
-    _say(api.try_out_fork(job, wish, str(uuid.uuid4())), json=json)
+    _say(api.try_out_fork(job, wish, key or str(uuid.uuid4())), json=json)
 
 
 def _say(found: DryRunView, *, json: bool) -> None:
@@ -51,9 +53,9 @@ def _say(found: DryRunView, *, json: bool) -> None:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def answer(api: ApiClient, spec: JobSpec) -> DryRunView:
+def answer(api: ApiClient, spec: JobSpec, key: str | None = None) -> DryRunView:
     """The whole answer, or as much as there is where no planner is there or none answers."""
-    found = api.try_out(spec, str(uuid.uuid4()), _FIRST_S)
+    found = api.try_out(spec, key or str(uuid.uuid4()), _FIRST_S)
     for _ in range(_MOST_WAITS):
         if found.waiting is None or found.waiting.cause is Cause.PLANNER_SILENT:
             break
@@ -115,7 +117,7 @@ def _sizes(plan: ComponentPlan | ClientPlan) -> tuple[str, str, str]:
 
 def _makers(component: ComponentPlan) -> str:
     makers = (f"{client} ({weight})" for client, weight in component.contributors.items())
-    return ", ".join(makers) or "none: it stays with each client"
+    return ", ".join(makers) or "none: it is not averaged"
 
 
 def _clients(found: DryRunView) -> Table:
@@ -149,14 +151,14 @@ def _moved(client: ClientPlan) -> tuple[str, ...]:
 
 def _costs(found: DryRunView) -> Iterator[str]:
     """A line for a round, one for the job, and why a time is not known."""
-    if found.round and found.job:
-        a_round, job = found.round, found.job
-        whose = "the fork's" if found.forked_from else "the job's"
+    if a_round := found.round:
         yield (
             f"a round of {a_round.asked} clients: {size(a_round.bytes_down_first)} down the first "
             f"time, {size(a_round.bytes_down)} later, {size(a_round.bytes_up)} up; full state "
             f"dicts would be {size(a_round.bytes_full_exchange)}; {_span(a_round.time)}"
         )
+    if job := found.job:
+        whose = "the fork's" if found.forked_from else "the job's"
         yield (
             f"{whose} {job.rounds} rounds: {size(job.bytes_down)} down, {size(job.bytes_up)} up; "
             f"full state dicts would be {size(job.bytes_full_exchange)}; {_span(job.time)}"

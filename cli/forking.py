@@ -10,7 +10,7 @@ from cli.absent import naming_absent
 from cli.connection import Connection
 from cli.dry_run import DryRun, try_out_fork
 from cli.forks import StageTwo, distilled_again, onboarding, version_of, weights_of
-from cli.options import IdempotencyKey, Job, Json, Key, KeyFile, Url
+from cli.options import MOST_ROUNDS, IdempotencyKey, Job, Json, Key, KeyFile, Url
 from cli.output import print_json, say, warn
 from shared import spec_files
 from shared.job_spec import JobSpec
@@ -19,10 +19,15 @@ from shared.views import JobDetail, JobFork
 Personal = Annotated[
     int | None,
     typer.Option(
-        "--personal-round", min=0, help="Another round, after which clients had personal states."
+        "--personal-round",
+        min=0,
+        max=MOST_ROUNDS,
+        help="Another round, after which clients had personal states.",
     ),
 ]
-Steps = Annotated[int | None, typer.Option(min=1, help="Optimizer steps; else as in the job.")]
+Steps = Annotated[
+    int | None, typer.Option(min=1, max=1_000_000, help="Optimizer steps; else as in the job.")
+]
 Rate = Annotated[float | None, typer.Option(help="Of stage two; else as in the job.")]
 Title = Annotated[str | None, typer.Option("--name", help="What the new job is called.")]
 
@@ -30,7 +35,10 @@ Title = Annotated[str | None, typer.Option("--name", help="What the new job is c
 def fork(
     job: Job,
     number: Annotated[
-        int, typer.Option("--round", min=0, help="Version to begin with; the next round follows.")
+        int,
+        typer.Option(
+            "--round", min=0, max=MOST_ROUNDS, help="Version to begin with; the next round follows."
+        ),
     ],
     spec: Annotated[Path, typer.Option(help="The fork's job spec, YAML or JSON.")],
     fresh: Annotated[
@@ -48,7 +56,7 @@ def fork(
     wish = JobFork(round=number, spec=spec_files.load(JobSpec, spec), personal_states=states)
     with Connection(url, key, key_file).about(job) as api:
         if dry_run:
-            try_out_fork(api, job, wish, json=json)
+            try_out_fork(api, job, wish, idempotency_key, json=json)
             return
         with naming_absent(api, wish.spec):
             launched = api.fork(job, wish, idempotency_key or str(uuid.uuid4()))
@@ -61,7 +69,10 @@ def fork(
 def distil(
     job: Job,
     number: Annotated[
-        int | None, typer.Option("--round", min=0, help="The server's version; else the newest.")
+        int | None,
+        typer.Option(
+            "--round", min=0, max=MOST_ROUNDS, help="The server's version; else the newest."
+        ),
     ] = None,
     personal_round: Personal = None,
     steps: Steps = None,
@@ -89,7 +100,7 @@ def distil(
         spec = distilled_again(api.job(job), version, wish)
         asked = JobFork(round=version, spec=spec, personal_round=personal_round)
         if dry_run:
-            try_out_fork(api, job, asked, json=json)
+            try_out_fork(api, job, asked, idempotency_key, json=json)
             return
         launched = api.fork(job, asked, idempotency_key or str(uuid.uuid4()))
     _say(launched, json=json)
@@ -119,7 +130,7 @@ def onboard(
         spec = onboarding(api.job(job), version, clients, offers, wish)
         asked = JobFork(round=version, spec=spec)
         if dry_run:
-            try_out_fork(api, job, asked, json=json)
+            try_out_fork(api, job, asked, idempotency_key, json=json)
             return
         launched = api.fork(job, asked, idempotency_key or str(uuid.uuid4()))
     _say(launched, json=json)

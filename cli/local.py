@@ -35,7 +35,7 @@ def up(
     ] = False,
     state: State = LOCAL_STATE,
     port: Annotated[int | None, typer.Option(help="Port of the API.", min=1, max=65535)] = None,
-    workers: Annotated[int, typer.Option(help="Worker processes.", min=1)] = 2,
+    workers: Annotated[int, typer.Option(help="Worker processes.", min=1, max=256)] = 2,
     metrics_port: Annotated[
         int | None,
         typer.Option(

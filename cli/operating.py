@@ -29,7 +29,7 @@ def submit(
     spec = spec_files.load(JobSpec, file)
     with Connection(url, key, key_file).open() as api:
         if dry_run:
-            try_out(api, spec, json=json)
+            try_out(api, spec, idempotency_key, json=json)
             return
         with naming_absent(api, spec):
             launched = api.submit(spec, idempotency_key or str(uuid.uuid4()))

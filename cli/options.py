@@ -30,6 +30,7 @@ def _idempotency_key(text: str) -> str:
     return text
 
 
+MOST_ROUNDS = 2**31 - 1  # what the API takes for a round's number
 Url = Annotated[str | None, typer.Option(help="Address of the API.", envvar="TAPESTRY_API_URL")]
 KeyFile = Annotated[
     Path | None, typer.Option(help="File that holds the key.", envvar="TAPESTRY_KEY_FILE")

@@ -11,7 +11,7 @@ from cli import comparing, listing
 from cli.benefiting import Alone, Averaged
 from cli.connection import Connection
 from cli.options import Job, Json, Key, KeyFile, Url
-from cli.output import console, print_json, say, warn, write_whole
+from cli.output import console, print_data, print_json, say, warn, write_whole
 from cli.waiting import waiting_table
 from shared.states import JobState
 from shared.views import ClientList, JobList
@@ -23,7 +23,9 @@ def jobs(
     state: Annotated[list[JobState] | None, typer.Option(help="In one of these states.")] = None,
     name: Annotated[str | None, typer.Option(help="With this in their name.")] = None,
     client: Annotated[str | None, typer.Option(help="In which this client takes part.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most jobs.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=1_000_000, help="Most jobs.")
+    ] = 50,
     json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
@@ -92,7 +94,10 @@ def report(
     with Connection(url, key, key_file).about(job) as api:
         if html is not None:
             write_whole(html, api.report_page(job, alone, averaged))
-            say(f"the report is in {html}")
+            if json:
+                print_data({"job": str(job), "html": str(html)})
+            else:
+                say(f"the report is in {html}")
             return
         found = api.report(job)
         given = None if json else api.benefits(job, alone, averaged)

@@ -88,7 +88,9 @@ def predict(
     image: Annotated[Path | None, typer.Option(help="An image file.")] = None,
     text: Annotated[str | None, typer.Option(help="A text, such as a question.")] = None,
     domain: Annotated[str | None, typer.Option(help="Needed if the task has several.")] = None,
-    beams: Annotated[int | None, typer.Option(help="Beams of a generated text.", min=1)] = None,
+    beams: Annotated[
+        int | None, typer.Option(help="Beams of a generated text.", min=1, max=100)
+    ] = None,
     rows: Annotated[
         Path | None, typer.Option(help="Many samples: a JSON object in each line.")
     ] = None,

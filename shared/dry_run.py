@@ -92,7 +92,8 @@ class ComponentPlan(Message):
     """Who would make a component, and how large it is."""
 
     contributors: dict[Name, int] = Field(
-        description="The weight of each client in its average; empty where it stays with clients."
+        description="The weight of each client in its average; empty where it stays with clients "
+        "or no round is to come."
     )
     size: Size | None = Field(default=None, description="Absent until a planner has described it.")
 
@@ -182,5 +183,5 @@ class DryRunView(Message):
     components: dict[ComponentName, ComponentPlan] = Field(default_factory=dict)
     clients: dict[Name, ClientPlan] = Field(default_factory=dict)
     version: Size | None = Field(default=None, description="Of a whole version.")
-    round: RoundPlan | None = None
+    round: RoundPlan | None = Field(default=None, description="Absent where none is to come.")
     job: JobPlan | None = None

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import plots
-from intervals import Estimate
+from intervals import Estimate, over_seeds
 from parts import (
     Cell,
     Figure,
@@ -51,6 +51,7 @@ _VIEWS = (
     _View("newcomers", "own", "n", "clients that took no part, on their own held-out data"),
     _View("newcomers, whole", "whole", "n", "clients that took no part, on whole test sets"),
 )
+_MARKED = "Marked: the interval over clients excludes 0, and no seed points the other way."
 _TAP_OR = ("TAP better", "TAP worse")
 ABOVE = "Right of 0 TAP is better; an interval that crosses 0 decides nothing."
 
@@ -167,12 +168,19 @@ def to_tap(
     """Rows of differences to TAP; None if there are none."""
     found = all_differences(rows, others)
     columns = sorted({task for each in found.values() for task in each} - {"all"})
-    body = [
-        [name, each["all"], *_estimates(each, columns), each["all"].n]
+    body: list[list[Cell]] = [
+        [
+            name,
+            each["all"],
+            over_seeds(each["all"].seeds),
+            " ".join(f"{mean:+.3f}" for mean in each["all"].seeds),
+            *_estimates(each, columns),
+            each["all"].n,
+        ]
         for name, each in found.items()
     ]
-    heads = ["row", "mean over tasks", *columns, "pairs"]
-    return Table(key, caption, heads, body, _TAP_OR) if body else None
+    heads = ["row", "mean over tasks", "by seeds alone", "each seed", *columns, "pairs"]
+    return Table(key, f"{caption} {_MARKED}", heads, body, _TAP_OR) if body else None
 
 
 def _columns(rows: Mapping[str, Cells]) -> tuple[list[str], list[int]]:

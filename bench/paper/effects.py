@@ -21,6 +21,7 @@ from tables import (
 )
 
 PLAIN = "tap-plain"
+_MORE = ("ditto", "fedavg-equal", "local-equal")  # who else is counted
 
 
 def distillation(results: Sequence[Json], family: str) -> Section:
@@ -72,10 +73,10 @@ def benefits(results: Sequence[Json], family: str) -> Section:
     """What each client gains over training alone."""
     plain = chosen(results, family=family)
     rows, key = rows_of(plain, "own", "c"), f"{family}-benefits"
-    used = [r for r in plain if r["run"]["method"] in {LOCAL, FEDAVG, TAP}]
+    used = [r for r in plain if r["run"]["method"] in {LOCAL, FEDAVG, TAP, *_MORE}]
     found = {
         name: gained
-        for name in (TAP, "fedavg+post")
+        for name in (TAP, "fedavg+post", GUARDED, *_MORE)
         if name in rows and (gained := gains(rows[name], rows.get(LOCAL, {})))
     }
     text = (
@@ -101,7 +102,8 @@ def _gained(key: str, found: Mapping[str, Mapping[tuple[str, str], Estimate]]) -
         most = f"{worst}: {least.mean:+.3f}" if least.mean < 0 else "none"
         body.append([name, *counted[name].values(), most])
     said = "; ".join(f"{n}: {c['helped']} helped, {c['hurt']} hurt" for n, c in counted.items())
-    drawn = plots.forest(f"{key}-figure", named, "skill less that of training alone", HURT)
+    two = dict(list(named.items())[:2])
+    drawn = plots.forest(f"{key}-figure", two, "skill less that of training alone", HURT)
     places = list(dict.fromkeys(place for gained in named.values() for place in gained))
     each = [[place, *(gained.get(place) for gained in named.values())] for place in places]
     title = "Clients and tasks from the most helped to the most hurt; lines: least to greatest seed"

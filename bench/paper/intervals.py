@@ -30,6 +30,7 @@ class Estimate:
     high: float
     n: int
     units: int = LEAST  # clients that were resampled, each under each seed
+    seeds: tuple[float, ...] = ()  # of a difference: its mean under each seed
 
     @property
     def few(self) -> bool:
@@ -38,8 +39,24 @@ class Estimate:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the interval excludes 0, else 0."""
-        return 0 if self.few else (self.low > 0) - (self.high < 0)
+        """1 or -1 where the interval excludes 0 and no seed points the other way, else 0."""
+        found = (self.low > 0) - (self.high < 0)
+        agree = all(each * found > 0 for each in self.seeds)
+        return found if agree and not self.few else 0
+
+
+def over_seeds(means: Sequence[float]) -> Estimate | None:
+    """What seeds alone tell: Student's interval of their means; None of fewer than three.
+
+    Seeds draw federations and trainings; clients of one seed have that in common, which intervals
+    over clients do not see.
+    """
+    n = len(means)
+    if n < 3:
+        return None
+    mean = float(np.mean(means))
+    half = float(stats.t.ppf(1 - _TAIL, n - 1) * np.std(means, ddof=1) / np.sqrt(n))
+    return Estimate(mean, mean - half, mean + half, n)
 
 
 def estimated(sums: Array, counts: Array, contrast: Array) -> Estimate:

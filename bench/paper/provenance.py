@@ -49,6 +49,12 @@ def _git(root: Path, *arguments: str) -> bytes:
     return done.stdout
 
 
+def back_to(made_by: str) -> str:
+    """How one comes by the code that made a result, if there is a commit of it."""
+    clean = "-dirty-" not in made_by
+    return f"check that one out (git worktree add ../paper {made_by}), or " if clean else ""
+
+
 def claim(out: Path, now: str) -> None:
     """Let the directory hold this commit's results. Raises OtherCommitError."""
     out.mkdir(parents=True, exist_ok=True)
@@ -56,7 +62,7 @@ def claim(out: Path, now: str) -> None:
     made_by = stamp.read_text(encoding="utf-8").strip() if stamp.is_file() else now
     if made_by != now:
         raise OtherCommitError(
-            f"{out} holds results of commit {made_by}, and the code here is that of {now}: check "
-            "that one out (git worktree add ../paper COMMIT), or name another directory by --out"
+            f"{out} holds results of commit {made_by}, and the code here is that of {now}: "
+            f"{back_to(made_by)}name another directory by --out"
         )
     stamp.write_text(now + "\n", encoding="utf-8")

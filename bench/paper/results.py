@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from grid import Run, Scale
-from provenance import OtherCommitError
+from provenance import OtherCommitError, back_to
 
 from shared.job_spec import JobSpec
 
@@ -38,8 +38,8 @@ class Results:
         if found["commit"] != self.commit:
             raise OtherCommitError(
                 f"{path} is of commit {found['commit']}, and the code here is that of "
-                f"{self.commit}: check that one out (git worktree add ../paper COMMIT), name "
-                "another directory by --out, or remove that file to have it made anew"
+                f"{self.commit}: {back_to(found['commit'])}name another directory by --out, or "
+                "remove that file to have it made anew"
             )
         if found["spec"] != self.spec(run).model_dump(mode="json"):
             raise OtherCommitError(

@@ -223,8 +223,14 @@ def _skew(key: str, used: Mapping[str, Sequence[Json]], on: str, title: str) -> 
         f"Median skill of cells on {title}: where one class is nearly all of a client's samples, "
         "the constant answer is nearly perfect, and a single cell can be far below 0."
     )
+    less = [
+        to_tap(f"{key}-{place}-difference", f"{name}, {title}: TAP's skill less the row's.", each)
+        for place, (name, each) in enumerate(found.items())
+        if place  # those of IID are the methods' own
+    ]
     return [
         Figure(f"{key}-figure", caption, said, drawn),
         Table(key, caption, ["row", *found, "seeds"], body),
+        *(table for table in less if table),
         Table(f"{key}-median", middle, ["row", *found], middles, folded=True),
     ]

@@ -6,6 +6,7 @@ same client's cells.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,11 @@ def by_seed(cells: Cells) -> dict[int, float]:
 def differences(cells: Cells, tap: Cells) -> dict[str, Estimate]:
     """TAP's skill less that of another, on each task and, as `all`, over all of them."""
     both = {cell: tap[cell] - value for cell, value in cells.items() if cell in tap}
-    return {**by_task(both), "all": over_tasks(both)} if both else {}
+    cells_of = {task: _of(both, task) for task in tasks(both)} | ({"all": both} if both else {})
+    return {
+        name: replace(over_tasks(each), seeds=tuple(by_seed(each).values()))
+        for name, each in cells_of.items()
+    }
 
 
 def ranks(rows: Mapping[str, Cells]) -> dict[str, float]:

@@ -17,6 +17,8 @@ _COLUMNS = (
     sa.Column("forked_personal_round", sa.Integer(), nullable=True),
 )
 
+_KEYS = "DELETE FROM idempotency_keys WHERE route LIKE '%:dry-run'"  # who repeats asks anew
+
 
 def upgrade() -> None:
     """What was refused says no more why: it is forgotten, as all dry runs are after a day."""
@@ -26,10 +28,12 @@ def upgrade() -> None:
         "DELETE FROM dry_runs WHERE answered_at IS NOT NULL AND description IS NULL "
         "AND failure_code IS NULL"
     )
+    op.execute(_KEYS)
 
 
 def downgrade() -> None:
     """Forks' rows would be read as jobs of their own."""
     op.execute("DELETE FROM dry_runs WHERE forked_from IS NOT NULL")
+    op.execute(_KEYS)
     for column in reversed(_COLUMNS):
         op.drop_column("dry_runs", column.name)

@@ -21,6 +21,7 @@ class Plan:
     """What is known of a job."""
 
     spec: JobSpec
+    numbers: range  # of the rounds to come
     tasks: Mapping[str, TaskCoverage]
     components: Mapping[str, ComponentPlan]
     clients: Mapping[str, ClientPlan]
@@ -33,7 +34,7 @@ def warnings(plan: Plan, now: datetime) -> tuple[str, ...]:
         *_absent(plan, now),
         *_lacking(plan.tasks),
         *_alone(plan.components),
-        *_held_back(plan.spec.aggregation.min_contributors, plan.components),
+        *_held_back(plan),
         *_slow(plan),
         *_unsound(plan.cards),
     )
@@ -84,7 +85,8 @@ def _alone(components: Mapping[str, ComponentPlan]) -> Iterator[str]:
         )
 
 
-def _held_back(least: int, components: Mapping[str, ComponentPlan]) -> Iterator[str]:
+def _held_back(plan: Plan) -> Iterator[str]:
+    least, components = plan.spec.aggregation.min_contributors, plan.components
     found = [
         f"{name} ({len(component.contributors)})"
         for name, component in components.items()
@@ -93,12 +95,15 @@ def _held_back(least: int, components: Mapping[str, ComponentPlan]) -> Iterator[
     if found:
         yield (
             f"aggregation.min_contributors: is {least}, and {len(found)} of {len(components)} "
-            f"components have fewer, {_some(found)}, and stay as they are in version 0: lower it, "
-            "or have more clients offer these tasks and domains"
+            f"components have fewer, {_some(found)}, and stay as they are in version "
+            f"{plan.numbers.start - 1}: lower it, or have more clients offer these tasks and "
+            "domains"
         )
 
 
 def _slow(plan: Plan) -> Iterator[str]:
+    if not plan.numbers:
+        return
     deadline = plan.spec.rounds.deadline
     slow = [
         f"{client} (about {minutes(plan.time.round_s)})"

@@ -51,6 +51,8 @@ class _Asked:
         reasons = tuple(ReasonView.model_validate(each) for each in row.reasons)
         numbers = range(1 + (row.forked_round or 0), 1 + spec.rounds.count)
         makers = coverage.contributors(spec, made)
+        if not numbers:  # nothing is averaged any more
+            makers = {name: {} for name in makers}
         return cls(spec, numbers, offers, reasons, made, makers)
 
 
@@ -77,7 +79,7 @@ def shown(session: Session, row: DryRun) -> DryRunView:
         components=dict(plan.components),
         clients=dict(plan.clients),
         version=described.whole(asked.makers) if described else None,
-        round=costs.round if costs else None,
+        round=costs.round if costs and asked.numbers else None,
         job=costs.job if costs else None,
     )
 
@@ -130,6 +132,7 @@ def _plan(
     sizes = described.sizes if described else {}
     return Plan(
         spec=asked.spec,
+        numbers=asked.numbers,
         tasks=coverage.coverage(asked.spec, asked.offers, cards),
         components={
             name: ComponentPlan(contributors=dict(makers), size=sizes.get(name))

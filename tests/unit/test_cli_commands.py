@@ -5,10 +5,13 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from cli import worker
@@ -137,6 +140,24 @@ def test_clients_are_dealt_out_to_workers(tmp_path: Path) -> None:
     assert [sorted(share) for share in shares] == [["a", "c"], ["b"]]
     assert len(StackSettings(tmp_path, tmp_path, files, n_workers=9).shares()) == 3
     assert StackSettings(tmp_path, tmp_path).shares() == []
+
+
+def options(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every option of the command line, by command and name."""
+    for name, each in getattr(command, "commands", {}).items():
+        yield from options(each, (*path, name))
+    for option in command.params:
+        yield " ".join((*path, option.name or "")), option
+
+
+def test_every_number_of_a_command_has_its_bounds() -> None:
+    """What nobody can mean is a wrong option, and no traceback of what it does to something."""
+    every = dict(options(get_command(app)))
+    numbers = {name: of for name, of in every.items() if of.type_descriptor.annotation is int}
+    assert {"fork number", "jobs limit", "up workers"} <= set(numbers)
+    assert [name for name, of in numbers.items() if of.max is None] == []
+    said = refused("jobs", "--limit", "1" + 20 * "0")
+    assert "less than or equal to 1000000" in said
 
 
 def test_a_port_in_use_is_refused_before_anything_starts(tmp_path: Path) -> None:

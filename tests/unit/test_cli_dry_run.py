@@ -162,6 +162,28 @@ def test_a_fork_is_tried_out_with_what_would_follow(
     assert (body["round"], body["personal_states"]) == (2, "fresh")
 
 
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        (("submit", SPEC), examples.DRY_RUN),
+        (("fork", JOB, "--round", "2", "--spec", SPEC), examples.FORK_DRY_RUN),
+    ],
+)
+def test_an_idempotency_key_is_sent(
+    submit: Submit, asked: list[httpx.Request], command: tuple[str, ...], answer: dict[str, Any]
+) -> None:
+    options = ("--dry-run", "--idempotency-key", "mine")
+    assert submit(answer, command=command, options=options).exit_code == 0
+    assert asked[0].headers["Idempotency-Key"] == "mine"
+
+
+def test_without_a_round_to_come_there_is_none_to_cost(submit: Submit) -> None:
+    job = {**examples.FORK_DRY_RUN["job"], "rounds": 0}
+    text = submit({**examples.FORK_DRY_RUN, "round": None, "job": job}).stdout
+    assert "a round of" not in text
+    assert "the fork's 0 rounds" in text
+
+
 def test_a_fork_that_cannot_run_ends_with_status_1(submit: Submit) -> None:
     command = ("fork", JOB, "--round", "2", "--spec", SPEC)
     origin = examples.FORK_DRY_RUN["forked_from"]

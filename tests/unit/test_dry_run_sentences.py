@@ -25,6 +25,7 @@ def client(seen_at: datetime | None = NOW, round_s: float | None = None) -> Clie
 
 def plan(clients: dict[str, ClientPlan], **more: Any) -> Plan:
     spec = JobSpec.model_validate(job_spec(list(clients), **more.pop("spec", {})))
+    more = {"numbers": range(1, 1 + spec.rounds.count), **more}
     return Plan(spec, **{"tasks": {}, "components": {}, "clients": clients, "cards": {}, **more})
 
 

@@ -35,6 +35,39 @@ def test_an_interval_that_excludes_nothing_has_no_sign(intervals: ModuleType) ->
     assert intervals.Estimate(0.1, 0.1, 0.1, 9, units=5).sign == 0, "too few to say so"
 
 
+def test_a_seed_that_points_the_other_way_takes_the_sign(intervals: ModuleType) -> None:
+    def sign(*seeds: float) -> int:
+        found: int = intervals.Estimate(0.2, 0.1, 0.3, 9, seeds=seeds).sign
+        return found
+
+    assert [sign(0.1, 0.3), sign(0.3, -0.1), sign(0.3, 0.0)] == [1, 0, 0]
+    assert intervals.Estimate(-0.2, -0.3, -0.1, 9, seeds=(-0.1, -0.3)).sign == -1
+
+
+def test_seeds_alone_are_student_s(intervals: ModuleType) -> None:
+    found = intervals.over_seeds((1.0, 2.0, 3.0))
+    half = 4.302653 / math.sqrt(3)  # two degrees of freedom
+    assert (found.mean, found.n) == (2.0, 3)
+    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half))
+    assert intervals.over_seeds((1.0, 2.0)) is None
+
+
+def test_what_clients_of_a_seed_have_in_common_is_seen_by_seeds(intervals: ModuleType) -> None:
+    """Four seeds that move all of their clients: an interval over clients is far too narrow."""
+    chance, n = np.random.default_rng(7), 300
+    wrong = {"clients": 0, "seeds": 0}
+    for _ in range(n):
+        common = chance.normal(size=4)
+        values = common.repeat(30) + 0.5 * chance.normal(size=120)
+        ones = np.ones((120, 1))
+        found = intervals.estimated(values[:, None], ones, np.ones(1))
+        wrong["clients"] += not found.low < 0 < found.high
+        seeds = intervals.over_seeds(values.reshape(4, 30).mean(axis=1))
+        wrong["seeds"] += not seeds.low < 0 < seeds.high
+    assert wrong["clients"] > n / 2
+    assert wrong["seeds"] / n == pytest.approx(0.05, abs=2.5 * math.sqrt(0.05 * 0.95 / n))
+
+
 def test_a_few_clients_interval_is_as_wide_as_student_s(intervals: ModuleType) -> None:
     values = [float(n) for n in range(12)]
     found = intervals.estimated(*one_each(values))

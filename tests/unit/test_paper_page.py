@@ -85,7 +85,7 @@ def test_the_numbers_of_the_page_are_those_worked_out_by_hand(
     assert skills[2][4].split() == ["0.500", "2", "cells"], "too few for an interval"
     (less,) = read.tables["vilt-methods-c-own-difference"][1:]
     assert less[1].split() == ["+0.150", "4", "cells"], "two clients tell nothing better"
-    assert [cell.split()[0] for cell in less[2:]] == ["+0.200", "+0.100", "4"]
+    assert [cell.split()[0] for cell in less[2:]] == ["-", "+0.150", "+0.200", "+0.100", "4"]
     assert [c.strip() for c in read.tables["vilt-benefits-counts"][1][1:]] == [
         "4",
         "0",
@@ -97,8 +97,9 @@ def test_the_numbers_of_the_page_are_those_worked_out_by_hand(
     assert [took[name][7].strip() for name in ("local", "tap")] == ["nothing", "guard"]
     tables = json.loads((tmp_path / "tables.json").read_text(encoding="utf-8"))
     row = tables["vilt-methods-c-own-difference"]["rows"][0]
-    assert row[2] == {"mean": pytest.approx(0.2), "low": pytest.approx(0.2),
-                      "high": pytest.approx(0.2), "n": 2, "units": 2}  # fmt: skip
+    assert row[4] == {"mean": pytest.approx(0.2), "low": pytest.approx(0.2),
+                      "high": pytest.approx(0.2), "n": 2, "units": 2,
+                      "seeds": [pytest.approx(0.2)]}  # fmt: skip
 
 
 # Of one client's models: validation loss, validation skill, own skill.
