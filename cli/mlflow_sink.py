@@ -65,7 +65,9 @@ def mlflow(
     Artifacts are its spec, its tables as CSV and JSON, and, once it has ended, its report.
     """
     if find_spec("mlflow") is None:
-        raise UsageError("MLflow is not installed here: install tapestry-fl[mlflow]")
+        raise UsageError(
+            "MLflow is not installed here: run pip install '.[mlflow]' in Tapestry's checkout"
+        )
     with Connection(url, key, key_file).about(job) as api:
         run = write(api, job, tracking_uri, experiment)
     if json:

@@ -60,5 +60,6 @@ def need_packages() -> None:
     """Raises FailedError where the worker is not installed."""
     if find_spec("torch") is None:
         raise FailedError(
-            "the worker's packages are not installed here: install tapestry-fl[worker]"
+            "the worker's packages are not installed here: run pip install '.[worker]' in "
+            "Tapestry's checkout"
         )

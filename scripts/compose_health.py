@@ -1,11 +1,17 @@
-"""Health checks of the containers, run inside them: `compose_health.py {api,broker}`; stdlib only.
+"""Health checks of the containers, run inside them: `compose_health.py {api,broker,worker}`.
+
+Of the standard library alone.
 
 api: the API says that it can work. broker: this container is connected to Redis. The coordinator,
 the planner and the workers connect to Redis after all else that they need at start (the schema,
 the keys, the offers), so the connection says that they serve. It is read off the kernel's table,
 for one made here would say nothing about them.
+
+worker: the worker of this container has offered its clients, with a broker or without: it says so
+by a file in its work directory, which it holds as long as it lives.
 """
 
+import fcntl
 import os
 import sys
 import urllib.request
@@ -21,9 +27,10 @@ _TIMEOUT_S = 4.0
 def main() -> None:
     """Exit with 0 when all is well, else with a sentence."""
     try:
-        {"api": api, "broker": broker}[sys.argv[1]]()
+        {"api": api, "broker": broker, "worker": worker}[sys.argv[1]]()
     except (IndexError, KeyError) as error:
-        sys.exit(f"usage: compose_health.py {{api,broker}}, with the service's variables ({error})")
+        checks = "{api,broker,worker}"
+        sys.exit(f"usage: compose_health.py {checks}, with the service's variables ({error})")
     except OSError as error:
         sys.exit(f"not healthy: {error}")
 
@@ -39,6 +46,23 @@ def broker() -> None:
     port = urlsplit(os.environ["TAPESTRY_REDIS_URL"]).port or _REDIS_PORT
     if port not in _connected_ports():
         raise ConnectionError(f"nothing here is connected to Redis (port {port}); see the log")
+
+
+def worker() -> None:
+    """Raises OSError unless a worker lives in TAPESTRY_WORK_DIR and has offered its clients."""
+    place = Path(os.environ["TAPESTRY_WORK_DIR"])
+    if not (_held(place / "lock") and (place / "tmp" / "serving").exists()):
+        raise ProcessLookupError(f"no worker serves from {place} yet; see the log")
+
+
+def _held(lock: Path) -> bool:
+    """Whether a living process has the file locked, as a worker has its directory's."""
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _connected_ports() -> set[int]:

@@ -16,7 +16,9 @@ from shared.aggregation_spec import LowRankAggregation
 from shared.artifacts import ArtifactStore
 from shared.messages import ComponentSpec
 
-NO_BUCKETS = "Artifacts cannot lie in a bucket ({}): install tapestry-fl[s3]."
+NO_BUCKETS = (
+    "Artifacts cannot lie in a bucket ({}): run pip install '.[s3]' in Tapestry's checkout."
+)
 
 
 class Aggregate(Protocol):

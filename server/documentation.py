@@ -9,10 +9,12 @@ from fastapi.routing import iter_route_contexts
 from server.auth import scopes_of
 from server.errors import ProblemError
 from server.examples.problems import DETAILS
+from server.gate import WITH_BODY
 from shared.problem_codes import MEANINGS, Code
 from shared.views import Problem
 
 _TEXTS = {
+    400: "The length of the body is no number.",
     401: "No valid key.",
     403: "The key's scope does not allow it.",
     404: "It does not exist, or is not the caller's to see.",
@@ -26,7 +28,8 @@ _TEXTS = {
     507: "There is no space for the upload; try again after Retry-After seconds.",
 }
 _ALWAYS = (Code.UNAUTHORIZED, Code.FORBIDDEN, Code.INVALID, Code.UNAVAILABLE)
-OF_BODIES = (Code.LENGTH_REQUIRED, Code.TOO_LARGE, Code.CONTENT_ENCODING)
+OF_BODIES = (Code.BAD_LENGTH, Code.LENGTH_REQUIRED, Code.TOO_LARGE, Code.CONTENT_ENCODING)
+"""What the gate answers about a body, whichever route it is for."""
 OF_DISKS = (Code.NO_SPACE, Code.STORE_READ_ONLY)
 _PATH_PARAMETERS = {
     "assignment_id": "The assignment's id, from its claim.",
@@ -83,7 +86,7 @@ def example(value: Any, description: str, status: int = 200) -> Responses:
 
 
 def describe(app: FastAPI, document: dict[str, Any]) -> None:
-    """Say in OpenAPI what path parameters are, and which scopes may call an operation."""
+    """Say in OpenAPI what path parameters are, who may call, and what the gate answers."""
     scopes = {
         (route.path, method): scopes_of(route)
         for route in iter_route_contexts(app.routes)
@@ -97,3 +100,16 @@ def describe(app: FastAPI, document: dict[str, Any]) -> None:
             allowed = sorted(scopes[path, method.upper()] or ())
             if allowed:  # one requirement each: any of them will do
                 operation["security"] = [{"HTTPBearer": [scope]} for scope in allowed]
+            if method.upper() in WITH_BODY:
+                _add(operation["responses"], open_problems(*OF_BODIES))
+
+
+def _add(answers: dict[str, Any], more: Responses) -> None:
+    """Have an operation's answers include the problems, in the order of their statuses."""
+    for status, answer in more.items():
+        there = answers.setdefault(str(status), answer)["content"]["application/problem+json"]
+        content = answer["content"]["application/problem+json"]
+        there["examples"] = {**content["examples"], **there["examples"]}
+    in_order = dict(sorted(answers.items()))
+    answers.clear()
+    answers.update(in_order)

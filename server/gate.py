@@ -28,8 +28,8 @@ _LARGE = re.compile(
     r"/v1/jobs(?:/[^/]+/fork)?(?::dry-run)?|/v1/uploads|/v1/assignments/[^/]+/(?:result|catalogue)"
     r"|/v1/dry-runs/[^/]+/description"
 )
-_STREAMED = re.compile(r"/v1/uploads/[^/]+|/v1/jobs/[^/]+/shelf/[^/]+")
-_WITH_BODY = frozenset({HTTPMethod.POST, HTTPMethod.PUT, HTTPMethod.PATCH})
+STREAMED = re.compile(r"/v1/uploads/[^/]+|/v1/jobs/[^/]+/shelf/[^/]+")
+WITH_BODY = frozenset({HTTPMethod.POST, HTTPMethod.PUT, HTTPMethod.PATCH})
 
 Shortcuts = Mapping[tuple[str, str], Callable[[Session, Principal, Headers], bool]]
 """(method, path) -> whether the caller is answered 204, found in the session that found its key.
@@ -101,7 +101,7 @@ def _check_body(method: str, path: str, headers: Headers) -> None:
     length = headers.get("content-length")
     if length is None and "transfer-encoding" in headers:
         raise ProblemError(411, Code.LENGTH_REQUIRED, "Send the body with a Content-Length header.")
-    if method not in _WITH_BODY or not length:
+    if method not in WITH_BODY or not length:
         return
     if not (length.isascii() and length.isdigit()):
         raise ProblemError(400, Code.BAD_LENGTH, "Content-Length must be a number of bytes.")
@@ -114,6 +114,6 @@ def _check_body(method: str, path: str, headers: Headers) -> None:
 
 def _limit(path: str) -> int | None:
     """The most bytes of a body on that path; None where the route itself limits it."""
-    if _STREAMED.fullmatch(path):
+    if STREAMED.fullmatch(path):
         return None
     return LARGE_BODY_BYTES if _LARGE.fullmatch(path) else SMALL_BODY_BYTES

@@ -17,7 +17,8 @@ S = TypeVar("S", bound="DatabaseSettings")
 class DatabaseSettings(BaseSettings):
     """What a process needs that only talks to Postgres."""
 
-    model_config = SettingsConfigDict(env_prefix="TAPESTRY_", extra="ignore")
+    # Compose hands on what is empty: it is not given.
+    model_config = SettingsConfigDict(env_prefix="TAPESTRY_", env_ignore_empty=True, extra="ignore")
 
     database_password: SecretStr | None = Field(
         default=None, description="Of Postgres, where the address has none."
@@ -73,11 +74,6 @@ class ServerSettings(BrokerSettings):
     artifacts_copies_bytes: int = Field(
         default=10 << 30, ge=0, description="Copies of a bucket's artifacts kept on this disk."
     )
-
-    @field_validator("artifacts_url", mode="before")
-    @classmethod
-    def _or_none(cls, url: object) -> object:
-        return url or None  # Compose hands on what is empty
 
     host: str = Field(default="127.0.0.1", description="Address on which the API listens.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port on which the API listens.")

@@ -29,7 +29,9 @@ def set_up(process: str) -> None:
     try:
         use(_exporting(process))
     except ImportError as error:
-        _log.warning("traces are asked for, but %s: install tapestry-fl[otel]", error)
+        _log.warning(
+            "traces are asked for, but %s: run pip install '.[otel]' in Tapestry's checkout", error
+        )
 
 
 def use(provider: "TracerProvider | None") -> None:

@@ -28,7 +28,7 @@ from worker.celery_app import make_app
 from worker.data.client_file import ClientFile
 from worker.data.sources import DataError
 from worker.decisions import is_final
-from worker.disk import Trimming, clear_parts, keep_temporary_files, owned
+from worker.disk import Trimming, clear_parts, keep_temporary_files, owned, show_serving
 from worker.ending import end
 from worker.failures import FailedError
 from worker.host import Host
@@ -82,6 +82,7 @@ def _serve(
     memory.settle()
     serve_metrics(METERS.registry, settings.metrics_host, settings.metrics_port)
     _offer_when_ready(host)
+    show_serving(settings.work_dir)
     when_told_to_stop(host.stopping.set)
     threading.Thread(target=host.publish_cards, args=(_RETRY_S,), daemon=True).start()
     if not planner:

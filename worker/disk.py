@@ -19,6 +19,7 @@ _TRY_S = 0.1
 _HASH_LENGTH = 64
 _TRIM_EVERY_S = 60.0
 TEMPORARY = "tmp"
+_SERVING = "serving"  # scripts/compose_health.py looks for it
 _PARTS = (
     "cache/parts/*",
     "personal/*/*/parts/*",
@@ -73,6 +74,11 @@ def keep_temporary_files(work_dir: Path) -> None:
         directory = Path(f"/proc/{os.getpid()}/fd/{os.open(directory, os.O_RDONLY)}")
     if directory.exists():
         tempfile.tempdir = str(directory)
+
+
+def show_serving(work_dir: Path) -> None:
+    """Say to the container's health check that this process serves; `clear_parts` takes it back."""
+    (work_dir / TEMPORARY / _SERVING).touch()
 
 
 class Trimming:

@@ -16,7 +16,8 @@ from worker.personal_files import KEPT_BYTES
 class WorkerSettings(BaseSettings):
     """From the environment, prefix TAPESTRY_. Hyper-parameters are in the job spec, never here."""
 
-    model_config = SettingsConfigDict(env_prefix="TAPESTRY_", frozen=True)
+    # Compose hands on what is empty: it is not given.
+    model_config = SettingsConfigDict(env_prefix="TAPESTRY_", env_ignore_empty=True, frozen=True)
 
     api_url: str = Field(description="Address of the API.")
     log: Literal["text", "json"] = Field(
@@ -82,8 +83,7 @@ class WorkerSettings(BaseSettings):
 
     @field_validator("redis_url")
     @classmethod
-    def _whole(cls, url: str | None, info: ValidationInfo) -> str | None:
-        """With its password; Compose hands on what is empty."""
+    def _with_password(cls, url: str | None, info: ValidationInfo) -> str | None:
         return with_password(url, info.data.get("redis_password")) if url else None
 
     @field_validator("client_files", mode="before")

@@ -109,7 +109,7 @@ def heartbeat(
     summary="Report a result",
     responses={
         **example(ASSIGNMENT, "The result is accepted."),
-        **problems(Code.NOT_FOUND, Code.TOO_LARGE, *_OF_RESULTS),
+        **problems(Code.NOT_FOUND, *_OF_RESULTS),
     },
 )
 def result(
@@ -169,8 +169,6 @@ def release(
         Code.NOT_FOUND,
         Code.STALE_LEASE,
         Code.WRONG_CATALOGUE,
-        Code.LENGTH_REQUIRED,
-        Code.TOO_LARGE,
     ),
 )
 def catalogue(

@@ -76,7 +76,7 @@ def show_client(client: Name, app: App, _: Viewer) -> ClientView:
     summary="Make an offer",
     responses={
         **example(CLIENT, "The client with its offer."),
-        **problems(Code.NOT_FOUND, Code.TOO_LARGE),
+        **problems(Code.NOT_FOUND),
     },
 )
 def put_offer(

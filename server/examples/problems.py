@@ -13,6 +13,7 @@ DETAILS: Mapping[Code, str] = {
     Code.FORBIDDEN: "A viewer key may not do this: use a key with scope admin, operator.",
     Code.NOT_FOUND: "There is no such job: check the address.",
     Code.INVALID: "Correct the request: query.limit: must be at most 200; lower it",
+    Code.BAD_LENGTH: "Content-Length must be a number of bytes.",
     Code.LENGTH_REQUIRED: "Send the body with a Content-Length header.",
     Code.TOO_LARGE: "The body may have 4194304 bytes here: send a smaller one.",
     Code.CONTENT_ENCODING: "Encoded bodies are not read: send it without an encoding.",

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body
 from server.auth import Operator, Viewer
 from server.context import App
 from server.database import glance, killable
-from server.documentation import OF_BODIES, example, problems
+from server.documentation import example, problems
 from server.events.patience import PATIENCE
 from server.examples import (
     FORK,
@@ -58,7 +58,7 @@ _FORKING = (
     summary="Launch a job",
     responses={
         **example(JOB_DETAIL, "The job is stored and will start.", 201),
-        **problems(*OF_BODIES, *_ADMISSION),
+        **problems(*_ADMISSION),
     },
     openapi_extra={"requestBody": {"content": {"application/json": {"example": JOB_SPEC}}}},
 )
@@ -143,7 +143,7 @@ def resume_job(job_id: UUID, app: App, _: Operator) -> JobView:
     summary="Fork a job",
     responses={
         **example(FORKED_JOB, "The fork is stored and will start.", 201),
-        **problems(Code.NOT_FOUND, *OF_BODIES, *_ADMISSION, *_FORKING),
+        **problems(Code.NOT_FOUND, *_ADMISSION, *_FORKING),
     },
 )
 def fork_job(

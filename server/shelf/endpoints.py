@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from server.auth import ClientOnly, ClientOrViewer, Reader
 from server.context import App
-from server.documentation import OF_BODIES, OF_DISKS, example, problems
+from server.documentation import OF_DISKS, example, problems
 from server.examples import SHELF, SHELF_DELETED, SHELF_PUT, SHELF_UPLOAD
 from server.idempotency import Key
 from server.shelf import service, views
@@ -43,7 +43,6 @@ def list_shelf(job_id: UUID, app: App, principal: ClientOrViewer) -> ShelfView:
         **problems(
             Code.NOT_FOUND,
             Code.NOT_ASKED,
-            Code.TOO_LARGE,
             Code.IDEMPOTENCY_KEY_REUSED,
             *OF_DISKS,
         ),
@@ -68,7 +67,7 @@ def announce(
     summary="Send a personal model's bytes",
     responses={
         **example({**SHELF_UPLOAD, "offset": 4096, "complete": True}, "The bytes are here."),
-        **problems(Code.NOT_FOUND, *OF_BODIES, *OF_DISKS, *_OF_BYTES),
+        **problems(Code.NOT_FOUND, *OF_DISKS, *_OF_BYTES),
     },
     openapi_extra=BINARY,
 )

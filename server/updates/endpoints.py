@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from server.auth import Worker
 from server.context import App
-from server.documentation import OF_BODIES, OF_DISKS, example, problems
+from server.documentation import OF_DISKS, example, problems
 from server.examples import UPLOAD, UPLOAD_CREATE
 from server.idempotency import Key
 from server.storage import exclusive_part, part_path
@@ -71,7 +71,7 @@ def show(upload_id: UUID, app: App, principal: Worker) -> UploadView:
     summary="Send bytes",
     responses={
         **example({**UPLOAD, "offset": 4096, "complete": True}, "The bytes are here."),
-        **problems(Code.NOT_FOUND, *OF_BODIES, *OF_DISKS, *_OF_BYTES),
+        **problems(Code.NOT_FOUND, *OF_DISKS, *_OF_BYTES),
     },
     openapi_extra=BINARY,
 )

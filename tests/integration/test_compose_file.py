@@ -67,7 +67,7 @@ def test_the_example_has_all_names_and_no_value(
 ) -> None:
     lines = (ROOT / example).read_text().splitlines()
     names = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-    used = set(re.findall(r"\$\{(TAPESTRY_\w+)", (ROOT / file).read_text()))
+    used = set(re.findall(r"(?<!\$)\$\{([A-Z]\w+)", (ROOT / file).read_text()))
     assert set(names) | {"TAPESTRY_IMAGE_TAG"} == used
     assert set(names.values()) == {""}
     filled = tmp_path / "env"
@@ -149,10 +149,8 @@ def knowing(services: dict[str, Any], secret: str) -> set[str]:
 
 def test_a_password_stands_in_a_file_alone(services: dict[str, Any]) -> None:
     secrets = compose.resolved()["secrets"]
-    assert {name: each["file"] for name, each in secrets.items()} == {
-        name: f"{REQUIRED['TAPESTRY_SECRETS_DIR']}/{name}"
-        for name in ("database-password", "redis-password")
-    }
+    for name in ("database-password", "redis-password"):
+        assert secrets[name]["file"] == f"{REQUIRED['TAPESTRY_SECRETS_DIR']}/{name}"
     assert knowing(services, "redis-password") == {"redis", "api", "coordinator", *WORKER}
     for service in services.values():
         named = [
@@ -160,8 +158,25 @@ def test_a_password_stands_in_a_file_alone(services: dict[str, Any]) -> None:
             for name, value in (service.get("environment") or {}).items()
             if "PASSWORD" in name
         ]
-        given = [f"/run/secrets/{each['source']}" for each in service.get("secrets", ())]
-        assert sorted(named) == sorted(given)
+        given = {f"/run/secrets/{each['source']}" for each in service.get("secrets", ())}
+        assert sorted(named) == sorted(given - {"/run/secrets/bucket-secret"})
+
+
+def test_a_secret_that_may_be_absent_is_a_file_where_it_is_named(services: dict[str, Any]) -> None:
+    assert knowing(services, "bucket-secret") == {"api", "coordinator"}
+    assert services["api"]["environment"]["AWS_SECRET_ACCESS_KEY_FILE"] == ""
+    found = compose.resolved({**REQUIRED, "AWS_SECRET_ACCESS_KEY_FILE": "/srv/bucket"})
+    inside = "/run/secrets/bucket-secret"
+    assert found["services"]["api"]["environment"]["AWS_SECRET_ACCESS_KEY_FILE"] == inside
+    assert found["secrets"]["bucket-secret"]["file"] == "/srv/bucket"
+
+    at_a_client = compose.resolved(OF_A_CLIENT, CLIENT_FILE)
+    assert at_a_client["services"]["worker"]["environment"]["TAPESTRY_REDIS_URL_FILE"] == ""
+    given = {**OF_A_CLIENT, "TAPESTRY_REDIS_URL_FILE": "/srv/redis-url"}
+    found = compose.resolved(given, CLIENT_FILE)
+    inside = "/run/secrets/redis-url"
+    assert found["services"]["worker"]["environment"]["TAPESTRY_REDIS_URL_FILE"] == inside
+    assert found["secrets"]["redis-url"]["file"] == "/srv/redis-url"
 
 
 def test_what_watches_reaches_every_process(services: dict[str, Any]) -> None:
@@ -235,7 +250,7 @@ def test_a_client_s_worker_elsewhere_is_as_those_here_and_only_calls_out(
     services: dict[str, Any],
 ) -> None:
     found = compose.resolved(OF_A_CLIENT, CLIENT_FILE)
-    [worker] = found["services"].values()
+    worker = found["services"]["worker"]
     here = services["worker-1"]
     for name in ("command", "image", "user", "read_only", "cap_drop", "security_opt", "init"):
         assert worker[name] == here[name]
@@ -246,6 +261,19 @@ def test_a_client_s_worker_elsewhere_is_as_those_here_and_only_calls_out(
     assert worker["environment"]["TAPESTRY_REDIS_URL"] is None
     [data] = [each for each in worker["volumes"] if each["type"] == "bind"]
     assert (data["source"], data["read_only"]) == (OF_A_CLIENT["TAPESTRY_CLIENT_DIR"], True)
+
+
+def test_a_client_s_worker_with_a_gpu_takes_the_other_s_place(services: dict[str, Any]) -> None:
+    found = compose.resolved(OF_A_CLIENT, CLIENT_FILE)["services"]
+    worker, gpu = found["worker"], found["worker-gpu"]
+    assert found.keys() == {"worker", "worker-gpu"}
+    assert gpu["profiles"] == services["worker-gpu"]["profiles"]
+    assert "profiles" not in worker
+    for name in ("image", "deploy", "build"):
+        assert gpu[name] == services["worker-gpu"][name]
+    same = worker.keys() - {"image", "build", "environment"}
+    assert {name: worker[name] for name in same} == {name: gpu[name] for name in same}
+    assert gpu["environment"] == {**worker["environment"], "TAPESTRY_DEVICE": None}
 
 
 @pytest.mark.parametrize("missing", OF_A_CLIENT)

@@ -25,10 +25,14 @@ from cli.stack import ports, postgres, valkey
 from cli.stack.processes import Child, Command, Processes
 from scripts.tiny_federation import CLIENTS, write_clients
 from tests.support import compose
-from tests.support.compose import ROOT
+from tests.support.compose import CLIENT_FILE, OF_A_CLIENT, ROOT
 
 pytestmark = pytest.mark.integration
-SERVICES: dict[str, Any] = compose.resolved()["services"]
+AT_A_CLIENT = "a client's worker"
+SERVICES: dict[str, Any] = {
+    **compose.resolved()["services"],
+    AT_A_CLIENT: compose.resolved(OF_A_CLIENT, CLIENT_FILE)["services"]["worker"],
+}
 WITHIN_S = 120.0
 PATH = f"{Path(sys.executable).parent}:/usr/bin:/bin"
 
@@ -214,6 +218,18 @@ def test_a_worker_serves(machine: Machine, keys: Path, name: str, client: str) -
         "TAPESTRY_CLIENT_FILES": str(machine.place / "clients" / client / "client.yaml"),
     }
     with machine.serving(name, **own) as child:
+        assert f"{client} is offered" in child.log.read_text()
+
+
+def test_a_client_s_worker_serves_without_a_broker(machine: Machine, keys: Path) -> None:
+    client = CLIENTS[0]
+    own = {
+        "TAPESTRY_KEY_FILE": str(keys / "clients" / f"{client}.key"),
+        "TAPESTRY_CLIENT_FILES": str(machine.place / "clients" / client / "client.yaml"),
+        "TAPESTRY_REDIS_URL": "",
+        "TAPESTRY_SHELF_KEYS_DIR": str(machine.place / "shelf-keys"),
+    }
+    with machine.serving(AT_A_CLIENT, **own) as child:
         assert f"{client} is offered" in child.log.read_text()
 
 

@@ -1,5 +1,6 @@
 """What moves before a reader's eyes, whatever becomes of the stream of events."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,6 +35,40 @@ def test_a_job_moves_on_before_the_reader_s_eyes(site: Site) -> None:
     expect(page.locator("#events")).to_contain_text("round.published")
     expect(page.locator("#ledger")).to_contain_text("c1 10")
     assert page.evaluate("window.stays")  # it was never loaded anew
+
+
+# Stands for the stream of events and counts how often the page is asked for.
+TOLD = """
+window.EventSource = class { constructor() { window.stream = this; } };
+window.asked = window.renewed = 0;
+const ask = window.fetch;
+window.fetch = (...what) => { if (what[0] === location.href) window.asked++; return ask(...what); };
+document.addEventListener("tapestry:renewed", () => window.renewed++);
+"""
+TELL = """window.stream.onmessage({lastEventId: "1", data: JSON.stringify(
+  {id: 0, at: new Date().toISOString(), kind: "x", data: {}})})"""
+
+
+def test_the_first_event_asks_at_once_and_many_ask_now_and_then(site: Site) -> None:
+    job = site.world.launch()
+    page = site.signed_in()
+    page.add_init_script(TOLD)
+    page.clock.install()
+    page.goto(f"{site.url}/jobs/{job}")
+    page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 1)
+
+    def asked(after_ms: int) -> int:
+        page.evaluate(TELL)
+        page.clock.run_for(after_ms)
+        while page.evaluate("window.asked > window.renewed"):
+            time.sleep(0.01)
+        found: int = page.evaluate("window.asked")
+        return found
+
+    assert [asked(40), asked(20)] == [0, 1]
+    assert [asked(100), asked(100), asked(50), asked(50)] == [1, 1, 1, 2]
+    page.clock.run_for(1_000)
+    assert [asked(60), asked(200)] == [3, 3]
 
 
 def test_the_list_moves_too_and_keeps_what_the_reader_chose(site: Site) -> None:

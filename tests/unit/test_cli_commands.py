@@ -107,7 +107,7 @@ def test_a_worker_without_its_packages_says_what_to_install(
     client = str(write_client(tmp_path, "one", "client: c01"))
     there = ("--url", "http://127.0.0.1:1", "--key", "k")
     said = refused("worker", client, *there, code=ExitCode.FAILED)
-    assert "install tapestry-fl[worker]" in said
+    assert "pip install '.[worker]'" in said
 
 
 def test_a_worker_finds_the_local_stack_and_polls_when_asked_to(tmp_path: Path) -> None:

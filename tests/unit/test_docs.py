@@ -36,7 +36,11 @@ def page(request: pytest.FixtureRequest) -> Page:
 
 
 def is_dated(page: Page) -> bool:
-    return str(page.path.relative_to(ROOT)).startswith(DATED)
+    return is_dated_path(page.path)
+
+
+def is_dated_path(path: Path) -> bool:
+    return str(path.relative_to(ROOT)).startswith(DATED)
 
 
 @cache
@@ -86,6 +90,15 @@ def test_paths_are_there(page: Page) -> None:
 
 def test_snippets_would_be_taken(page: Page) -> None:
     assert list(documents.wrong_snippets(page)) == []
+
+
+@pytest.mark.parametrize("place", ["cli", "docs", "examples", "server", "shared", "worker"])
+def test_tapestry_is_installed_from_its_checkout_for_no_index_has_it(place: str) -> None:
+    files = [*(ROOT / place).rglob("*.py"), *(ROOT / place).rglob("*.md"), ROOT / "README.md"]
+    wrong = re.compile(r"install\s+['\"]?tapestry\b(?!/)|\btapestry-fl\[")
+    undated = [path for path in files if not is_dated_path(path)]
+    found = [str(p.relative_to(ROOT)) for p in undated if wrong.search(p.read_text("utf-8"))]
+    assert found == []
 
 
 def test_every_page_is_in_the_index() -> None:

@@ -5,7 +5,7 @@
 (() => {
   const body = document.body;
   const skew = body.dataset.now ? Date.parse(body.dataset.now) - Date.now() : 0; // clocks differ
-  const ASK_AFTER_MS = 300; // several events come together
+  const ASK_SOON_MS = 50, ASK_AFTER_MS = 300; // of the first event; between requests, as events go on
   const ASK_ANYWAY_MS = 15000; // a proxy may hold the stream back
   const FIRST_PAUSE_MS = 1000, LONGEST_PAUSE_MS = 30000;
   const ALIVE_S = 60;
@@ -108,9 +108,11 @@
   }
 
   let timer = 0;
+  let asked = -ASK_AFTER_MS;
   function happened(event) {
     note(event);
-    timer ||= setTimeout(() => { timer = 0; renew(); }, ASK_AFTER_MS); // counted from the first of them
+    const wait = Math.max(ASK_SOON_MS, asked + ASK_AFTER_MS - performance.now());
+    timer ||= setTimeout(() => { timer = 0; asked = performance.now(); renew(); }, wait);
   }
 
   // A browser comes again by itself after a break, but never after an answer that is no stream.

@@ -5,6 +5,7 @@ design (`wait`, streams) is asked not to. `make contract EXAMPLES=200` asks for 
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 
 from server.auth import create_key
 from server.columns import Scope
+from server.gate import STREAMED, WITH_BODY
 from server.main import create_app
 from tests.support.scripted import DEAD_REDIS, World, make_settings, make_world, offer
 from tests.support.serving import served
@@ -135,6 +137,44 @@ def test_without_postgres_one_is_asked_to_come_again(down: dict[str, Any], opera
         case.validate_response(answer, checks=CONFORMS)
 
     hold(down[operation], check, "tap_00000000_" + "a" * 43)
+
+
+BODIES: dict[str, tuple[int, dict[str, str], Any]] = {
+    "bad_length": (400, {"Content-Length": "many"}, b"{}"),
+    "length_required": (411, {}, lambda: iter([b"{}"])),
+    "too_large": (413, {"Content-Length": str(1 << 50)}, b"{}"),
+    "content_encoding": (415, {"Content-Encoding": "gzip"}, b"{}"),
+}
+
+
+def refusals() -> list[tuple[str, str]]:
+    """Operations that take a body, and what the gate says of one that it does not let in.
+
+    How much a stream may bring is said by its route, of an upload that is there.
+    """
+    taking = [each.split(" ") for each in operations()]
+    return [
+        (f"{method} {path}", code)
+        for method, path in taking
+        for code in BODIES
+        if method in WITH_BODY and not (code == "too_large" and STREAMED.fullmatch(path))
+    ]
+
+
+@pytest.mark.parametrize(("operation", "code"), refusals())
+def test_what_the_gate_says_of_a_body_is_in_the_contract(
+    world: World, operation: str, code: str
+) -> None:
+    status, headers, content = BODIES[code]
+    assert code in codes(operation, status)
+    method, path = operation.split(" ")
+    answer = world.http.request(
+        method,
+        re.sub("[{}]", "", path),
+        headers={"Authorization": f"Bearer {world.operator.key}", **headers},
+        content=content() if callable(content) else content,
+    )
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
 @pytest.fixture(scope="module")

@@ -17,13 +17,14 @@ from tests.support.serving import served
 
 pytestmark = pytest.mark.integration
 PAGE = documents.read(ROOT / "docs" / "how-to" / "http-api.md")
-PYTHON = [block for block in PAGE.blocks if block.startswith("import ")]
-SHELL = [block for block in PAGE.blocks if not block.startswith(("import ", "URL="))]
+[PROGRAM] = [block for block in PAGE.blocks if block.startswith("import ")]
+SHELL = [block for block in PAGE.blocks if block != PROGRAM]
+ADDRESS, KEY = "http://127.0.0.1:8000", Path(".tapestry/local/keys/admin.key")
 
 
 @pytest.fixture
-def env(pair: World, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Where the API is and with which key; the example is a job for its clients."""
+def env(pair: World, tmp_path: Path) -> dict[str, str]:
+    """What commands find here: the key, and an example that is a job for the API's clients."""
     example = tmp_path / "examples" / "jobs" / "demo.yaml"
     example.parent.mkdir(parents=True)
     example.write_text(json.dumps(job_spec(["c1", "c2"])))
@@ -31,9 +32,18 @@ def env(pair: World, tmp_path: Path) -> Iterator[dict[str, str]]:
     commands.mkdir()
     (commands / "python3").symlink_to(sys.executable)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    (tmp_path / KEY).parent.mkdir(parents=True)
+    (tmp_path / KEY).write_text(pair.operator.key)
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path}
+
+
+@pytest.fixture
+def shell(pair: World) -> Iterator[list[str]]:
+    """What the page has for a shell, with where this API is in the place of the page's."""
+    assert ADDRESS in SHELL[0]
+    assert str(KEY) in SHELL[0]
     with served(pair.http.app, lifespan="off") as url:
-        there = {"URL": url, "KEY": pair.operator.key, "PYTHONPATH": str(ROOT)}
-        yield {**os.environ, **there, "PATH": path}
+        yield [SHELL[0].replace(ADDRESS, url), *SHELL[1:]]
 
 
 def run(place: Path, env: dict[str, str], command: list[str], given: str) -> str:
@@ -52,11 +62,11 @@ def _first(text: str) -> tuple[Any, int]:
 
 
 def test_every_request_and_the_program_do_what_the_page_says(
-    pair: World, env: dict[str, str], tmp_path: Path
+    pair: World, env: dict[str, str], shell: list[str], tmp_path: Path
 ) -> None:
-    shell = ["bash", "-euo", "pipefail"]
-    said = run(tmp_path, env, shell, "\necho; echo ---\n".join([*SHELL, 'echo "$JOB"']))
-    _, _, refused, rounds, events, clients, unchanged, partial, job = said.split("\n---\n")
+    bash = ["bash", "-euo", "pipefail"]
+    said = run(tmp_path, env, bash, "\necho; echo ---\n".join([*shell, 'echo "$JOB"']))
+    _, _, _, refused, rounds, events, clients, unchanged, partial, job = said.split("\n---\n")
     assert json.loads(refused)["code"] == "invalid"
     assert json.loads(rounds)["items"] == []
     (everything, end), (newest, _) = map(_first, (events, events[_first(events)[1] :]))
@@ -74,8 +84,8 @@ def test_every_request_and_the_program_do_what_the_page_says(
 
     pair.operator.ok("POST", f"/v1/jobs/{launched['id']}/cancel")
     pair.advance(launched["id"])
-    [program] = PYTHON
-    told = run(tmp_path, env, [sys.executable, "-"], program)
+    program = f"{shell[0]}\npython3 - <<'END'\n{PROGRAM}\nEND\n"
+    told = run(tmp_path, env, bash, program)
     assert "job.submitted" in told.splitlines()[0]
     assert told.splitlines()[-1] == "cancelled"
     assert len(pair.viewer.ok("GET", "/v1/jobs")["items"]) == 1, "one key launches one job"
