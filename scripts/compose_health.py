@@ -51,7 +51,7 @@ def broker() -> None:
 def worker() -> None:
     """Raises OSError unless a worker lives in TAPESTRY_WORK_DIR and has offered its clients."""
     place = Path(os.environ["TAPESTRY_WORK_DIR"])
-    if not (_held(place / "lock") and (place / "tmp" / "serving").exists()):
+    if not ((place / "tmp" / "serving").exists() and _held(place / "lock")):
         raise ProcessLookupError(f"no worker serves from {place} yet; see the log")
 
 

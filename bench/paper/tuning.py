@@ -1,7 +1,7 @@
 """What the baselines' own parameters are chosen by: `python bench/paper/tuning.py RESULTS`.
 
-Of each run of the scale `tune` the mean skill of its best models on validation samples, over clients
-and tasks.
+Of each run of the scale `tune` the mean skill of its best models on validation samples, over
+clients and tasks.
 """
 
 import argparse
