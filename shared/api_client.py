@@ -48,6 +48,7 @@ from shared.views import (
     JobList,
     JobOrder,
     JobView,
+    RoundOrder,
     VersionList,
     VersionSummary,
     VersionView,
@@ -158,9 +159,20 @@ class ApiClient(Events, JobTables, Shelf):
         params = _beside(alone, averaged)
         return self._send(BenefitsView, "GET", f"/v1/jobs/{job}/benefits", params=params)
 
-    def attendance(self, job: UUID | str) -> AttendanceList:
-        """Who was missing in each round, so far."""
-        return self._send(AttendanceList, "GET", f"/v1/jobs/{job}/attendance")
+    def attendance(
+        self,
+        job: UUID | str,
+        after_round: int = 0,
+        client: str | None = None,
+        order: RoundOrder = "round",
+    ) -> AttendanceList:
+        """Who was missing in each round, so far: after that one, and of those that asked a client.
+
+        All pages as one.
+        """
+        asked = {"after_round": after_round, "client": client, "sort": order}
+        path = f"/v1/jobs/{job}/attendance"
+        return AttendanceList(items=tuple(self._pages(AttendanceList, path, asked)))
 
     def takeaway(self, job: UUID | str) -> TakeawayView:
         """What the calling client needs to take its model of a job away."""

@@ -24,6 +24,7 @@ JobOrder = Literal["-created_at", "created_at", "-updated_at", "updated_at", "na
 ClientOrder = Literal["id", "-id", "created_at", "-created_at", "seen_at", "-seen_at"]
 NumberOrder = Literal["number", "-number"]
 EventOrder = Literal["id", "-id"]
+RoundOrder = Literal["round", "-round"]
 
 
 class Problem(Message):

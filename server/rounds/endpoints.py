@@ -14,7 +14,7 @@ from server.documentation import example, problems
 from server.events.patience import PATIENCE
 from server.examples import ROUND_DETAIL, ROUNDS, TIMELINE
 from server.jobs.repository import get_job, see_job
-from server.paging import SORT, Cursor, Limit
+from server.paging import SORT, AfterRound, Cursor, Limit
 from server.rounds.repository import Wanted, round_of, rounds_of, sorted_by
 from server.rounds.timeline import timeline
 from server.rounds.views import component_sizes, round_view
@@ -28,9 +28,6 @@ from shared.views import NumberOrder, RoundDetail, RoundList
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["rounds"])
 
 Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Counted from 1.", examples=[1])]
-AfterRound = Annotated[
-    int | None, Query(ge=0, le=2**31 - 1, description="Rounds after this one only.")
-]
 Phase = Annotated[
     AssignmentKind,
     Query(

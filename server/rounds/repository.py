@@ -70,12 +70,6 @@ def round_of(
     return row
 
 
-def client_rounds(session: Session, job_id: UUID) -> list[Round]:
-    """The rounds in which the job asked clients, whatever their phase, oldest first."""
-    query = select(Round).where(Round.job_id == job_id, Round.phase != AssignmentKind.PLAN)
-    return list(session.scalars(query.order_by(Round.opened_at, Round.number)))
-
-
 def assignments(session: Session, round_id: UUID) -> list[Assignment]:
     """A round's assignments in client order."""
     query = select(Assignment).where(Assignment.round_id == round_id)

@@ -163,6 +163,36 @@ def test_a_round_s_attempts_come_in_pages_of_rounds(pair: World) -> None:
     assert [[row["number"] for row in page] for page in later] == [[2]]
 
 
+def test_who_was_missing_comes_in_pages_of_rounds_of_all_phases(pair: World) -> None:
+    together, _ = federated_and_alone(pair)
+    path = f"/v1/jobs/{together}/attendance"
+    (whole,) = pages(pair, path)
+    assert [row["phase"] for row in whole] == ["train", "personalize", "evaluate"]
+    for order, expected in (("round", whole), ("-round", whole[::-1])):
+        assert pages(pair, path, limit=1, sort=order) == [[row] for row in expected]
+    assert pages(pair, path, after_round=1) == [[]]
+    assert pages(pair, path, after_round=0, client="c1", limit=2) == [whole[:2], whole[2:]]
+    assert pages(pair, path, client="c9") == [[]]
+    assert pair.viewer.ok("GET", f"/v1/jobs/{together}/report")["attendance"] == whole
+
+
+def test_who_was_missing_is_chosen_by_who_was_asked(pair: World) -> None:
+    job = pair.launch(rounds={"count": 2, "quorum": 1, "clients_per_round": 1})
+    pair.plan(job)
+    path = f"/v1/jobs/{job}/attendance"
+    ((first,),) = pages(pair, path)
+    (asked,) = first["asked"]
+    pair.train(asked, 1.0)
+    pair.advance(job)
+    pair.advance(job)
+    (whole,) = pages(pair, path)
+    assert [row["round"] for row in whole] == [1, 2]
+    assert pages(pair, path, after_round=1) == [[whole[1]]]
+    for client in ("c1", "c2"):
+        (own,) = pages(pair, path, client=client)
+        assert own == [row for row in whole if client in row["asked"]]
+
+
 def encoded(value: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
