@@ -35,7 +35,8 @@ def answer(
     behind = place_of(form.cursor, source.name, *read) or source.beginning
     rows = partial(_rows, context, job_id, source, wanted)
     if form.is_csv:
-        return _csv(job_id, source, rows(behind, _AT_ONCE), rows)
+        first = rows(behind, _AT_ONCE)
+        return _csv(job_id, source, form.kept(source.columns), first, rows)
     page, following = cut(rows(behind, form.limit + 1), form.limit, source.name, source.place)
     items = [{name: row[name] for name in source.columns} for row in page]
     return source.page.model_validate({"items": items, "next": following})
@@ -48,15 +49,17 @@ def _rows(
         return source.rows(session, get_job(session, job_id), wanted, behind, most)
 
 
-def _csv(job_id: UUID, source: Source, first: Sequence[Row], rows: Any) -> StreamingResponse:
+def _csv(
+    job_id: UUID, source: Source, columns: Sequence[str], first: Sequence[Row], rows: Any
+) -> StreamingResponse:
     """The first rows are here already, so that a problem is answered as one."""
 
     def lines() -> Iterator[str]:
         page = first
-        yield csv_text.header(source.columns) + csv_text.lines(source.columns, page)
+        yield csv_text.header(columns) + csv_text.lines(columns, page)
         while len(page) == _AT_ONCE:
             page = rows(source.place(page[-1]), _AT_ONCE)
-            yield csv_text.lines(source.columns, page)
+            yield csv_text.lines(columns, page)
 
     name = f"{source.name}-{job_id}.csv"
     headers = {

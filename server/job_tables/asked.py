@@ -1,12 +1,13 @@
 """Which rows of a job's tables are wanted, and in which form."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from fastapi import Depends, Header, Query
 
 from server.paging import Cursor
+from server.partial import Fields, check_names
 from shared.messages import ComponentName
 from shared.spec import Name
 
@@ -46,6 +47,7 @@ class Wanted:
 class _Form:
     """How the rows are wanted."""
 
+    fields: Fields
     cursor: Cursor = None
     limit: Annotated[
         int, Query(ge=1, le=MOST_ROWS, description="Most rows in a page of JSON; CSV comes whole.")
@@ -59,6 +61,11 @@ class _Form:
     def is_csv(self) -> bool:
         """Whether CSV is wanted."""
         return self.format == "csv" or (self.format is None and CSV in self.accept)
+
+    def kept(self, columns: Sequence[str]) -> Sequence[str]:
+        """Those of a table's columns that are wanted. Raises ProblemError (422)."""
+        check_names(self.fields, columns, "field")
+        return [each for each in columns if each in self.fields] if self.fields else columns
 
 
 Client = Annotated[Name | None, Query(description="Of this client.")]
