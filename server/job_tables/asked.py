@@ -6,10 +6,12 @@ from typing import Annotated, Literal
 
 from fastapi import Depends, Header, Query
 
-from server.paging import Cursor
+from server.paging import SORT, Cursor
 from server.partial import Fields, check_names
+from shared.job_tables import ComponentOrder, PhaseOrder, ScoreOrder, VersionOrder
 from shared.messages import ComponentName
 from shared.spec import Name
+from shared.views import RoundOrder
 
 CSV = "text/csv"
 MOST_ROWS = 5000
@@ -18,13 +20,19 @@ _NEWEST = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which rows: those with these values, None for any, behind a round or version."""
+    """Which rows, and how they go: with these values, None for any, behind a round or version."""
 
     client: str | None = None
     task: str | None = None
     component: str | None = None
     after_round: int = 0
     after_version: int = 0
+    sort: str = ""
+
+    @property
+    def falls(self) -> bool:
+        """Whether they go from the table's end on."""
+        return self.sort.startswith("-")
 
     @property
     def conditions(self) -> Iterator[tuple[str, str]]:
@@ -72,36 +80,53 @@ Client = Annotated[Name | None, Query(description="Of this client.")]
 Task = Annotated[Name | None, Query(description="Of this task.")]
 Component = Annotated[ComponentName | None, Query(description="Of this component.")]
 _Number = Query(ge=0, le=_NEWEST)
+_Sort = Query(description=SORT)
 
 
 def _of_rounds(
     client: Client = None,
     task: Task = None,
     after_round: Annotated[int, _Number, Query(description="Of later rounds only.")] = 0,
+    sort: Annotated[RoundOrder, _Sort] = "round",
 ) -> Wanted:
-    return Wanted(client=client, task=task, after_round=after_round)
+    return Wanted(client=client, task=task, after_round=after_round, sort=sort)
 
 
-def _of_tasks(client: Client = None, task: Task = None) -> Wanted:
-    return Wanted(client=client, task=task)
+def _of_tasks(
+    client: Client = None, task: Task = None, sort: Annotated[ScoreOrder, _Sort] = "client"
+) -> Wanted:
+    return Wanted(client=client, task=task, sort=sort)
 
 
 def _of_versions(
     client: Client = None,
     component: Component = None,
     after_version: Annotated[int, _Number, Query(description="Of later versions only.")] = 0,
+    sort: Annotated[VersionOrder, _Sort] = "version",
 ) -> Wanted:
-    return Wanted(client=client, component=component, after_version=after_version)
+    return Wanted(client=client, component=component, after_version=after_version, sort=sort)
+
+
+def _of_components(
+    client: Annotated[Name | None, Query(description="That this client uses.")] = None,
+    sort: Annotated[ComponentOrder, _Sort] = "component",
+) -> Wanted:
+    return Wanted(client=client, sort=sort)
 
 
 def _later(
     after_round: Annotated[int, _Number, Query(description="Later rounds only.")] = 0,
+    sort: Annotated[
+        PhaseOrder,
+        Query(description=f"{SORT} Phases in their turn in a job, each by its rounds."),
+    ] = "phase",
 ) -> Wanted:
-    return Wanted(after_round=after_round)
+    return Wanted(after_round=after_round, sort=sort)
 
 
 Form = Annotated[_Form, Depends()]
 OfRounds = Annotated[Wanted, Depends(_of_rounds)]
 OfTasks = Annotated[Wanted, Depends(_of_tasks)]
 OfVersions = Annotated[Wanted, Depends(_of_versions)]
+OfComponents = Annotated[Wanted, Depends(_of_components)]
 Later = Annotated[Wanted, Depends(_later)]
