@@ -1,6 +1,6 @@
 """What operators read: jobs, rounds, versions, reports, clients, problems. JSON on the wire."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
@@ -25,6 +25,7 @@ ClientOrder = Literal["id", "-id", "created_at", "-created_at", "seen_at", "-see
 NumberOrder = Literal["number", "-number"]
 EventOrder = Literal["id", "-id"]
 RoundOrder = Literal["round", "-round"]
+ALIVE = timedelta(seconds=60)  # a client is there for so long after a worker spoke for it
 
 
 class Problem(Message):

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session, defer
 
 from server.paging import Behind, Column, Order, moments, number
+from server.rounds.repository import that_asked
 from server.specs import spec_of
 from server.tables import Assignment, Contribution, Job, Round
 from shared.algorithms import AlgorithmSpec
@@ -55,10 +56,7 @@ def client_rounds(
     if wanted.after is not None:
         query = query.where(Round.number > wanted.after)
     if wanted.client is not None:
-        its = Assignment
-        query = query.where(
-            exists().where(its.round_id == Round.id, its.client_id == wanted.client)
-        )
+        query = query.where(that_asked(wanted.client))
     return list(session.scalars(behind(query).limit(limit)))
 
 

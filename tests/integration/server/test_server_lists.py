@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, update
 
 from server.tables import Client
 from tests.support.finished import federated_and_alone
@@ -191,6 +191,37 @@ def test_who_was_missing_is_chosen_by_who_was_asked(pair: World) -> None:
     for client in ("c1", "c2"):
         (own,) = pages(pair, path, client=client)
         assert own == [row for row in whole if client in row["asked"]]
+
+
+def test_rounds_and_versions_are_chosen_by_client_and_number(pair: World) -> None:
+    job = pair.trained()
+    pair.advance(job)
+    pair.advance(job)
+    pair.train("c1", 2.0)
+    path = f"/v1/jobs/{job}"
+    (bars,) = pages(pair, f"{path}/timeline")
+    for limit in (1, 200):
+        found = pages(pair, f"{path}/timeline", sort="-round", limit=limit)
+        assert [row for page in found for row in page] == bars[::-1]
+    (own,) = pages(pair, f"{path}/timeline", client="c2")
+    assert own == [bar for bar in bars if bar["client"] == "c2"]
+    assert [bar["round"] for bar in own] == [1]
+    (rounds,) = pages(pair, f"{path}/rounds")
+    assert [row["number"] for row in rounds] == [1, 2]
+    assert pages(pair, f"{path}/rounds", client="c1") == [rounds]
+    assert pages(pair, f"{path}/rounds", client="c9") == [[]]
+    for after, expected in ((0, [1]), (1, [])):
+        (later,) = pages(pair, f"{path}/versions", after_version=after)
+        assert [row["number"] for row in later] == expected
+
+
+def test_clients_that_are_silent_can_be_left_out(pair: World) -> None:
+    with pair.context.sessions.begin() as session:
+        session.execute(update(Client).where(Client.id == "c1").values(seen_at=None))
+        session.execute(update(Client).where(Client.id == "c2").values(seen_at=func.now()))
+    for there, expected in (("true", ["c2"]), ("false", ["c1", "c2"])):
+        (found,) = pages(pair, "/v1/clients", there=there)
+        assert [row["id"] for row in found] == expected
 
 
 def encoded(value: object) -> str:
