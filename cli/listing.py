@@ -1,7 +1,7 @@
 """Tables of jobs, clients, rounds and reports."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from rich.table import Table
 
@@ -11,9 +11,8 @@ from shared.readiness import PublishedCard
 from shared.reports import ReportView
 from shared.results import TaskScore, Variant
 from shared.shelf import ShelfRow
-from shared.views import ClientView, ForkOrigin, JobView
+from shared.views import ALIVE, ClientView, ForkOrigin, JobView
 
-_ALIVE = timedelta(seconds=60)  # as server/web/static/live.js has it
 _AFTER = (Variant.GUARDED, Variant.DISTILLED, Variant.POST_TRAINED)  # what stage two comes to
 
 
@@ -46,7 +45,7 @@ def _short(fork: ForkOrigin | None) -> str:
 
 def is_there(seen_at: datetime | None, now: datetime) -> bool:
     """Whether a worker speaks for the client now; the page says so by the same measure."""
-    return seen_at is not None and now - seen_at < _ALIVE
+    return seen_at is not None and now - seen_at < ALIVE
 
 
 def clients_table(clients: Sequence[ClientView], now: datetime) -> Table:

@@ -73,7 +73,7 @@ def rounds(
     with Connection(url, key, key_file).about(job) as api:
         found = api.attendance(job)
     if json:
-        print_json(found)
+        print_json(found, leaving_out=_PAGE)
     else:
         console().print(listing.rounds_table(found.items))
 

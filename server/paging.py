@@ -25,6 +25,9 @@ Cursor = Annotated[
     str | None,
     Query(max_length=1000, description="`next` of the page before; absent for the first."),
 ]
+AfterRound = Annotated[
+    int | None, Query(ge=0, le=2**31 - 1, description="Rounds after this one only.")
+]
 SORT = "By what, with a minus from the greatest on."
 
 

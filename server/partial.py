@@ -1,12 +1,14 @@
 """Partial reads: `fields=id,state` keeps those fields of a JSON answer, or of a list's items.
 
+The middleware cuts JSON; routes that answer otherwise, too, see to `Fields` by themselves.
+
 And misspelt parameters, which would leave a question unasked: they are named.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
@@ -42,8 +44,19 @@ def _wanted(scope: Scope) -> list[str]:
         return []
     if FIELDS.encode() not in scope["query_string"]:
         return []
-    given = QueryParams(scope["query_string"]).getlist(FIELDS)
+    return _named(QueryParams(scope["query_string"]))
+
+
+def _named(query: QueryParams) -> list[str]:
+    given = query.getlist(FIELDS)
     return [name for each in given for part in each.split(",") if (name := part.strip())]
+
+
+async def _fields_of(request: Request) -> list[str]:
+    return _named(request.query_params)
+
+
+Fields = Annotated[list[str], Depends(_fields_of)]  # empty for all
 
 
 class _Answer(HeldBack):
@@ -108,8 +121,9 @@ def _sentence(name: str, known: Sequence[str], what: str) -> str:
 async def _known_parameters(request: Request) -> None:
     """Raises ProblemError (422) for a query parameter that the route does not have."""
     if request.query_params and request.scope["path"].startswith(_API):
-        more = [FIELDS] if request.method == "GET" else []
-        known = dict.fromkeys([*_parameters(request.scope["route"].dependant), *more])
+        route = request.scope["route"]
+        more = [FIELDS] if request.method == "GET" and route.response_model else []
+        known = dict.fromkeys([*_parameters(route.dependant), *more])
         check_names(list(request.query_params), list(known), "parameter")
 
 

@@ -1,6 +1,7 @@
 """The typed HTTP client of the coordinator's API; the command line and the workers use it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from shared.claim_reading import read_claim
 from shared.dry_run import DryRunClaim, DryRunDescription, DryRunFailure, DryRunView
 from shared.events_client import Events
 from shared.job_spec import JobSpec
-from shared.keys import ClientKeyCreate, KeyCreate, KeyCreated, KeyList, KeyView
+from shared.keys import ClientKeyCreate, KeyCreate, KeyCreated, KeyList, KeyOrder, KeyView
 from shared.messages import (
     LEASE_HEADER,
     ArtifactBundle,
@@ -42,12 +43,15 @@ from shared.views import (
     ClientCreate,
     ClientCreated,
     ClientList,
+    ClientOrder,
     ClientView,
     JobDetail,
     JobFork,
     JobList,
     JobOrder,
     JobView,
+    NumberOrder,
+    RoundOrder,
     VersionList,
     VersionSummary,
     VersionView,
@@ -55,6 +59,7 @@ from shared.views import (
 )
 from shared.waiting import WaitingList
 
+_LISTED = 200  # in one answer
 _RESULT: TypeAdapter[Any] = TypeAdapter(AssignmentResult)
 
 
@@ -132,9 +137,18 @@ class ApiClient(Events, JobTables, Shelf):
         """Why a job, its round and its assignments wait."""
         return self._send(WaitingList, "GET", f"/v1/jobs/{job}/waiting")
 
-    def versions(self, job: UUID | str) -> list[VersionSummary]:
-        """All versions of a job."""
-        return list(self._pages(VersionList, f"/v1/jobs/{job}/versions"))
+    def versions(
+        self,
+        job: UUID | str,
+        after_version: int | None = None,
+        order: NumberOrder = "number",
+        most: int | None = None,
+    ) -> list[VersionSummary]:
+        """All versions of a job, or those after one; so many of them at most."""
+        after = None if after_version is None else str(after_version)  # 0 is one
+        asked = {"after_version": after, "sort": order}
+        path, limit = f"/v1/jobs/{job}/versions", min(most or _LISTED, _LISTED)
+        return list(islice(self._pages(VersionList, path, asked, limit), most))
 
     def version(self, job: UUID | str, number: int) -> VersionView:
         """One version with its manifest."""
@@ -158,9 +172,20 @@ class ApiClient(Events, JobTables, Shelf):
         params = _beside(alone, averaged)
         return self._send(BenefitsView, "GET", f"/v1/jobs/{job}/benefits", params=params)
 
-    def attendance(self, job: UUID | str) -> AttendanceList:
-        """Who was missing in each round, so far."""
-        return self._send(AttendanceList, "GET", f"/v1/jobs/{job}/attendance")
+    def attendance(
+        self,
+        job: UUID | str,
+        after_round: int = 0,
+        client: str | None = None,
+        order: RoundOrder = "round",
+    ) -> AttendanceList:
+        """Who was missing in each round, so far: after that one, and of those that asked a client.
+
+        All pages as one.
+        """
+        asked = {"after_round": after_round, "client": client, "sort": order}
+        path = f"/v1/jobs/{job}/attendance"
+        return AttendanceList(items=tuple(self._pages(AttendanceList, path, asked)))
 
     def takeaway(self, job: UUID | str) -> TakeawayView:
         """What the calling client needs to take its model of a job away."""
@@ -171,17 +196,23 @@ class ApiClient(Events, JobTables, Shelf):
         headers = {"Idempotency-Key": idempotency_key}
         return self._send(ClientCreated, "POST", "/v1/clients", body=client, headers=headers)
 
-    def clients(self) -> list[ClientView]:
-        """All clients."""
-        return list(self._pages(ClientList, "/v1/clients"))
+    def clients(
+        self, task: str | None = None, order: ClientOrder = "id", *, there: bool = False
+    ) -> list[ClientView]:
+        """All clients, or those that offer a task; `there`: for which a worker speaks now."""
+        asked = {"task": task, "sort": order, "there": there}
+        return list(self._pages(ClientList, "/v1/clients", asked))
 
     def client(self, client: str) -> ClientView:
         """One client."""
         return self._send(ClientView, "GET", f"/v1/clients/{client}")
 
-    def keys(self, client: str | None = None, *, live: bool = False) -> list[KeyView]:
-        """All keys by their prefixes, or those of a client; `live`: only those that are valid."""
-        return list(self._pages(KeyList, "/v1/keys", {"client": client, "live": live}))
+    def keys(
+        self, client: str | None = None, order: KeyOrder = "prefix", *, live: bool = False
+    ) -> list[KeyView]:
+        """All keys, or those of a client; `live`: only those that are valid."""
+        asked = {"client": client, "live": live, "sort": order}
+        return list(self._pages(KeyList, "/v1/keys", asked))
 
     def create_key(self, wish: KeyCreate, idempotency_key: str) -> KeyCreated:
         """Make a key; it is in the answer and nowhere else."""

@@ -6,6 +6,7 @@ from shared.components import Modality
 from shared.messages import AssignmentKind, ComponentName, Message
 from shared.spec import Name
 from shared.states import AssignmentState, RoundState
+from shared.views import Next
 
 
 class AbsenceRow(Message):
@@ -62,6 +63,7 @@ class OfferChangeRow(OfferChange):
 
 
 class AttendanceList(Message):
-    """The rounds of a job's clients, oldest first, with their phases."""
+    """A page of the rounds of a job's clients, with their phases."""
 
     items: tuple[AttendanceRow, ...]
+    next: Next = None

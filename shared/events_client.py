@@ -9,9 +9,19 @@ from pydantic import BaseModel
 
 from shared.event_stream import MEDIA_TYPE, EventStream, Told
 from shared.messages import AssignmentKind
+from shared.states import RoundState
 from shared.timeline import Timeline, TimelineBar
 from shared.transport import ANSWER_S, ApiError, Transport, no_answer
-from shared.views import EventList, EventView, JobDetail, RoundDetail, RoundList, RoundView
+from shared.views import (
+    EventList,
+    EventView,
+    JobDetail,
+    NumberOrder,
+    RoundDetail,
+    RoundList,
+    RoundOrder,
+    RoundView,
+)
 
 B = TypeVar("B", bound=BaseModel)
 _ROUNDS, _EVENTS = 200, 1000  # in one answer
@@ -29,10 +39,26 @@ class Events(Transport):
         return self._awaited(JobDetail, f"/v1/jobs/{job}", after, wait_s)
 
     def rounds(
-        self, job: UUID | str, phase: AssignmentKind = AssignmentKind.TRAIN
+        self,
+        job: UUID | str,
+        phase: AssignmentKind = AssignmentKind.TRAIN,
+        states: Sequence[RoundState] = (),
+        after_round: int = 0,
+        client: str | None = None,
+        order: NumberOrder = "number",
     ) -> list[RoundView]:
-        """All rounds of a job: of training, or of another phase."""
-        return list(self.await_rounds(job, phase=phase).items)
+        """All rounds of a job, of training or another phase: in these states, that asked a client.
+
+        Only those after round `after_round`.
+        """
+        asked = {
+            "phase": phase,
+            "state": list(states),
+            "after_round": after_round,
+            "client": client,
+            "sort": order,
+        }
+        return list(self._pages(RoundList, f"/v1/jobs/{job}/rounds", asked, _ROUNDS))
 
     def await_rounds(
         self,
@@ -41,7 +67,7 @@ class Events(Transport):
         wait_s: float = 0.0,
         phase: AssignmentKind = AssignmentKind.TRAIN,
     ) -> RoundList:
-        """The same, with the event behind which to wait for the next answer."""
+        """All rounds of a phase, with the event behind which to wait for the next answer."""
         path, asked = f"/v1/jobs/{job}/rounds", {"limit": _ROUNDS, "phase": phase}
         first = page = self._awaited(RoundList, path, after, wait_s, asked)
         items = [*first.items]
@@ -51,14 +77,26 @@ class Events(Transport):
         return RoundList(items=tuple(items), last_event=first.last_event)
 
     def round(
-        self, job: UUID | str, number: int, after: int | None = None, wait_s: float = 0.0
+        self,
+        job: UUID | str,
+        number: int,
+        after: int | None = None,
+        wait_s: float = 0.0,
+        phase: AssignmentKind = AssignmentKind.TRAIN,
     ) -> RoundDetail:
-        """One round of a job."""
-        return self._awaited(RoundDetail, f"/v1/jobs/{job}/rounds/{number}", after, wait_s)
+        """One round of a job: of training, or of another phase."""
+        path = f"/v1/jobs/{job}/rounds/{number}"
+        return self._awaited(RoundDetail, path, after, wait_s, {"phase": phase})
 
-    def timeline(self, job: UUID | str, after_round: int = 0) -> Iterator[TimelineBar]:
-        """When each client worked in each round after that one, attempt by attempt."""
-        asked = {"after_round": after_round}
+    def timeline(
+        self,
+        job: UUID | str,
+        after_round: int = 0,
+        client: str | None = None,
+        order: RoundOrder = "round",
+    ) -> Iterator[TimelineBar]:
+        """When each client, or that one, worked in each round after that one, by attempts."""
+        asked = {"after_round": after_round, "client": client, "sort": order}
         return self._pages(Timeline, f"/v1/jobs/{job}/timeline", asked, _ROUNDS)
 
     def events(

@@ -7,6 +7,7 @@ a round that fails go again.
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
+from typing import Literal
 
 from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt
 
@@ -16,6 +17,11 @@ from shared.results import Decision, TaskLosses, Variant
 from shared.spec import Name
 from shared.states import RoundState
 from shared.views import ContributionView, Next
+
+VersionOrder = Literal["version", "-version"]
+ComponentOrder = Literal["component", "-component"]
+PhaseOrder = Literal["phase", "-phase"]
+ScoreOrder = Literal["client", "-client"]
 
 
 class LossRow(TaskLosses):

@@ -6,6 +6,7 @@ from uuid import UUID
 import httpx
 
 from shared.job_tables import (
+    ComponentOrder,
     ComponentRow,
     ComponentTable,
     ContributionRow,
@@ -14,12 +15,16 @@ from shared.job_tables import (
     DecisionTable,
     LossRow,
     LossTable,
+    PhaseOrder,
+    ScoreOrder,
     ScoreRow,
     ScoreTable,
     TrafficRow,
     TrafficTable,
+    VersionOrder,
 )
 from shared.transport import Transport
+from shared.views import RoundOrder
 
 _ROWS = 5000  # in one answer
 
@@ -36,9 +41,10 @@ class JobTables(Transport):
         client: str | None = None,
         task: str | None = None,
         after_round: int = 0,
+        order: RoundOrder = "round",
     ) -> Iterator[LossRow]:
         """Training losses by round, client and task."""
-        asked = {"client": client, "task": task, "after_round": after_round}
+        asked = {"client": client, "task": task, "after_round": after_round, "sort": order}
         return self._pages(LossTable, f"/v1/jobs/{job}/losses", asked, _ROWS)
 
     def replacements(
@@ -47,9 +53,10 @@ class JobTables(Transport):
         client: str | None = None,
         task: str | None = None,
         after_round: int = 0,
+        order: RoundOrder = "round",
     ) -> Iterator[DecisionRow]:
         """Stage one's decisions by round, client and task."""
-        asked = {"client": client, "task": task, "after_round": after_round}
+        asked = {"client": client, "task": task, "after_round": after_round, "sort": order}
         return self._pages(DecisionTable, f"/v1/jobs/{job}/replacements", asked, _ROWS)
 
     def contributions(
@@ -58,25 +65,40 @@ class JobTables(Transport):
         client: str | None = None,
         component: str | None = None,
         after_version: int = 0,
+        order: VersionOrder = "version",
     ) -> Iterator[ContributionRow]:
         """Who contributed what, by version, component and client."""
-        asked = {"client": client, "component": component, "after_version": after_version}
+        asked = {
+            "client": client,
+            "component": component,
+            "after_version": after_version,
+            "sort": order,
+        }
         return self._pages(ContributionTable, f"/v1/jobs/{job}/contributions", asked, _ROWS)
 
-    def components(self, job: UUID | str) -> Iterator[ComponentRow]:
-        """The components of the newest version, by name."""
-        return self._pages(ComponentTable, f"/v1/jobs/{job}/components", limit=_ROWS)
+    def components(
+        self, job: UUID | str, client: str | None = None, order: ComponentOrder = "component"
+    ) -> Iterator[ComponentRow]:
+        """The components of the newest version, or those that a client uses, by name."""
+        asked = {"client": client, "sort": order}
+        return self._pages(ComponentTable, f"/v1/jobs/{job}/components", asked, _ROWS)
 
-    def traffic(self, job: UUID | str, after_round: int = 0) -> Iterator[TrafficRow]:
-        """What each round of clients moved, oldest first."""
-        asked = {"after_round": after_round}
+    def traffic(
+        self, job: UUID | str, after_round: int = 0, order: PhaseOrder = "phase"
+    ) -> Iterator[TrafficRow]:
+        """What each round of clients moved, by phase and round."""
+        asked = {"after_round": after_round, "sort": order}
         return self._pages(TrafficTable, f"/v1/jobs/{job}/traffic", asked, _ROWS)
 
     def scores(
-        self, job: UUID | str, client: str | None = None, task: str | None = None
+        self,
+        job: UUID | str,
+        client: str | None = None,
+        task: str | None = None,
+        order: ScoreOrder = "client",
     ) -> Iterator[ScoreRow]:
         """What evaluations measured, by client, task, variant and metric."""
-        asked = {"client": client, "task": task}
+        asked = {"client": client, "task": task, "sort": order}
         return self._pages(ScoreTable, f"/v1/jobs/{job}/scores", asked, _ROWS)
 
     def table_csv(

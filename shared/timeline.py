@@ -24,7 +24,7 @@ class TimelineBar(Message):
 
 
 class Timeline(Message):
-    """The attempts of a page of rounds, oldest round first, in the order of their claims."""
+    """The attempts of a page of rounds, by round and in the order of their claims."""
 
     items: tuple[TimelineBar, ...]
     next: Next = None

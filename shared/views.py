@@ -1,6 +1,6 @@
 """What operators read: jobs, rounds, versions, reports, clients, problems. JSON on the wire."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
@@ -24,6 +24,8 @@ JobOrder = Literal["-created_at", "created_at", "-updated_at", "updated_at", "na
 ClientOrder = Literal["id", "-id", "created_at", "-created_at", "seen_at", "-seen_at"]
 NumberOrder = Literal["number", "-number"]
 EventOrder = Literal["id", "-id"]
+RoundOrder = Literal["round", "-round"]
+ALIVE = timedelta(seconds=60)  # a client is there for so long after a worker spoke for it
 
 
 class Problem(Message):

@@ -45,6 +45,9 @@ def list_clients(
     app: App,
     _: Viewer,
     task: Annotated[Name | None, Query(description="Which offer this task.")] = None,
+    there: Annotated[
+        bool, Query(description="Only those for which a worker spoke in the last minute.")
+    ] = False,
     sort: Annotated[
         ClientOrder,
         Query(description=f"{SORT} One that was never seen counts as when it was made."),
@@ -55,7 +58,8 @@ def list_clients(
     """List clients in pages, with their offers."""
     order = service.sorted_by(sort)
     with app.sessions.begin() as session:
-        rows = service.listed_clients(session, order.behind(cursor), limit + 1, task)
+        behind = order.behind(cursor)
+        rows = service.listed_clients(session, behind, limit + 1, task, there=there)
     page, following = order.cut(rows, limit)
     return ClientList(items=tuple(page), next=following)
 

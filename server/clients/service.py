@@ -18,7 +18,7 @@ from server.tables import ApiKey, Client, Job
 from shared.messages import ClientOffer
 from shared.problem_codes import Code
 from shared.readiness import MOST_CARD_BYTES
-from shared.views import ClientCreate, ClientCreated, ClientOrder, ClientView
+from shared.views import ALIVE, ClientCreate, ClientCreated, ClientOrder, ClientView
 
 MOST_SAMPLES = 10**12
 _ID = Column[ClientView](Client.id, lambda row: row.id, text)
@@ -145,12 +145,17 @@ def sorted_by(sort: ClientOrder) -> Order[ClientView]:
 
 
 def listed_clients(
-    session: Session, behind: Behind, limit: int, task: str | None = None
+    session: Session, behind: Behind, limit: int, task: str | None = None, *, there: bool = False
 ) -> list[ClientView]:
-    """Clients in an order from some place on, which offer the task if one is named."""
+    """Clients in an order from some place on, which offer the task if one is named.
+
+    `there`: only those for which a worker speaks.
+    """
     query = behind(select(Client)).limit(limit)
     if task is not None:
         query = query.where(Client.offer["tasks"][task].as_string().is_not(None))
+    if there:
+        query = query.where(Client.seen_at > func.now() - ALIVE)
     return [client_view(row) for row in session.scalars(query)]
 
 

@@ -21,6 +21,7 @@ from server.events.repository import Wanted
 from server.examples import EVENTS
 from server.jobs.repository import get_job
 from server.paging import SORT, Cursor
+from server.partial import Fields
 from shared.problem_codes import Code
 from shared.views import EventList, EventOrder
 
@@ -33,6 +34,7 @@ Kind = Annotated[str, StringConstraints(pattern=r"^[a-z_]+(\.[a-z_]+)?$", max_le
 class _Asked:
     """From where on events are wanted, and in which form."""
 
+    fields: Fields
     after: Known = None
     resumed: Annotated[
         int | None,
@@ -63,6 +65,8 @@ class _Asked:
             return False
         if self.sort != "id" or self.cursor is not None:
             raise invalid(["sort: a stream goes forwards from `after`: leave sort and cursor out"])
+        if self.fields:
+            raise invalid(["fields: a stream has whole events: leave it out, or ask for a list"])
         return True
 
     def listed(self, session: Session, wanted: Wanted) -> EventList:

@@ -19,44 +19,46 @@ from server.job_tables import csv_text
 from server.job_tables.asked import CSV, MOST_ROWS, Form, Wanted
 from server.job_tables.tables import Row, Source
 from server.jobs.repository import get_job
-from server.paging import Place, cut, number, place_of, text
+from server.paging import Place, cut, place_of
 from shared.job_tables import Table
 from shared.problem_codes import Code
 
 _AT_ONCE = MOST_ROWS  # of CSV in memory
-_NOTHING = Wanted()
 
 
 def answer(
-    context: Context, job_id: UUID, source: Source, form: Form, wanted: Wanted = _NOTHING
+    context: Context, job_id: UUID, source: Source, form: Form, wanted: Wanted
 ) -> Table | StreamingResponse:
     """The table in the form that was asked for. Raises ProblemError (404, 422)."""
-    read = [number if isinstance(each, int) else text for each in source.start.values()]
-    behind = place_of(form.cursor, source.name, *read) or source.beginning
+    order = f"{source.name} {wanted.sort}"
+    behind = place_of(form.cursor, order, *source.order.values())
     rows = partial(_rows, context, job_id, source, wanted)
     if form.is_csv:
-        return _csv(job_id, source, rows(behind, _AT_ONCE), rows)
-    page, following = cut(rows(behind, form.limit + 1), form.limit, source.name, source.place)
+        first = rows(behind, _AT_ONCE)
+        return _csv(job_id, source, form.kept(source.columns), first, rows)
+    page, following = cut(rows(behind, form.limit + 1), form.limit, order, source.place)
     items = [{name: row[name] for name in source.columns} for row in page]
     return source.page.model_validate({"items": items, "next": following})
 
 
 def _rows(
-    context: Context, job_id: UUID, source: Source, wanted: Wanted, behind: Place, most: int
+    context: Context, job_id: UUID, source: Source, wanted: Wanted, behind: Place | None, most: int
 ) -> Sequence[Row]:
     with context.sessions.begin() as session:
         return source.rows(session, get_job(session, job_id), wanted, behind, most)
 
 
-def _csv(job_id: UUID, source: Source, first: Sequence[Row], rows: Any) -> StreamingResponse:
+def _csv(
+    job_id: UUID, source: Source, columns: Sequence[str], first: Sequence[Row], rows: Any
+) -> StreamingResponse:
     """The first rows are here already, so that a problem is answered as one."""
 
     def lines() -> Iterator[str]:
         page = first
-        yield csv_text.header(source.columns) + csv_text.lines(source.columns, page)
+        yield csv_text.header(columns) + csv_text.lines(columns, page)
         while len(page) == _AT_ONCE:
             page = rows(source.place(page[-1]), _AT_ONCE)
-            yield csv_text.lines(source.columns, page)
+            yield csv_text.lines(columns, page)
 
     name = f"{source.name}-{job_id}.csv"
     headers = {

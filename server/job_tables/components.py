@@ -12,19 +12,24 @@ from server.job_tables.asked import Wanted
 from server.paging import Place
 from server.specs import spec_of
 from server.tables import Job, JobClient, VersionComponent
-from server.versions.repository import contributions, entries, newest_version
+from server.versions.repository import Entry, contributions, entries, newest_version
 
 
 def component_rows(
-    session: Session, job: Job, _: Wanted, behind: Place, limit: int
+    session: Session, job: Job, wanted: Wanted, behind: Place | None, limit: int
 ) -> list[dict[str, Any]]:
-    """So many components behind the place, by name."""
+    """So many components behind the place, by name, of those that a client uses if one is named."""
     newest = newest_version(session, job.id)
     if newest is None:
         return []
-    found = sorted(entries(session, job.id, newest), key=lambda entry: entry.component)
-    page = [entry for entry in found if (entry.component,) > behind][:limit]
     changes, clients = _changes(session, job), _clients(session, job)
+    found = [
+        entry
+        for entry in entries(session, job.id, newest)
+        if (wanted.client is None or wanted.client in clients.get(entry.component, ()))
+        and (behind is None or _is_past(entry, behind, falls=wanted.falls))
+    ]
+    page = sorted(found, key=lambda entry: entry.component, reverse=wanted.falls)[:limit]
     makers = _makers(session, job, {entry.made_in for entry in page})
     return [
         {
@@ -37,6 +42,11 @@ def component_rows(
         }
         for entry in page
     ]
+
+
+def _is_past(entry: Entry, place: Place, *, falls: bool) -> bool:
+    its = (entry.component,)
+    return its < place if falls else its > place
 
 
 def _changes(session: Session, job: Job) -> dict[str, int]:

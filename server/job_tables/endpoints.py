@@ -17,7 +17,7 @@ from server.examples.tables import (
 )
 from server.job_tables import tables
 from server.job_tables.answers import answer, documented
-from server.job_tables.asked import Form, Later, OfRounds, OfTasks, OfVersions
+from server.job_tables.asked import Form, Later, OfComponents, OfRounds, OfTasks, OfVersions
 from shared.job_tables import (
     ComponentTable,
     ContributionTable,
@@ -74,9 +74,9 @@ def list_contributions(
     response_model=ComponentTable,
     responses=documented(tables.COMPONENTS, COMPONENT_TABLE),
 )
-def list_components(job_id: UUID, app: App, _: Viewer, form: Form) -> _Answer:
+def list_components(job_id: UUID, app: App, _: Viewer, form: Form, wanted: OfComponents) -> _Answer:
     """List the newest version's components: how large, how often changed, by whom, for whom."""
-    return answer(app, job_id, tables.COMPONENTS, form)
+    return answer(app, job_id, tables.COMPONENTS, form, wanted)
 
 
 @router.get(

@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import column, select, text, tuple_
+from sqlalchemy import ColumnElement, column, select, tuple_
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from server.job_tables import statements
 from server.job_tables.asked import Wanted
 from server.job_tables.components import component_rows
-from server.paging import Place
+from server.paging import Place, number, text
 from server.reports.service import exchanges
 from server.rounds.views import component_sizes
 from server.specs import spec_of
@@ -19,7 +20,8 @@ from server.tables import Job
 from shared.job_tables import TABLES, Table
 
 Row = Mapping[str, Any]
-Rows = Callable[[Session, Job, Wanted, Place, int], Sequence[Row]]
+Rows = Callable[[Session, Job, Wanted, Place | None, int], Sequence[Row]]
+_Order = Mapping[str, Callable[[Any], str | int]]
 Told = Callable[[Job], Mapping[str, str]]
 
 
@@ -27,12 +29,12 @@ Told = Callable[[Job], Mapping[str, str]]
 class Source:
     """Where a table's rows come from: those behind a place, at most so many.
 
-    `start` has the columns that order them, with the place before all rows.
+    `order` has the columns that order them, and what reads each from a cursor.
     """
 
     name: str
     rows: Rows
-    start: Mapping[str, str | int]
+    order: _Order
     columns: tuple[str, ...]
 
     @property
@@ -40,14 +42,9 @@ class Source:
         """A page of it."""
         return TABLES[self.name]
 
-    @property
-    def beginning(self) -> Place:
-        """The place before all rows."""
-        return tuple(self.start.values())
-
     def place(self, row: Row) -> Place:
         """Where a page ends with that row."""
-        return tuple(row[column] for column in self.start)
+        return tuple(row[column] for column in self.order)
 
 
 def _nothing(_: Job) -> Mapping[str, str]:
@@ -57,7 +54,7 @@ def _nothing(_: Job) -> Mapping[str, str]:
 def _source(
     name: str,
     statement: str,
-    start: Mapping[str, str | int],
+    order: _Order,
     columns: tuple[str, ...],
     told: Told = _nothing,
 ) -> Source:
@@ -66,21 +63,32 @@ def _source(
     The first column of the place is compared by itself as well, so that Postgres need not look at
     what comes before it. What is not asked for is no condition: a plan for any question is bad.
     """
-    names = dict.fromkeys((*start, *columns))
-    found = text(statement).columns(*map(column, names)).subquery("found")
-    place = [found.c[each] for each in start]
+    names = dict.fromkeys((*order, *columns))
+    found = sql(statement).columns(*map(column, names)).subquery("found")
+    place = [found.c[each] for each in order]
 
-    def rows(session: Session, job: Job, wanted: Wanted, behind: Place, most: int) -> Sequence[Row]:
-        query = select(found).where(place[0] >= behind[0], tuple_(*place) > tuple_(*behind))
+    def rows(
+        session: Session, job: Job, wanted: Wanted, behind: Place | None, most: int
+    ) -> Sequence[Row]:
+        query = select(found)
+        if behind is not None:
+            query = query.where(*_past(place, behind, falls=wanted.falls))
         for each, value in wanted.conditions:
             query = query.where(found.c[each] == value)
         for each, least in wanted.above:
             query = query.where(found.c[each] > least)
-        query = query.order_by(*place).limit(most)
+        sorted_ = query.order_by(*(each.desc() if wanted.falls else each for each in place))
         given = {"job": job.id, **told(job)}
-        return [row._asdict() for row in session.execute(query, given)]
+        return [row._asdict() for row in session.execute(sorted_.limit(most), given)]
 
-    return Source(name, rows, start, columns)
+    return Source(name, rows, order, columns)
+
+
+def _past(
+    columns: Sequence[ColumnElement[Any]], place: Place, *, falls: bool
+) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    first, row, last = columns[0], tuple_(*columns), tuple_(*place)
+    return (first <= place[0], row < last) if falls else (first >= place[0], row > last)
 
 
 def _sets(job: Job) -> Mapping[str, str]:
@@ -99,7 +107,7 @@ def _costs(job: Job) -> Mapping[str, str]:
     return {"sizes": json.dumps(component_sizes(job)), "times": json.dumps(times)}
 
 
-_BY_ROUND: Mapping[str, str | int] = {"round": 0, "client": "", "task": ""}
+_BY_ROUND: _Order = {"round": number, "client": text, "task": text}
 
 LOSSES = _source(
     "losses",
@@ -126,19 +134,19 @@ REPLACEMENTS = _source(
 CONTRIBUTIONS = _source(
     "contributions",
     statements.CONTRIBUTIONS,
-    {"version": 0, "component": "", "client": ""},
+    {"version": number, "component": text, "client": text},
     ("version", "component", "client", "weight", "norm"),
 )
 COMPONENTS = Source(
     "components",
     component_rows,
-    {"component": ""},
+    {"component": text},
     ("component", "n_bytes", "n_changes", "last_changed", "last_contributors", "clients"),
 )
 TRAFFIC = _source(
     "traffic",
     statements.TRAFFIC,
-    {"turn": 0, "round": 0},
+    {"turn": number, "round": number},
     (
         "phase", "round", "state", "asked", "accepted",
         "bytes_down", "bytes_up", "bytes_full_exchange", "opened_at", "seconds",
@@ -148,7 +156,7 @@ TRAFFIC = _source(
 SCORES = _source(
     "scores",
     statements.SCORES,
-    {"client": "", "task": "", "variant": "", "metric": ""},
+    {"client": text, "task": text, "variant": text, "metric": text},
     (
         "client", "task", "kind", "variant", "metric",
         "value", "lower", "upper", "skill", "n", "of",

@@ -2,32 +2,84 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
-from server.rounds.repository import client_rounds, job_assignments
+from server.paging import Behind, Column, Order, moments, number
+from server.rounds.repository import that_asked
 from server.specs import spec_of
 from server.tables import Assignment, Contribution, Job, Round
 from shared.algorithms import AlgorithmSpec
 from shared.attendance import AbsenceRow, AttendanceRow
 from shared.messages import AssignmentKind
 from shared.states import ASSIGNMENT_TERMINAL, ROUND_TERMINAL, AssignmentState, RoundState
+from shared.views import RoundOrder
 
 Delivered = dict[str, list[str]]  # component -> clients, both in order
 
 
-def attendance(session: Session, job: Job) -> tuple[AttendanceRow, ...]:
-    """One row for each of the job's rounds but the planner's, closed or not, oldest first."""
-    rounds = client_rounds(session, job.id)
-    asked: defaultdict[UUID, list[Assignment]] = defaultdict(list)
-    for assignment in job_assignments(session, job.id):
-        asked[assignment.round_id].append(assignment)
-    delivered = _delivered(session, [row.id for row in rounds])
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rounds: of any number and any clients without one."""
+
+    after: int | None = None  # only those of greater numbers
+    client: str | None = None  # only those that asked it
+
+
+def sorted_by(sort: RoundOrder) -> Order[Round]:
+    """How a list of attendance goes: as the rounds were opened, whatever their phase."""
+    return Order(
+        "attendance",
+        sort,
+        moments(Round.opened_at, lambda row: row.opened_at),
+        Column(Round.number, lambda row: row.number, number),
+        Column(Round.id, lambda row: str(row.id), UUID),
+    )
+
+
+_OLDEST_FIRST, _ANY = sorted_by("round").behind(), Wanted()
+
+
+def client_rounds(
+    session: Session,
+    job_id: UUID,
+    wanted: Wanted = _ANY,
+    behind: Behind = _OLDEST_FIRST,
+    limit: int | None = None,
+) -> list[Round]:
+    """The rounds in which the job asked clients, in an order from some place on."""
+    query = select(Round).where(Round.job_id == job_id, Round.phase != AssignmentKind.PLAN)
+    if wanted.after is not None:
+        query = query.where(Round.number > wanted.after)
+    if wanted.client is not None:
+        query = query.where(that_asked(wanted.client))
+    return list(session.scalars(behind(query).limit(limit)))
+
+
+def attendance(session: Session, job: Job, rounds: Sequence[Round]) -> tuple[AttendanceRow, ...]:
+    """One row for each of these rounds of the job, closed or not."""
+    ids = [row.id for row in rounds]
+    asked, delivered = _asked(session, ids), _delivered(session, ids)
     algorithm = spec_of(job).algorithm
     return tuple(_row(row, asked[row.id], delivered[row.id], algorithm) for row in rounds)
+
+
+def _asked(session: Session, rounds: Sequence[UUID]) -> defaultdict[UUID, list[Assignment]]:
+    """The rounds' assignments in client order, without what they came to."""
+    query = (
+        select(Assignment)
+        .options(defer(Assignment.result))
+        .where(Assignment.round_id.in_(rounds))
+        .order_by(Assignment.client_id)
+    )
+    found: defaultdict[UUID, list[Assignment]] = defaultdict(list)
+    for assignment in session.scalars(query):
+        found[assignment.round_id].append(assignment)
+    return found
 
 
 def _row(

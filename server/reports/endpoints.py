@@ -1,26 +1,47 @@
 """The routes of a job's report, of who came to its rounds, and of what a client takes away."""
 
+from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from server.auth import ClientOnly, Viewer
 from server.context import App
 from server.documentation import example, problems
 from server.examples import ATTENDANCE, BENEFITS, REPORT, TAKEAWAY
 from server.jobs.repository import get_job
+from server.paging import SORT, AfterRound, Cursor, Limit
 from server.reports import service
-from server.reports.attendance import attendance
+from server.reports.attendance import Wanted, attendance, client_rounds, sorted_by
 from server.reports.benefits import benefits_view, beside
 from server.reports.takeaway import takeaway
 from shared.attendance import AttendanceList
 from shared.problem_codes import Code
 from shared.reports import BenefitsView, ReportView
+from shared.spec import Name
 from shared.takeaway import TakeawayView
+from shared.views import RoundOrder
 
 Alone = Annotated[UUID | None, Query(description="The job in which each client trained alone.")]
 Averaged = Annotated[UUID | None, Query(description="The job by FedAvg.")]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Which rounds are wanted, and in which order."""
+
+    after_round: AfterRound = None
+    client: Annotated[Name | None, Query(description="Rounds that asked this client only.")] = None
+    sort: Annotated[RoundOrder, Query(description=SORT)] = "round"
+
+    @property
+    def wanted(self) -> Wanted:
+        """The same for a query."""
+        return Wanted(self.after_round, self.client)
+
+
+Asked = Annotated[_Asked, Depends()]
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["reports"])
 
@@ -60,12 +81,21 @@ def read_benefits(
 @router.get(
     "/attendance",
     summary="List who was missing",
-    responses={**example(ATTENDANCE, "Rounds, oldest first."), **problems(Code.NOT_FOUND)},
+    responses={**example(ATTENDANCE, "Rounds of clients."), **problems(Code.NOT_FOUND)},
 )
-def list_attendance(job_id: UUID, app: App, _: Viewer) -> AttendanceList:
-    """List for each round who was asked, what came and who was missing; also while the job runs."""
+def list_attendance(
+    job_id: UUID, app: App, _: Viewer, asked: Asked, cursor: Cursor = None, limit: Limit = 50
+) -> AttendanceList:
+    """List for each round who was asked, what came and who was missing; also while the job runs.
+
+    Rounds of all phases come in pages, as they were opened.
+    """
+    order = sorted_by(asked.sort)
     with app.sessions.begin() as session:
-        return AttendanceList(items=attendance(session, get_job(session, job_id)))
+        job = get_job(session, job_id)
+        rows = client_rounds(session, job_id, asked.wanted, order.behind(cursor), limit + 1)
+        page, following = order.cut(rows, limit)
+        return AttendanceList(items=attendance(session, job, page), next=following)
 
 
 @router.get(

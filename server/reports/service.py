@@ -10,7 +10,7 @@ from server.clients.adapting import changes_of
 from server.errors import ProblemError
 from server.jobs.repository import get_job
 from server.jobs.service import origin_view
-from server.reports.attendance import attendance
+from server.reports.attendance import attendance, client_rounds
 from server.reports.averages import averages
 from server.rounds.repository import job_assignments, rounds_of
 from server.rounds.views import bytes_down, bytes_up, component_sizes, full_state_bytes
@@ -56,7 +56,7 @@ def report(session: Session, job_id: UUID) -> ReportView:
         scores=measured,
         averages=averages(measured),
         replacements=replacements(members, {r.id: r.number for r in published}),
-        attendance=attendance(session, job),
+        attendance=attendance(session, job, client_rounds(session, job_id)),
         offer_changes=_offer_changes(session, job_id),
         shelf=shelf_rows(session, job),
         optimizer_steps=optimizer_steps(spec),

@@ -14,23 +14,22 @@ from server.documentation import example, problems
 from server.events.patience import PATIENCE
 from server.examples import ROUND_DETAIL, ROUNDS, TIMELINE
 from server.jobs.repository import get_job, see_job
-from server.paging import SORT, Cursor, Limit
+from server.paging import SORT, AfterRound, Cursor, Limit
 from server.rounds.repository import Wanted, round_of, rounds_of, sorted_by
 from server.rounds.timeline import timeline
 from server.rounds.views import component_sizes, round_view
 from server.waiting.query import waits
 from shared.messages import AssignmentKind
 from shared.problem_codes import Code
+from shared.spec import Name
 from shared.states import ROUND_TERMINAL, RoundState
 from shared.timeline import Timeline
-from shared.views import NumberOrder, RoundDetail, RoundList
+from shared.views import NumberOrder, RoundDetail, RoundList, RoundOrder
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["rounds"])
 
 Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Counted from 1.", examples=[1])]
-AfterRound = Annotated[
-    int | None, Query(ge=0, le=2**31 - 1, description="Rounds after this one only.")
-]
+Asking = Annotated[Name | None, Query(description="Rounds that asked this client only.")]
 Phase = Annotated[
     AssignmentKind,
     Query(
@@ -48,15 +47,26 @@ class _Asked:
     state: Annotated[Sequence[RoundState], Query(description="In one of these states.")] = ()
     phase: Phase = AssignmentKind.TRAIN
     after_round: AfterRound = None
+    client: Asking = None
     sort: Annotated[NumberOrder, Query(description=SORT)] = "number"
 
     @property
     def wanted(self) -> Wanted:
         """The same for a query."""
-        return Wanted(self.state, self.phase, self.after_round)
+        return Wanted(self.state, self.phase, self.after_round, self.client)
+
+
+@dataclass(frozen=True)
+class _Attempts:
+    """Whose attempts are wanted, in which rounds and order."""
+
+    after_round: AfterRound = None
+    client: Annotated[Name | None, Query(description="Of this client.")] = None
+    sort: Annotated[RoundOrder, Query(description=SORT)] = "round"
 
 
 Asked = Annotated[_Asked, Depends()]
+Attempts = Annotated[_Attempts, Depends()]
 
 
 @router.get(
@@ -107,21 +117,22 @@ def show_round(
 @router.get(
     "/timeline",
     summary="Show when clients worked",
-    responses={**example(TIMELINE, "Attempts, oldest round first."), **problems(Code.NOT_FOUND)},
+    responses={**example(TIMELINE, "Attempts, by their rounds."), **problems(Code.NOT_FOUND)},
 )
 def show_timeline(
     job_id: UUID,
     app: App,
     _: Viewer,
-    after_round: AfterRound = None,
+    asked: Attempts,
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Most rounds.")] = 30,
 ) -> Timeline:
     """Show when each client worked in each training round, attempt by attempt."""
-    order = sorted_by("number")
+    order = sorted_by(asked.sort, "timeline")
     with app.sessions.begin() as session:
         get_job(session, job_id)
-        wanted = Wanted(after=after_round)
+        wanted = Wanted(after=asked.after_round, client=asked.client)
         rows = rounds_of(session, job_id, wanted, order.behind(cursor), limit + 1)
         page, following = order.cut(rows, limit)
-        return Timeline(items=timeline(session, job_id, page), next=following)
+        found = timeline(session, job_id, page, asked.client)
+        return Timeline(items=found[::-1] if asked.sort == "-round" else found, next=following)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
 from server.errors import not_found
@@ -13,7 +13,7 @@ from server.paging import Behind, Column, Order, number
 from server.tables import Assignment, Event, Round, UploadedComponent, Version
 from shared.messages import AssignmentKind
 from shared.states import ASSIGNMENT_ACTIVE, ROUND_TERMINAL, AssignmentState, RoundState
-from shared.views import NumberOrder
+from shared.views import NumberOrder, RoundOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,17 @@ class Wanted:
     states: Sequence[RoundState] = ()
     phase: AssignmentKind = AssignmentKind.TRAIN
     after: int | None = None  # only those of greater numbers
+    client: str | None = None  # only those that asked it
 
 
-def sorted_by(sort: NumberOrder) -> Order[Round]:
-    """How a list of rounds goes."""
-    return Order("rounds", sort, Column(Round.number, lambda row: row.number, number))
+def sorted_by(sort: NumberOrder | RoundOrder, of: str = "rounds") -> Order[Round]:
+    """How a list of rounds, or of what was in them, goes."""
+    return Order(of, sort, Column(Round.number, lambda row: row.number, number))
+
+
+def that_asked(client: str) -> ColumnElement[bool]:
+    """Rounds in which the client was asked."""
+    return exists().where(Assignment.round_id == Round.id, Assignment.client_id == client)
 
 
 _OLDEST_FIRST, _OF_TRAINING = sorted_by("number").behind(), Wanted()
@@ -54,6 +60,8 @@ def rounds_of(
         query = query.where(Round.state.in_(wanted.states))
     if wanted.after is not None:
         query = query.where(Round.number > wanted.after)
+    if wanted.client is not None:
+        query = query.where(that_asked(wanted.client))
     return list(session.scalars(behind(query).limit(limit)))
 
 
@@ -68,12 +76,6 @@ def round_of(
     if row is None:
         raise not_found("round")
     return row
-
-
-def client_rounds(session: Session, job_id: UUID) -> list[Round]:
-    """The rounds in which the job asked clients, whatever their phase, oldest first."""
-    query = select(Round).where(Round.job_id == job_id, Round.phase != AssignmentKind.PLAN)
-    return list(session.scalars(query.order_by(Round.opened_at, Round.number)))
 
 
 def assignments(session: Session, round_id: UUID) -> list[Assignment]:

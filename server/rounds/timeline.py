@@ -26,17 +26,21 @@ class Change:
     at: datetime
 
 
-def timeline(session: Session, job_id: UUID, of: Sequence[Round]) -> tuple[TimelineBar, ...]:
-    """The attempts of these rounds of the job."""
+def timeline(
+    session: Session, job_id: UUID, of: Sequence[Round], client: str | None = None
+) -> tuple[TimelineBar, ...]:
+    """The attempts of these rounds of the job, those of one client if it is named."""
     rounds = {row.id: row for row in of}
     if not rounds:
         return ()
     members = select(Assignment.id, Assignment.client_id, Assignment.round_id).where(
         Assignment.round_id.in_(rounds)
     )
+    if client is not None:
+        members = members.where(Assignment.client_id == client)
     whose = {
-        str(id_): (rounds[round_id].number, client or "")
-        for id_, client, round_id in session.execute(members)
+        str(id_): (rounds[round_id].number, name or "")
+        for id_, name, round_id in session.execute(members)
     }
     first = min(row.opened_at for row in rounds.values())
     return tuple(bars(_changes(session, job_id, first), whose))

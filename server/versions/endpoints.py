@@ -31,6 +31,9 @@ def list_versions(
     job_id: UUID,
     app: App,
     _: Viewer,
+    after_version: Annotated[
+        int | None, Query(ge=0, le=2**31 - 1, description="Versions after this one only.")
+    ] = None,
     sort: Annotated[NumberOrder, Query(description=SORT)] = "number",
     cursor: Cursor = None,
     limit: Limit = 50,
@@ -39,7 +42,8 @@ def list_versions(
     order = repository.sorted_by(sort)
     with app.sessions.begin() as session:
         get_job(session, job_id)
-        rows = repository.summaries(session, job_id, order.behind(cursor), limit + 1)
+        behind = order.behind(cursor)
+        rows = repository.summaries(session, job_id, behind, limit + 1, after_version)
     page, following = order.cut(rows, limit)
     return VersionList(
         next=following,

@@ -67,9 +67,13 @@ def entries(session: Session, job_id: UUID, number: int) -> list[Entry]:
 
 
 def summaries(
-    session: Session, job_id: UUID, behind: Behind = _OLDEST_FIRST, limit: int | None = None
+    session: Session,
+    job_id: UUID,
+    behind: Behind = _OLDEST_FIRST,
+    limit: int | None = None,
+    after: int | None = None,
 ) -> list[Summary]:
-    """The versions of a job, in an order from some place on."""
+    """The versions of a job, those behind one if it is named, in an order from some place on."""
     changed = VersionComponent.made_in == VersionComponent.version
     query = (
         select(
@@ -89,6 +93,8 @@ def summaries(
         .group_by(Version.job_id, Version.number)
         .limit(limit)
     )
+    if after is not None:
+        query = query.where(Version.number > after)
     return [
         Summary(number, created_at, n_components, n_changed, int(n_bytes))
         for number, created_at, n_components, n_changed, n_bytes in session.execute(behind(query))

@@ -1,7 +1,6 @@
 """What Postgres knows, asked for when somebody scrapes: in one short transaction."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import timedelta
 from enum import StrEnum
 from itertools import product
 from typing import Any
@@ -19,9 +18,9 @@ from server.side_tables import Outbox
 from server.tables import Artifact, Assignment, Client, Job, Round
 from shared.messages import AssignmentKind
 from shared.states import ASSIGNMENT_CLAIMABLE, AssignmentState, JobState, RoundState
+from shared.views import ALIVE
 
 Question = Callable[[Session], Iterable[Metric]]
-_PRESENT = timedelta(minutes=1)
 _LIMIT = text("SET LOCAL statement_timeout = '3s'")  # a scraper gives up after ten
 
 
@@ -137,7 +136,7 @@ def artifacts(session: Session) -> Iterator[Metric]:
 
 def clients(session: Session) -> Iterator[Metric]:
     """Who is registered, and who was there within a minute."""
-    here = func.count().filter(Client.seen_at > func.now() - _PRESENT)
+    here = func.count().filter(Client.seen_at > func.now() - ALIVE)
     count, present = session.execute(select(func.count(), here).select_from(Client)).one()
     yield GaugeMetricFamily("tapestry_clients", "Clients that are registered.", value=count)
     says = "Clients that a worker spoke for within a minute."

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from server.job_tables import tables
 from server.job_tables.asked import Wanted
 from server.jobs.repository import get_job
+from server.paging import Place
 from server.reports.benefits import benefits_of, beside
 from server.reports.service import report
 from server.rounds.repository import database_now
@@ -45,7 +46,7 @@ def report_page(
 def _rows(session: Session, job: Job, source: tables.Source) -> list[dict[str, object]]:
     """All of a table."""
     found: list[dict[str, object]] = []
-    place = source.beginning
+    place: Place | None = None
     while True:
         some = source.rows(session, job, Wanted(), place, _AT_ONCE)
         found += [{name: _plain(value) for name, value in row.items()} for row in some]

@@ -14,8 +14,8 @@ from shared.api_client import ApiClient
 from shared.dry_run import DryRunDescription, DryRunFailure, Verdict
 from shared.job_spec import JobSpec
 from shared.keys import ClientKeyCreate, KeyCreate, KeyScope, KeyState
-from shared.messages import Catalogue, FailureCode
-from shared.states import JobState
+from shared.messages import AssignmentKind, Catalogue, FailureCode
+from shared.states import JobState, RoundState
 from shared.transport import ApiError
 from tests.support.scripted import SHA, World, component_spec, job_spec
 from tests.support.serving import served
@@ -89,6 +89,13 @@ def test_every_answer_of_a_running_job_is_read(pair: World, api: ApiClient) -> N
     assert [each.number for each in api.rounds(job)] == [1, 2]
     assert api.round(job, 1).last_event == view.last_event
     assert [each.number for each in api.versions(job)] == [0, 1]
+    assert [each.number for each in api.versions(job, order="-number", most=1)] == [1]
+    assert [each.number for each in api.versions(job, after_version=0)] == [1]
+    assert [each.number for each in api.rounds(job, states=[RoundState.OPEN])] == [2]
+    assert [each.number for each in api.rounds(job, after_round=1, order="-number")] == [2]
+    assert api.round(job, 0, phase=AssignmentKind.PLAN).number == 0
+    assert [each.id for each in api.clients("digits", "-id", there=True)] == ["c2", "c1"]
+    assert [each.round for each in api.attendance(job, order="-round").items] == [2, 1]
     assert api.version(job, 1).number == 1
     assert list(api.events(job))[-1].id == view.last_event
     kinds = [each.kind for each in api.events(job, kinds=["job"])]

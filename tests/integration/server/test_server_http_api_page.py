@@ -66,7 +66,8 @@ def test_every_request_and_the_program_do_what_the_page_says(
 ) -> None:
     bash = ["bash", "-euo", "pipefail"]
     said = run(tmp_path, env, bash, "\necho; echo ---\n".join([*shell, 'echo "$JOB"']))
-    _, _, _, refused, rounds, events, clients, unchanged, partial, job = said.split("\n---\n")
+    _, _, _, refused, rounds, events, clients, *rest = said.split("\n---\n")
+    attendance, unchanged, partial, table, job = rest
     assert json.loads(refused)["code"] == "invalid"
     assert json.loads(rounds)["items"] == []
     (everything, end), (newest, _) = map(_first, (events, events[_first(events)[1] :]))
@@ -77,6 +78,8 @@ def test_every_request_and_the_program_do_what_the_page_says(
     assert f"id: {first['id']}\ndata: " in streamed
     page = [json.loads((tmp_path / "clients.json").read_text()), json.loads(clients)]
     assert [item["id"] for each in page for item in each["items"]] == ["c1", "c2"]
+    assert json.loads(attendance) == {"items": [], "next": None}
+    assert table.strip() == "round,client,engaged"
     assert unchanged.strip() == "status 304"
     assert [set(item) for item in json.loads(partial)["items"]] == [{"id", "state"}]
     [launched] = pair.viewer.ok("GET", "/v1/jobs")["items"]

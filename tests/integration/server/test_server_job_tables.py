@@ -105,6 +105,9 @@ def test_tables_are_chosen_by_client_task_and_round(pair: World) -> None:
     }
     assert {row["version"] for row in rows(pair, job, "contributions", after_version=1)} == {2}
     assert [row["phase"] for row in rows(pair, job, "traffic", after_round=2)] == []
+    used = rows(pair, job, "components", client="c1")
+    assert used == [row for row in rows(pair, job, "components") if "c1" in row["clients"]] != []
+    assert rows(pair, job, "components", client="c9") == []
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -127,6 +130,41 @@ def test_pages_are_the_whole_and_csv_is_the_same(
     assert as_csv(pair, job, table) == once
     for found, row in zip(once, whole, strict=True):
         assert {name: said(value) for name, value in row.items()} == found
+
+
+@pytest.mark.parametrize(
+    ("table", "sort"),
+    [
+        ("losses", "round"),
+        ("replacements", "round"),
+        ("contributions", "version"),
+        ("components", "component"),
+        ("traffic", "phase"),
+        ("scores", "client"),
+    ],
+)
+def test_tables_go_from_either_end_on(
+    pair: World, table: str, sort: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = measured(pair)
+    path, whole = f"/v1/jobs/{job}/{table}", rows(pair, job, table)
+    assert rows(pair, job, table, sort=sort) == whole
+    falling = as_csv(pair, job, table, sort=f"-{sort}")
+    assert falling == as_csv(pair, job, table)[::-1]
+    monkeypatch.setattr(answers, "_AT_ONCE", 2)
+    assert as_csv(pair, job, table, sort=f"-{sort}") == falling
+    paged: list[Json] = []
+    asked: Json = {"sort": f"-{sort}", "limit": 1}
+    while True:
+        page = pair.viewer.ok("GET", path, params=asked)
+        paged += page["items"]
+        if page["next"] is None:
+            break
+        asked["cursor"] = page["next"]
+    assert paged == whole[::-1]
+    first = pair.viewer.ok("GET", path, params={"limit": 1})["next"]
+    other = pair.viewer("GET", path, params={"sort": f"-{sort}", "cursor": first})
+    assert other.status_code == 422
 
 
 def said(value: Any) -> str:

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, update
 
 from server.tables import Client
 from tests.support.finished import federated_and_alone
@@ -161,6 +161,67 @@ def test_a_round_s_attempts_come_in_pages_of_rounds(pair: World) -> None:
     assert pages(pair, path, after_round=1) == [[row for row in whole if row["round"] == 2]]
     later = pages(pair, f"/v1/jobs/{job}/rounds", after_round=1)
     assert [[row["number"] for row in page] for page in later] == [[2]]
+
+
+def test_who_was_missing_comes_in_pages_of_rounds_of_all_phases(pair: World) -> None:
+    together, _ = federated_and_alone(pair)
+    path = f"/v1/jobs/{together}/attendance"
+    (whole,) = pages(pair, path)
+    assert [row["phase"] for row in whole] == ["train", "personalize", "evaluate"]
+    for order, expected in (("round", whole), ("-round", whole[::-1])):
+        assert pages(pair, path, limit=1, sort=order) == [[row] for row in expected]
+    assert pages(pair, path, after_round=1) == [[]]
+    assert pages(pair, path, after_round=0, client="c1", limit=2) == [whole[:2], whole[2:]]
+    assert pages(pair, path, client="c9") == [[]]
+    assert pair.viewer.ok("GET", f"/v1/jobs/{together}/report")["attendance"] == whole
+
+
+def test_who_was_missing_is_chosen_by_who_was_asked(pair: World) -> None:
+    job = pair.launch(rounds={"count": 2, "quorum": 1, "clients_per_round": 1})
+    pair.plan(job)
+    path = f"/v1/jobs/{job}/attendance"
+    ((first,),) = pages(pair, path)
+    (asked,) = first["asked"]
+    pair.train(asked, 1.0)
+    pair.advance(job)
+    pair.advance(job)
+    (whole,) = pages(pair, path)
+    assert [row["round"] for row in whole] == [1, 2]
+    assert pages(pair, path, after_round=1) == [[whole[1]]]
+    for client in ("c1", "c2"):
+        (own,) = pages(pair, path, client=client)
+        assert own == [row for row in whole if client in row["asked"]]
+
+
+def test_rounds_and_versions_are_chosen_by_client_and_number(pair: World) -> None:
+    job = pair.trained()
+    pair.advance(job)
+    pair.advance(job)
+    pair.train("c1", 2.0)
+    path = f"/v1/jobs/{job}"
+    (bars,) = pages(pair, f"{path}/timeline")
+    for limit in (1, 200):
+        found = pages(pair, f"{path}/timeline", sort="-round", limit=limit)
+        assert [row for page in found for row in page] == bars[::-1]
+    (own,) = pages(pair, f"{path}/timeline", client="c2")
+    assert own == [bar for bar in bars if bar["client"] == "c2"]
+    assert [bar["round"] for bar in own] == [1]
+    (rounds,) = pages(pair, f"{path}/rounds")
+    assert [row["number"] for row in rounds] == [1, 2]
+    assert pages(pair, f"{path}/rounds", client="c1") == [rounds]
+    assert pages(pair, f"{path}/rounds", client="c9") == [[]]
+    for after, expected in ((0, [1]), (1, [])):
+        (later,) = pages(pair, f"{path}/versions", after_version=after)
+        assert [row["number"] for row in later] == expected
+
+
+def test_clients_that_are_silent_can_be_left_out(pair: World) -> None:
+    with pair.context.sessions.begin() as session:
+        session.execute(update(Client).where(Client.id == "c1").values(seen_at=None))
+        session.execute(update(Client).where(Client.id == "c2").values(seen_at=func.now()))
+    for there, expected in (("true", ["c2"]), ("false", ["c1", "c2"])):
+        (found,) = pages(pair, "/v1/clients", there=there)
+        assert [row["id"] for row in found] == expected
 
 
 def encoded(value: object) -> str:

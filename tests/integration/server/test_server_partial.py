@@ -51,6 +51,34 @@ def test_what_is_not_there_is_named(pair: World, path: str, said: str) -> None:
     assert "etag" not in answer.headers
 
 
+def test_csv_has_the_columns_that_are_asked_for(pair: World) -> None:
+    job = pair.launch()
+    pair.plan(job)
+    pair.train("c1", 1.0)
+    path = f"/v1/jobs/{job}/losses?format=csv"
+    whole = pair.viewer("GET", f"{path}&fields=").text.splitlines()
+    assert whole == ["round,client,task,engaged,personal", "1,c1,digits,0.5,0.4"]
+    some = pair.viewer("GET", f"{path}&fields=engaged,client&fields=round")
+    assert some.text.splitlines() == ["round,client,engaged", "1,c1,0.5"]
+    refused = pair.viewer("GET", f"{path}&fields=bogus")
+    assert refused.status_code == 422
+    as_json = pair.viewer("GET", f"/v1/jobs/{job}/losses?fields=bogus")
+    assert refused.json() == as_json.json()
+
+
+def test_a_stream_and_files_have_no_fields(pair: World) -> None:
+    asked = {"Accept": "text/event-stream"}
+    for path in ("/v1/events", f"/v1/jobs/{pair.launch()}/events"):
+        answer = pair.viewer("GET", f"{path}?fields=id", headers=asked)
+        assert answer.status_code == 422
+        assert answer.json()["errors"] == [
+            "fields: a stream has whole events: leave it out, or ask for a list"
+        ]
+        assert pair.viewer.ok("GET", f"{path}?fields=id&limit=1")["items"]
+    file = pair.viewer("GET", f"/v1/artifacts/{'a' * 64}?fields=id")
+    assert file.json()["errors"] == ["fields: leave it out"]
+
+
 def test_problems_and_other_formats_are_not_cut(pair: World) -> None:
     job = pair.launch()
     lacking = pair.viewer("GET", f"/v1/jobs/{job}/rounds/7?fields=number")
