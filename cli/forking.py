@@ -96,7 +96,7 @@ def distil(
     """
     wish = StageTwo(steps, learning_rate, temperature, weights_of(weight or ()), name)
     with Connection(url, key, key_file).about(job) as api:
-        version = version_of(api.versions(job), number)
+        version = version_of(api.versions(job, order="-number", most=1), number)
         spec = distilled_again(api.job(job), version, wish)
         asked = JobFork(round=version, spec=spec, personal_round=personal_round)
         if dry_run:
@@ -125,7 +125,7 @@ def onboard(
     """
     wish = StageTwo(steps, learning_rate, name=name)
     with Connection(url, key, key_file).about(job) as api:
-        version = version_of(api.versions(job), None)
+        version = version_of(api.versions(job, order="-number", most=1), None)
         offers = {client.id: client.offer for client in api.clients()}
         spec = onboarding(api.job(job), version, clients, offers, wish)
         asked = JobFork(round=version, spec=spec)

@@ -17,7 +17,7 @@ _COLUMNS = (
     sa.Column("forked_personal_round", sa.Integer(), nullable=True),
 )
 
-_KEYS = "DELETE FROM idempotency_keys WHERE route LIKE '%:dry-run'"  # who repeats asks anew
+_KEYS = "DELETE FROM idempotency_keys WHERE route LIKE '%dry-run'"  # who repeats asks anew
 
 
 def upgrade() -> None:

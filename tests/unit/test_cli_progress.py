@@ -167,7 +167,11 @@ class ScriptedApi(ApiClient):
         )
 
     def rounds(
-        self, job: uuid.UUID | str, phase: AssignmentKind = AssignmentKind.TRAIN
+        self,
+        job: uuid.UUID | str,
+        phase: AssignmentKind = AssignmentKind.TRAIN,
+        *_: object,
+        **__: object,
     ) -> list[RoundView]:
         self.listed.append(f"{job} {phase}")
         if phase is not AssignmentKind.TRAIN:

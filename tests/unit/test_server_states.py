@@ -139,6 +139,7 @@ EXAMPLES: dict[str, Any] = {
     "DRY_RUN_CLAIM": dry_run.DryRunClaim,
     "DRY_RUN_DESCRIPTION": dry_run.DryRunDescription,
     "DRY_RUN_FAILURE": dry_run.DryRunFailure,
+    "FORK_DRY_RUN": dry_run.DryRunView,
     "WHO": views.Who,
     "OFFER": messages.ClientOffer,
     "CLIENT_CREATE": views.ClientCreate,
