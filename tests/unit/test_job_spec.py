@@ -83,7 +83,7 @@ def test_a_spec_is_read_and_complete() -> None:
         (
             "{name: tap}",
             "{name: local, colour: red}",
-            "algorithm.local.colour: is not an option of local, which has none; remove it",
+            "algorithm.local.colour: is not an option of local, which has equal_compute; remove it",
         ),
         (
             "tasks:",
