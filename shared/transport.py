@@ -73,7 +73,8 @@ class Transport:
         self, kind: type[Any], path: str, asked: Mapping[str, Any] | None = None, limit: int = 200
     ) -> Iterator[Any]:
         """The items of a list's pages, each page asked for when it is needed."""
-        params = {name: value for name, value in (asked or {}).items() if value}
+        given = (asked or {}).items()
+        params = {name: value for name, value in given if value not in (None, "", [], ())}
         while True:
             page = self._send(kind, "GET", path, params={**params, "limit": limit})
             yield from page.items

@@ -21,6 +21,7 @@ from tables import (
 )
 
 PLAIN = "tap-plain"
+_DRAWN = (f"{TAP} less local", "fedavg+post less local")  # a forest of more is none
 _MORE = ("ditto", "fedavg-equal", "local-equal")  # who else is counted
 
 
@@ -102,13 +103,13 @@ def _gained(key: str, found: Mapping[str, Mapping[tuple[str, str], Estimate]]) -
         most = f"{worst}: {least.mean:+.3f}" if least.mean < 0 else "none"
         body.append([name, *counted[name].values(), most])
     said = "; ".join(f"{n}: {c['helped']} helped, {c['hurt']} hurt" for n, c in counted.items())
-    two = dict(list(named.items())[:2])
-    drawn = plots.forest(f"{key}-figure", two, "skill less that of training alone", HURT)
+    drawn = {name: each for name, each in named.items() if name in _DRAWN}
+    forest = plots.forest(f"{key}-figure", drawn, "skill less that of training alone", HURT)
     places = list(dict.fromkeys(place for gained in named.values() for place in gained))
     each = [[place, *(gained.get(place) for gained in named.values())] for place in places]
     title = "Clients and tasks from the most helped to the most hurt; lines: least to greatest seed"
     return [
         Table(f"{key}-counts", "How many clients and tasks are helped.", heads, body),
-        Figure(f"{key}-figure", f"{title}.", said, drawn),
+        Figure(f"{key}-figure", f"{title}.", said, forest),
         Table(f"{key}-each", f"{title}.", ["client, task", *named], each, folded=True),
     ]

@@ -9,29 +9,26 @@ are measured on the same pairs: |mean(BA) - B^A^| / |mean(BA)| over a component'
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ("bench/paper", ".", "examples", "examples/demo", "examples/pretraining")
-sys.path[:0] = [str(ROOT / scripts) for scripts in SCRIPTS]
+import paper  # first: by it the examples are found
+from grid import SCALES, Run
+from processes import Order
+from provenance import commit
+from results import machine
+from simulate import Run as Job
+from simulate import federate, make_client
 
-import simulate  # noqa: E402  # it lies in examples, as the next ones do beside this file
-from grid import SCALES, Run  # noqa: E402
-from processes import Order  # noqa: E402
-from provenance import commit  # noqa: E402
-from results import machine  # noqa: E402
-
-from server.aggregation import Contribution, aggregate  # noqa: E402
-from shared.aggregation_spec import LowRankAggregation  # noqa: E402
-from shared.artifacts import ArtifactStore  # noqa: E402
-from shared.job_spec import JobSpec  # noqa: E402
-from worker.artifacts import catalogue  # noqa: E402
-from worker.data.client_file import ClientFile  # noqa: E402
-from worker.models.base import load_base  # noqa: E402
+from server.aggregation import Contribution, aggregate
+from shared.aggregation_spec import LowRankAggregation
+from shared.artifacts import ArtifactStore
+from shared.job_spec import JobSpec
+from worker.artifacts import catalogue
+from worker.data.client_file import ClientFile
+from worker.models.base import load_base
 
 RULES: tuple[LowRankAggregation, ...] = ("factors", "flora_na", "svd")
 Errors = dict[str, float]  # by rule
@@ -42,10 +39,10 @@ def measure(spec: JobSpec, federation: Path, scratch: Path) -> Found:
     """The errors of each round and component that several clients sent, round by round."""
     base, store = load_base(spec.model), ArtifactStore(scratch, durable=False)
     clients = {
-        name: simulate.make_client(spec, ClientFile.read(federation / name / "client.yaml"), base)
+        name: make_client(spec, ClientFile.read(federation / name / "client.yaml"), base)
         for name in spec.clients
     }
-    job = simulate.federate(spec, clients, store)
+    job = federate(spec, clients, store)
     specs = {
         name: each
         for client in clients.values()
@@ -60,7 +57,7 @@ def measure(spec: JobSpec, federation: Path, scratch: Path) -> Found:
     return {kind: of for kind, of in found.items() if of[0]}
 
 
-def _shared(job: simulate.Run) -> Iterator[tuple[str, list[Contribution]]]:
+def _shared(job: Job) -> Iterator[tuple[str, list[Contribution]]]:
     """What was averaged out of several: each component, with what clients sent of it."""
     sent: Mapping[tuple[int, str], list[Contribution]] = defaultdict(list)
     for number, component, given in job.sent:
@@ -93,7 +90,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=41)
     parser.add_argument("--rounds", type=int, help="fewer than the small scale's")
     parser.add_argument("--out", type=Path, help="a JSON file for all errors")
-    parser.add_argument("--cache", type=Path, default=ROOT / ".tapestry/cache")
+    parser.add_argument("--cache", type=Path, default=paper.ROOT / ".tapestry/cache")
     options = parser.parse_args()
     now, run = commit(), Run("fedavg", options.family, options.seed)
     spec = run.spec(SCALES["small"])

@@ -5,18 +5,15 @@ clients and tasks.
 """
 
 import argparse
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from page import read
+
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
-
-from page import read  # noqa: E402  # it lies beside this file
-
 Json = Mapping[str, Any]
 
 
