@@ -185,7 +185,7 @@ class ApiClient(Events, JobTables, Shelf, Work):
         self, client: str | None = None, order: KeyOrder = "prefix", *, live: bool = False
     ) -> list[KeyView]:
         """All keys, or those of a client; `live`: only those that are valid."""
-        asked = {"client": client, "live": live, "sort": order}
+        asked = {"client": client, "live": live or None, "sort": order}
         return list(self._pages(KeyList, "/v1/keys", asked))
 
     def create_key(self, wish: KeyCreate, idempotency_key: str) -> KeyCreated:
