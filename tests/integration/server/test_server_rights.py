@@ -237,8 +237,21 @@ def test_bodies_have_a_limit(world: World, method: str, path: str, limit: int) -
 def test_bodies_declare_their_length_and_have_no_encoding(world: World) -> None:
     chunked = world.operator("POST", "/v1/clients", content=iter([b"{}"]))
     assert chunked.json()["code"] == "length_required"
-    packed = world.operator("GET", "/v1/jobs", headers={"Content-Encoding": "gzip"})
+    packed = world.operator("POST", "/v1/clients", headers={"Content-Encoding": "gzip"})
     assert packed.json()["code"] == "content_encoding"
+
+
+@pytest.mark.parametrize(
+    ("headers", "content"),
+    [({"Content-Encoding": "gzip"}, b"{}"), ({"Content-Length": str(1 << 50)}, b""), ({}, b"{}")],
+)
+def test_what_is_asked_without_a_body_has_none_that_is_read(
+    world: World, headers: dict[str, str], content: bytes
+) -> None:
+    asked = world.operator("GET", "/v1/jobs", headers=headers, content=content)
+    assert asked.status_code == 200
+    streamed = world.operator("GET", "/v1/jobs", headers=headers, content=iter([content]))
+    assert streamed.status_code == 200
 
 
 def test_unknown_addresses_and_methods_are_problems(world: World) -> None:
