@@ -19,6 +19,8 @@ def run() -> None:
         with context.begin_transaction():
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             context.run_migrations()
+            if check := context.config.attributes.get("check"):
+                check(connection)
 
 
 run()

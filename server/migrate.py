@@ -1,11 +1,14 @@
 """`python -m server.migrate`: bring the database to the newest schema."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import Connection
 
+from server import stored
 from server.database import DatabaseAwayError, reachable
 from server.settings import DatabaseSettings, load
 
@@ -20,9 +23,16 @@ def config_for(url: str) -> Config:
     return config
 
 
-def upgrade(url: str, revision: str = "head") -> None:
-    """Migrate the database at `url` up to `revision`; two at once wait for each other."""
-    command.upgrade(config_for(url), revision)
+def upgrade(
+    url: str, revision: str = "head", check: Callable[[Connection], None] | None = None
+) -> None:
+    """Migrate the database at `url` up to `revision`; two at once wait for each other.
+
+    `check` looks at the result; where it raises, the database is as it was.
+    """
+    config = config_for(url)
+    config.attributes["check"] = check
+    command.upgrade(config, revision)
 
 
 def downgrade(url: str, revision: str) -> None:
@@ -35,8 +45,8 @@ def main() -> None:
     settings = load(DatabaseSettings)
     try:
         with reachable(settings.database_url):
-            upgrade(settings.database_url)
-    except DatabaseAwayError as error:
+            upgrade(settings.database_url, check=stored.check)
+    except (DatabaseAwayError, stored.UnreadableError) as error:
         sys.exit(str(error))
 
 

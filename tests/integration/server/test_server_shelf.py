@@ -1,71 +1,35 @@
 """The personal-model shelf at the server: opaque bytes for their owner alone."""
 
-import os
-import time
-from datetime import timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from httpx2 import Response
 
-from server.shelf.service import drop_abandoned
-from server.upkeep.collect import collect_shard, drop_parts
-from server.upkeep.scrub import scrub
-from server.watchdog import findings
 from tests.support.html_page import Page
-from tests.support.scripted import SHA, Caller, Json, World, component_bytes, job_spec, offer, sha
+from tests.support.scripted import Json, World, component_bytes, job_spec, offer, sha
+from tests.support.shelving import (
+    MODEL,
+    OTHER,
+    add_shelf_pair,
+    announced,
+    code,
+    listed,
+    parts,
+    put,
+    send,
+    wish,
+)
 
 pytestmark = pytest.mark.integration
-
-MODEL = b"tapestry shelf 1 encrypted\n" + bytes(range(256)) * 20
-OTHER = MODEL[::-1]
-DAYS_8 = 8 * 24 * 3600.0
 
 
 @pytest.fixture
 def pair(world: World) -> World:
-    """c1 allows its model to be kept encrypted, c2 does not."""
-    world.add_client("c1", {**offer(), "shelf": "encrypted"})
-    world.add_client("c2", offer())
-    return world
+    return add_shelf_pair(world)
 
 
 @pytest.fixture
 def job(pair: World) -> str:
     return pair.launch(shelf="encrypted")
-
-
-def wish(data: bytes = MODEL, **changes: Any) -> Json:
-    made = {"form": "encrypted", "sha256": sha(data), "n_bytes": len(data), "state_digest": SHA}
-    return {**made, **changes}
-
-
-def announced(caller: Caller, job: str, data: bytes = MODEL, **changes: Any) -> Json:
-    found: Json = caller.ok("POST", f"/v1/jobs/{job}/shelf", json=wish(data, **changes))
-    return found
-
-
-def send(caller: Caller, job: str, model: str, data: bytes, offset: int = 0) -> Response:
-    headers = {"Upload-Offset": str(offset)}
-    return caller("PATCH", f"/v1/jobs/{job}/shelf/{model}", content=data, headers=headers)
-
-
-def put(world: World, job: str, data: bytes = MODEL, client: str = "c1", **changes: Any) -> str:
-    """Put a model there whole; returns its id."""
-    view = announced(world.clients[client], job, data, **changes)
-    done = send(world.clients[client], job, view["id"], data)
-    assert done.json()["complete"], done.text
-    return str(view["id"])
-
-
-def listed(caller: Caller, job: str) -> Json:
-    found: Json = caller.ok("GET", f"/v1/jobs/{job}/shelf")
-    return found
-
-
-def code(answer: Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["code"]
 
 
 def kinds(world: World, job: str) -> list[Json]:
@@ -75,10 +39,6 @@ def kinds(world: World, job: str) -> list[Json]:
 
 def files(world: World) -> set[str]:
     return {path.name for path in world.context.store.root.glob("??/*")}
-
-
-def parts(world: World) -> list[str]:
-    return [path.name for path in (world.context.store.root / "parts").iterdir()]
 
 
 def test_a_model_is_put_there_and_its_owner_gets_the_same_bytes(pair: World, job: str) -> None:
@@ -257,86 +217,6 @@ def test_deleting_ends_what_is_on_its_way(pair: World, job: str) -> None:
     assert caller.ok("DELETE", f"/v1/jobs/{job}/shelf") == {"clients": [], "n_bytes": 0}
     assert code(send(caller, job, view["id"], MODEL[100:], 100)) == (404, "not_found")
     assert parts(pair) == []
-
-
-def test_space_is_reserved_and_a_full_disk_is_said_before_the_bytes_come(
-    pair: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job = pair.launch(shelf="plain")
-    free = type("Usage", (), {"free": 2 * len(MODEL) - 1})
-    monkeypatch.setattr("server.storage.shutil.disk_usage", lambda _: free)
-    view = announced(pair.clients["c1"], job)
-    full = pair.clients["c2"]("POST", f"/v1/jobs/{job}/shelf", json=wish(OTHER))
-    assert (code(full), full.headers["Retry-After"]) == ((507, "no_space"), "30")
-    pair.plan(pair.launch())
-    pair.execute("UPDATE shelf_models SET announced_at = now() - interval '2 h'")
-    assert announced(pair.clients["c2"], job, OTHER)["offset"] == 0
-    late = pair.clients["c1"]("POST", f"/v1/jobs/{job}/shelf", json=wish())
-    assert code(late) == (507, "no_space")
-    pair.clients["c2"].ok("DELETE", f"/v1/jobs/{job}/shelf")
-    assert announced(pair.clients["c1"], job)["id"] == view["id"]
-
-
-def test_a_model_may_only_be_so_large(pair: World, job: str) -> None:
-    pair.context.settings.shelf_model_bytes = 4096
-    answer = pair.clients["c1"]("POST", f"/v1/jobs/{job}/shelf", json=wish(n_bytes=4097))
-    assert code(answer) == (413, "too_large")
-    assert "at most 4096 bytes" in answer.json()["detail"]
-    pair.context.settings.shelf_model_bytes = len(MODEL)
-    put(pair, job)
-
-
-def old(world: World) -> None:
-    at = time.time() - DAYS_8
-    for path in (*world.context.store.root.glob("??/*"), *world.context.store.root.glob("parts/*")):
-        os.utime(path, (at, at))
-
-
-def collected(world: World) -> set[str]:
-    names = [f"{n:02x}" for n in range(256)]
-    return {sha256 for name in names for sha256 in collect_shard(world.context, name)}
-
-
-def test_what_is_there_is_never_collected_and_is_read_again_for_damage(
-    pair: World, job: str
-) -> None:
-    put(pair, job)
-    old(pair)
-    assert collected(pair) == set()
-    path = pair.context.store.path(sha(MODEL))
-    path.write_bytes(OTHER)
-    list(scrub(pair.context))
-    events = pair.viewer.ok("GET", "/v1/events")["items"]
-    assert [e["data"]["sha256"] for e in events if e["kind"] == "artifact.damaged"] == [sha(MODEL)]
-    assert len(findings_of(pair)) == 1
-    pair.clients["c1"].ok("DELETE", f"/v1/jobs/{job}/shelf")
-    assert findings_of(pair) == [], "nobody is to restore what is deleted"
-
-
-def findings_of(world: World) -> list[str]:
-    with world.context.sessions.begin() as session:
-        return findings(session)
-
-
-def test_a_crash_behind_a_deletion_leaves_a_file_that_is_collected(pair: World, job: str) -> None:
-    put(pair, job)
-    pair.execute("UPDATE shelf_models SET deleted_at = now()")
-    old(pair)
-    assert collected(pair) == {sha(MODEL)}
-
-
-def test_what_nobody_finishes_is_given_up_after_a_day(pair: World, job: str) -> None:
-    caller = pair.clients["c1"]
-    view = announced(caller, job)
-    send(caller, job, view["id"], MODEL[:9])
-    old(pair)
-    drop_parts(pair.context)
-    drop_abandoned(pair.context)
-    assert announced(caller, job)["offset"] == 9
-    pair.execute("UPDATE shelf_models SET announced_at = now() - :age", age=timedelta(days=2))
-    drop_abandoned(pair.context)
-    assert parts(pair) == []
-    assert announced(caller, job)["id"] != view["id"]
 
 
 def test_a_client_that_goes_without_is_told_in_events_report_and_page(
