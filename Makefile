@@ -76,8 +76,8 @@ bases: environment ## make the small pretrained bases anew, below .tapestry/base
 bench-learning: environment ## do the small presets learn? easy-VQA, Reuters R8, Fashion-MNIST (up to 30 minutes each)
 	@$(RUN) -m bench.learning
 
-paper: environment ## the paper's experiments and their page, SCALE=small|grid|full; again to go on; OUT=DIR DEVICE=cuda
-	@$(RUN) bench/paper/paper.py --scale $(or $(SCALE),small) $(if $(OUT),--out "$(OUT)") $(if $(DEVICE),--device $(DEVICE))
+paper: environment ## the paper's experiments and their page, SCALE=small|grid|full; again to go on; FAMILY=vilt|flava OUT=DIR DEVICE=cuda
+	@$(RUN) bench/paper/paper.py --scale $(or $(SCALE),small) $(if $(FAMILY),--family $(FAMILY)) $(if $(OUT),--out "$(OUT)") $(if $(DEVICE),--device $(DEVICE))
 
 SEED ?= 1
 MINUTES ?= 10

@@ -78,8 +78,7 @@ def walk(podman: Podman, server: Project, site: Site) -> None:
     say("starting a client's container on a network of its own, and a client without one")
     shop = Shop(site, keys["shop"])
     with laboratory(podman, server, site, keys["lab"]) as lab, shop.working():
-        lab.up()
-        wait_for("lab is offered", lambda: lab.compose(["logs", "worker"]))
+        lab.up("--wait")
         wait_for("shop is offered", shop.log.read_text)
         wait_for("Connected to rediss://client.lab:", lambda: lab.compose(["logs", "worker"]))
         say("running a job of both")
@@ -116,11 +115,13 @@ def laboratory(podman: Podman, server: Project, site: Site, key: Path) -> Projec
     """The laboratory's host, whose worker is woken by a user of its own at Redis."""
     address = f"rediss://{HOST}:{site.redis_port}/0"
     admin = ["exec", "-T", "coordinator", "python", "-m", "server.admin"]
+    broker = site.place / "redis-url"
+    write_readable(
+        broker, server.compose([*admin, "broker-user", "lab", "--address", address]).strip()
+    )
     given = {
         "TAPESTRY_API_URL": f"https://{HOST}:{site.api_port}",
-        "TAPESTRY_REDIS_URL": server.compose(
-            [*admin, "broker-user", "lab", "--address", address]
-        ).strip(),
+        "TAPESTRY_REDIS_URL_FILE": str(broker),
         "TAPESTRY_CLIENT_KEY": str(key),
         "TAPESTRY_CLIENT_DIR": str(site.place / "client"),
         "SSL_CERT_FILE": f"/client/{site.authority.name}",

@@ -200,6 +200,13 @@ class Scale:
         wanted = [run for wave in self.waves for run in wave.runs()]
         return list(dict.fromkeys(each for run in wanted for each in (run.needs, run) if each))
 
+    def of(self, family: Family) -> "Scale":
+        """The part of one family."""
+        waves = [
+            replace(wave, families=(family,)) for wave in self.waves if family in wave.families
+        ]
+        return replace(self, waves=waves)
+
 
 def _papers(local_steps: int, peak: float) -> Json:
     """ALGORITHM 4."""
@@ -235,9 +242,9 @@ _SMALL = Scale(
 
 def _whole(family: Family) -> Iterator[Wave]:
     """Every question of one family: the paper's methods first, whose trainings others share."""
-    yield Wave(list(PAPER), (41, 42), families=(family,))
+    yield Wave(list(PAPER), (41, 42, 43, 44), families=(family,))
+    yield Wave(list(ASKED_FOR), (41, 42), families=(family,))
     yield Wave(list(METHODS), (41, 42), families=(family,))
-    yield Wave(list(PAPER), (43, 44), families=(family,))
     yield Wave([*PAPER, PLAIN, *ASKED_FOR], (41, 42), families=(family,), alphas=(0.1,))
     yield Wave(list(PAPER), (41, 42), families=(family,), alphas=(0.5,))
     yield Wave(["tap"], (41, 42), families=(family,), margins=_MARGINS_SWEPT)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from rich.progress import (
     BarColumn,
@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ("bench/paper", ".", "examples", "examples/demo", "examples/pretraining")
 sys.path[:0] = [str(ROOT / scripts) for scripts in SCRIPTS]
 
-from grid import SCALES, Run  # noqa: E402  # it lies beside this file, as the next ones do
+from division import Family  # noqa: E402  # it lies beside this file, as the next ones do
+from grid import SCALES, Run  # noqa: E402
 from processes import Order, processes  # noqa: E402
 from provenance import OtherCommitError, claim, commit  # noqa: E402
 from results import Results  # noqa: E402
@@ -107,6 +108,7 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", choices=sorted(SCALES), default="small")
+    parser.add_argument("--family", choices=get_args(Family), help="default: all of the scale's")
     parser.add_argument("--out", type=Path, help="default: .tapestry/paper/SCALE")
     parser.add_argument("--cache", type=Path, default=ROOT / ".tapestry/cache")
     parser.add_argument("--workers", type=int, help="runs at once; 2, but 1 on a GPU")
@@ -114,6 +116,9 @@ def main() -> int:
     options = parser.parse_args()
     out = options.out or ROOT / ".tapestry/paper" / options.scale
     command = f"python bench/paper/paper.py --scale {options.scale} --device {options.device}"
+    scale = SCALES[options.scale]
+    if options.family:
+        scale, command = scale.of(options.family), f"{command} --family {options.family}"
     from fashion import obtain as obtain_fashion
     from packages import PrepareError, obtain
     from page import ResultsError, publish, read
@@ -124,7 +129,7 @@ def main() -> int:
         packages = options.cache.resolve() / "packages"
         obtain(packages)
         obtain_fashion(packages)
-        results = Results(out, SCALES[options.scale], now, command)
+        results = Results(out, scale, now, command)
         with tempfile.TemporaryDirectory(prefix="tapestry-paper-") as scratch:
             order = Order(options.cache.resolve(), Path(scratch), options.device, out / "memory")
             failed = do(results, order, options.workers or (2 if options.device == "cpu" else 1))

@@ -47,6 +47,15 @@ def test_every_run_is_a_job_with_a_name_of_its_own_behind_what_it_needs(
     assert all(spec.name == name for name, spec in seen.items())
 
 
+def test_the_families_parts_are_the_grid(grid: ModuleType) -> None:
+    whole = grid.SCALES["grid"]
+    parts = {family: whole.of(family).runs() for family in ("flava", "vilt")}
+    for family, runs in parts.items():
+        assert runs
+        assert {run.family for run in runs} == {family}
+    assert {run for runs in parts.values() for run in runs} == set(whole.runs())
+
+
 def test_the_grid_has_each_method_twice_and_the_paper_s_four_times(grid: ModuleType) -> None:
     plain = [
         run
