@@ -159,11 +159,19 @@
       const items = narrowed(found, figure);
       tabulate(figure, items);
       await comes;
-      if (newest.get(figure) === mine) await plotted(figure, items);
+      await inTurn(() => newest.get(figure) === mine && plotted(figure, items));
     } catch (error) {
       if (newest.get(figure) === mine) figure.dataset.drawn = FAILED; // tried again with the next renewal
       say(figure, `It cannot be drawn now: ${error.message}.`);
     }
+  }
+
+  // Reading the library and each drawing take the browser whole: what happens is told in between.
+  let before = Promise.resolve();
+  function inTurn(draw) {
+    const drawn = before.then(() => new Promise((next) => setTimeout(next))).then(draw);
+    before = drawn.catch(() => null);
+    return drawn;
   }
 
   async function plotted(figure, items) {
