@@ -28,7 +28,7 @@ SCRIPTS = ("bench/paper", ".", "examples", "examples/demo", "examples/pretrainin
 sys.path[:0] = [str(ROOT / scripts) for scripts in SCRIPTS]
 
 from division import Family  # noqa: E402  # it lies beside this file, as the next ones do
-from grid import SCALES, Run  # noqa: E402
+from grid import SCALES, Run  # noqa: E402  # likewise
 from processes import Order, processes  # noqa: E402
 from provenance import OtherCommitError, claim, commit  # noqa: E402
 from results import Results  # noqa: E402
@@ -119,6 +119,8 @@ def main() -> int:
     scale = SCALES[options.scale]
     if options.family:
         scale, command = scale.of(options.family), f"{command} --family {options.family}"
+        if not scale.waves:
+            parser.error(f"--scale {options.scale} has no runs of {options.family}: leave --family")
     from fashion import obtain as obtain_fashion
     from packages import PrepareError, obtain
     from page import ResultsError, publish, read

@@ -11,6 +11,7 @@ from tests.support.scripted import World
 
 pytestmark = pytest.mark.integration
 
+_WRONG = '{"tasks": 7}'
 _TOO_MANY = "jsonb_set(spec::jsonb, '{rounds,count}', '99999999')::json"
 
 
@@ -29,7 +30,7 @@ def test_a_job_and_offers_that_cannot_be_read_are_named(
     world = unchecked_pair
     job = world.launch()
     for table in ("job_clients", "clients"):
-        world.execute(f"""UPDATE {table} SET offer = '{{"tasks": 7}}'""")  # noqa: S608
+        world.execute(f"UPDATE {table} SET offer = '{_WRONG}'")  # noqa: S608  # of this file
     world.execute(f"UPDATE jobs SET spec = {_TOO_MANY}")  # noqa: S608  # of this file
     monkeypatch.setenv("TAPESTRY_DATABASE_URL", address(world))
     with pytest.raises(SystemExit) as refused:
