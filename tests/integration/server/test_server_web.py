@@ -3,6 +3,7 @@
 import gzip
 import re
 from http.cookies import SimpleCookie
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,14 @@ def test_files_come_packed_and_may_be_kept_for_ever_under_their_digest(world: Wo
         assert plain.content == kept.content
         assert len(gzip.compress(plain.content)) < len(plain.content)
     assert world.http.get("/static/page.css?v=other").status_code == 404
+
+
+def test_the_figures_library_is_whole_behind_the_line_that_has_it_compiled_ahead(
+    world: World,
+) -> None:
+    hint, library = world.http.get(f"/static/{PLOTTING}").content.split(b"\n", 1)
+    assert hint == b"//# allFunctionsCalledOnLoad"  # counts as the first line alone
+    assert library == resources.files("plotly").joinpath("package_data", PLOTTING).read_bytes()
 
 
 def test_own_scripts_are_small(world: World) -> None:
