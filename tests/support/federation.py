@@ -29,7 +29,11 @@ def write(root: Path, clients: Mapping[str, tuple[str, ...]] = CLIENTS) -> list[
 
 
 def stack_settings(
-    directory: Path, client_files: Sequence[Path], *, n_workers: int = 2
+    directory: Path,
+    client_files: Sequence[Path],
+    *,
+    n_workers: int = 2,
+    metrics_port: int | None = None,
 ) -> StackSettings:
     """A local stack that serves the clients and keeps all that it has below the directory."""
     return StackSettings(
@@ -38,6 +42,7 @@ def stack_settings(
         tuple(client_files),
         durable=False,
         n_workers=n_workers,
+        metrics_port=metrics_port,
     )
 
 
