@@ -207,7 +207,7 @@ def of_report(report: ReportView, job: JobDetail) -> Iterator[Point]:
     for row in report.scores:
         for metric, value in {"skill": row.score.skill, **row.score.metrics}.items():
             key = f"score.{row.task}.{row.variant}.{metric}/{row.client}"
-            yield Point(key, value, report.rounds, at_ms)
+            yield Point(key, value, job.round, at_ms)
     for average in report.averages:
         key = f"score.{average.task}.{average.variant}.{average.metric}"
-        yield Point(key, average.value, report.rounds, at_ms)
+        yield Point(key, average.value, job.round, at_ms)

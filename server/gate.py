@@ -25,8 +25,8 @@ from shared.problem_codes import Code
 SMALL_BODY_BYTES = 64 << 10
 LARGE_BODY_BYTES = 1 << 20
 _LARGE = re.compile(
-    r"/v1/jobs(?:/[^/]+/fork)?(?::dry-run)?|/v1/uploads|/v1/assignments/[^/]+/(?:result|catalogue)"
-    r"|/v1/dry-runs/[^/]+/description"
+    r"/v1/jobs(?:/[^/]+/fork)?(?::dry-run)?|/v1/uploads|/v1/artifacts:bundle"
+    r"|/v1/assignments/[^/]+/(?:result|catalogue)|/v1/dry-runs/[^/]+/description"
 )
 STREAMED = re.compile(r"/v1/uploads/[^/]+|/v1/jobs/[^/]+/shelf/[^/]+")
 WITH_BODY = frozenset({HTTPMethod.POST, HTTPMethod.PUT, HTTPMethod.PATCH})

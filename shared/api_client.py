@@ -149,7 +149,7 @@ class ApiClient(Events, JobTables, Shelf, Work):
     def attendance(
         self,
         job: UUID | str,
-        after_round: int = 0,
+        after_round: int | None = None,
         client: str | None = None,
         order: RoundOrder = "round",
     ) -> AttendanceList:

@@ -86,10 +86,10 @@ class ArtifactStore:
             )
         return path
 
-    def new_part(self, name: str | None = None) -> Path:
-        """A new empty file to write into before `keep`; the name is for resuming."""
+    def new_part(self) -> Path:
+        """A new empty file to write into before `keep`."""
         self.check_writable()
-        path = self.root / "parts" / (name or uuid.uuid4().hex)
+        path = self.root / "parts" / uuid.uuid4().hex
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         return path
 

@@ -1,6 +1,8 @@
 """The part of the API's typed client that hears what happens: by asking, waiting and listening."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -25,6 +27,7 @@ from shared.views import (
 
 B = TypeVar("B", bound=BaseModel)
 _ROUNDS, _EVENTS = 200, 1000  # in one answer
+_COMMITTED_WITHIN = timedelta(minutes=1)  # of an event's time; the server ends what lasts longer
 
 
 class Events(Transport):
@@ -43,13 +46,13 @@ class Events(Transport):
         job: UUID | str,
         phase: AssignmentKind = AssignmentKind.TRAIN,
         states: Sequence[RoundState] = (),
-        after_round: int = 0,
+        after_round: int | None = None,
         client: str | None = None,
         order: NumberOrder = "number",
     ) -> list[RoundView]:
         """All rounds of a job, of training or another phase: in these states, that asked a client.
 
-        Only those after round `after_round`.
+        Only those after round `after_round`; planning is round 0.
         """
         asked = {
             "phase": phase,
@@ -91,7 +94,7 @@ class Events(Transport):
     def timeline(
         self,
         job: UUID | str,
-        after_round: int = 0,
+        after_round: int | None = None,
         client: str | None = None,
         order: RoundOrder = "round",
     ) -> Iterator[TimelineBar]:
@@ -147,10 +150,20 @@ class Events(Transport):
             return _checked(self._repeat(begin))
 
         def listed(known: int) -> Iterator[Told]:
-            for event in self._pages(EventList, path, {"after": known}, _EVENTS):
-                yield event.id if in_order else known, event
+            found = self._pages(EventList, path, {"after": known}, _EVENTS)
+            return ((event.id, event) for event in found) if in_order else _settling(found, known)
 
         return EventStream(connect, listed, after)
+
+
+def _settling(found: Iterable[EventView], known: int) -> Iterator[Told]:
+    """Events by their ids, each with one up to which none comes that is committed late."""
+    young = deque[EventView]()
+    for event in found:
+        young.append(event)
+        while event.at - young[0].at > _COMMITTED_WITHIN:
+            known = young.popleft().id
+        yield known, event
 
 
 def _checked(response: httpx.Response) -> httpx.Response:

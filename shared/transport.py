@@ -17,6 +17,7 @@ from shared.views import Problem
 
 B = TypeVar("B", bound=BaseModel)
 _PASSING = frozenset({Code.UPLOAD_BUSY, Code.WRONG_OFFSET})  # an earlier request of ours still ends
+_AWAY = frozenset({502, 503, 504})  # of a proxy before an API that is started again
 UNUSABLE = "unreachable"  # the code of a problem that no API of ours has told
 ANSWER_S = 30.0
 _CONNECT_S = 5.0
@@ -188,6 +189,8 @@ def _problem(response: httpx.Response) -> Problem:
 
 def _passes(problem: Problem) -> bool:
     """Whether the same request may succeed in a moment."""
+    if problem.code == UNUSABLE:  # what stands between says that the API is away
+        return problem.status in _AWAY
     return problem.status == httpx.codes.SERVICE_UNAVAILABLE or problem.code in _PASSING
 
 

@@ -182,7 +182,8 @@ class RoundView(Message):
     bytes_down: int
     bytes_up: int
     bytes_full_exchange: int = Field(
-        description="What sending full state dicts, down and up, would have cost."
+        description="What sending full state dicts would have cost: down and up in a round of "
+        "training, down in the last phase, nothing in others."
     )
     assignments: tuple[AssignmentView, ...]
     waiting: Waiting | None = Field(

@@ -1,8 +1,8 @@
 """Cleans up after a launcher that died without doing so itself, even by SIGKILL; stdlib only.
 
 Reads JSON lines from its launcher: `{"watch": [pid, signal]}`, `{"forget": pid}`,
-`{"directory": path}`, `{"release": path}`. At the end of the input, which is the launcher's end
-whatever caused it, stops the process groups that are still watched and removes the directories.
+`{"directory": path}`. At the end of the input, which is the launcher's end whatever caused it,
+stops the process groups that are still watched and removes the directories.
 """
 
 import contextlib
@@ -38,8 +38,6 @@ def follow(message: dict[str, object], watched: dict[int, int], directories: set
             watched.pop(pid, None)
         case {"directory": str(path)}:
             directories.add(path)
-        case {"release": str(path)}:
-            directories.discard(path)
 
 
 def stop_all(watched: dict[int, int]) -> None:

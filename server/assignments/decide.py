@@ -146,8 +146,8 @@ def after_failure(row: Row, *, retryable: bool, free: bool, max_attempts: int) -
 
 def pause_after_failure(row: Row, first: timedelta) -> timedelta:
     """How long a failed assignment waits before it may be claimed again."""
-    doublings: int = 2 ** (tries(row) - 1)
-    return min(first * doublings, _LONGEST_DELAY)
+    pause_s = first.total_seconds() * 2.0 ** (tries(row) - 1)
+    return timedelta(seconds=min(pause_s, _LONGEST_DELAY.total_seconds()))
 
 
 def is_missed(row: Row, now: datetime) -> bool:

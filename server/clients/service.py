@@ -7,14 +7,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from server.assignments.decide import ENDED
-from server.auth import Principal, create_key
+from server.auth import Principal
 from server.clients.adapting import adapt, jobs_of
-from server.columns import Scope
 from server.database import lock_job, to_json
 from server.errors import ProblemError, invalid, not_found
 from server.idempotency import once
+from server.keys import service as keys
 from server.paging import Behind, Column, Order, moments, text
-from server.tables import ApiKey, Client, Job
+from server.tables import Client, Job
 from shared.messages import ClientOffer
 from shared.problem_codes import Code
 from shared.readiness import MOST_CARD_BYTES
@@ -35,16 +35,14 @@ def register(
 ) -> ClientCreated:
     """A new client with its key. Raises ProblemError (409) when the id is taken.
 
-    Repeated with the same Idempotency-Key, as after a lost answer: the key that nobody saw is
-    revoked and a new one is made, since keys are stored as hashes only.
+    Repeated with the same Idempotency-Key, as after a lost answer: the key that nobody saw gets
+    another secret, since keys are stored as hashes only; 409 once it was used or revoked.
     """
     name, fresh = once(
         session, principal, "POST /v1/clients", key, wish, lambda: _store(session, wish)
     )
-    if not fresh:
-        _revoke_unused(session, name)
-    secret = create_key(session, Scope.CLIENT, name)
     session.flush()
+    secret = keys.of_registration(session, principal, name, fresh=fresh)
     return ClientCreated(**get_client(session, name).model_dump(), key=secret)
 
 
@@ -57,16 +55,6 @@ def _store(session: Session, wish: ClientCreate) -> str:
         detail = f"Client {wish.id} is registered already: choose another id or use its key."
         raise ProblemError(409, Code.CLIENT_EXISTS, detail)
     return wish.id
-
-
-def _revoke_unused(session: Session, client: str) -> None:
-    query = select(ApiKey).where(ApiKey.client_id == client, ApiKey.revoked_at.is_(None))
-    for row in session.scalars(query.with_for_update()):
-        if row.used_at is not None:
-            raise ProblemError(
-                409, Code.KEY_IN_USE, f"The key of client {client} is in use already: use that one."
-            )
-        row.revoked_at = func.now()
 
 
 def put_offer(

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from uuid import UUID
 
 from starlette.concurrency import run_in_threadpool
@@ -18,6 +19,8 @@ from server.events import repository
 
 _log = logging.getLogger(__name__)
 _EVERY_S = 0.2
+# Longer than a transaction lasts: who waits has read for itself what was there before.
+_BEFORE_IT_BEGAN = timedelta(minutes=1)
 
 
 class Feed:
@@ -102,6 +105,8 @@ class Feed:
         """Each event is found before its id is settled: first all there are, then what is new."""
         with glance(self._sessions) as session:
             begun = repository.begun(session)
+            if not self._settled:  # else the first look would be at all that ever happened
+                self._settled = repository.settled(session, begun - _BEFORE_IT_BEGAN, 0)
             found = repository.newest(session, self._settled)
             self._settled = repository.settled(session, begun, self._settled)
             return found

@@ -70,9 +70,9 @@ class OfAll:
             wanted = replace(self._wanted, known=self._known, without=self._sent)
             found = repository.listed(session, wanted, _AT_ONCE)
         self._sent |= {event.id for event in found}
-        if len(found) < _AT_ONCE:  # all that are there have been sent
-            self._known = max(self._known, settled)
-            self._sent = {number for number in self._sent if number > self._known}
+        all_sent = len(found) < _AT_ONCE
+        self._known = max(self._known, settled if all_sent else min(settled, found[-1].id))
+        self._sent = {number for number in self._sent if number > self._known}
         resumes = [*([before] * (len(found) - 1)), self._known]  # a reader may break off in between
         return list(zip(resumes, found, strict=False))
 

@@ -53,7 +53,8 @@ DETAILS: Mapping[Code, str] = {
     Code.NO_COMPONENT: f"{_JOB}tasks: head.letters is needed but the parent has no such component; "
     "leave out the task, modality or domain that needs it.",
     Code.CLIENT_EXISTS: "Client c01 is registered already: choose another id or use its key.",
-    Code.KEY_IN_USE: "The key of client c01 is in use already: use that one.",
+    Code.KEY_IN_USE: "Key 1a2b3c4d, which this Idempotency-Key made, was used or revoked since: "
+    "use it, or make another under a new Idempotency-Key.",
     Code.TOO_MANY_KEYS: "Client c01 has 2 live keys (0a1b2c3d, 4e5f6a7b): revoke the one that its "
     "worker does not use.",
     Code.LAST_ADMIN_KEY: "Key 0a1b2c3d is the last live admin key, without which nobody makes "

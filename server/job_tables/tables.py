@@ -13,8 +13,7 @@ from server.job_tables import statements
 from server.job_tables.asked import Wanted
 from server.job_tables.components import component_rows
 from server.paging import Place, number, text
-from server.reports.service import exchanges
-from server.rounds.views import component_sizes
+from server.rounds.views import component_sizes, exchanges
 from server.specs import spec_of
 from server.tables import Job
 from shared.job_tables import TABLES, Table

@@ -63,6 +63,19 @@ def create_for_client(
     return _shown(session, by, *once(session, by, route, name, wish, make))
 
 
+def of_registration(session: Session, by: Principal, client: str, *, fresh: bool) -> str:
+    """The key that a client is registered with; one that is registered already gets it once more.
+
+    Raises ProblemError (409) where somebody uses the one that was shown, or it is revoked.
+    """
+    if fresh:
+        prefix = prefix_of(add(session, _name(session, by), Scope.CLIENT, client))
+    else:
+        query = select(ApiKey.prefix).where(ApiKey.client_id == client)
+        prefix = session.scalars(query.order_by(ApiKey.created_at, ApiKey.id).limit(1)).one()
+    return _shown(session, by, prefix, fresh).key
+
+
 def _check_room(session: Session, client: str) -> None:
     """Lock the client and count. Raises ProblemError (404, 409)."""
     if session.get(Client, client, with_for_update={"key_share": True}) is None:

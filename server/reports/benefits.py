@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, select
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Session
 
 from server.jobs.repository import get_job
@@ -17,6 +18,7 @@ from shared.states import AssignmentState, JobState
 
 ALONE, AVERAGED = "local", "fedavg"
 _MOST = 20
+_NAMES = ARRAY(Text)
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,10 @@ def candidates(session: Session, job: Job, algorithm: str) -> list[Job]:
             Job.id != job.id,
         )
         .order_by(Job.created_at.desc(), Job.id.desc())
-        .limit(_MOST)
     )
-    clients, tasks = set(job.spec["clients"]), set(job.spec["tasks"])
-    return [
-        other
-        for other in session.scalars(query)
-        if clients <= set(other.spec["clients"]) and tasks <= set(other.spec["tasks"])
-    ]
+    for each in ("clients", "tasks"):
+        query = query.where(cast(Job.spec[each], JSONB).has_all(cast([*job.spec[each]], _NAMES)))
+    return list(session.scalars(query.limit(_MOST)))
 
 
 def beside(session: Session, job: Job, alone: UUID | None, averaged: UUID | None) -> Beside:

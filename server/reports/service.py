@@ -13,10 +13,10 @@ from server.jobs.service import origin_view
 from server.reports.attendance import attendance, client_rounds
 from server.reports.averages import averages
 from server.rounds.repository import job_assignments, rounds_of
-from server.rounds.views import bytes_down, bytes_up, component_sizes, full_state_bytes
+from server.rounds.views import bytes_down, bytes_full_exchange, bytes_up
 from server.shelf.views import rows as shelf_rows
 from server.specs import spec_of
-from server.tables import Assignment, Job, JobClient
+from server.tables import Assignment, JobClient
 from server.versions.repository import entries, newest_version
 from shared.attendance import OfferChangeRow
 from shared.job_spec import JobSpec
@@ -50,7 +50,7 @@ def report(session: Session, job_id: UUID) -> ReportView:
         seconds=(job.updated_at - job.created_at).total_seconds(),
         bytes_down=bytes_down(members),
         bytes_up=bytes_up(session, members),
-        bytes_full_exchange=_full_exchange(job, spec, members),
+        bytes_full_exchange=bytes_full_exchange(job, members),
         final_version=final or 0,
         final_manifest={e.component: e.sha256 for e in manifest},
         scores=measured,
@@ -79,20 +79,6 @@ def optimizer_steps(spec: JobSpec) -> dict[str, int]:
     rounds = spec.algorithm.times * spec.training.local_steps * spec.rounds.count
     post = spec.algorithm.times * spec.post.steps if spec.algorithm.personalizes else 0
     return {"rounds": rounds, "post_training": post, "total": rounds + post}
-
-
-def _full_exchange(job: Job, spec: JobSpec, members: Sequence[Assignment]) -> int:
-    times, sizes = exchanges(spec), component_sizes(job)
-    return sum(times.get(a.kind, 0) * full_state_bytes(a.components, sizes) for a in members)
-
-
-def exchanges(spec: JobSpec) -> dict[AssignmentKind, int]:
-    """How often a phase would send full state dicts.
-
-    Down and up in each round, and down once more for the final version.
-    """
-    last = AssignmentKind.PERSONALIZE if spec.algorithm.personalizes else AssignmentKind.EVALUATE
-    return {AssignmentKind.TRAIN: 2, last: 1}
 
 
 def scores(members: Sequence[Assignment]) -> tuple[ReportRow, ...]:

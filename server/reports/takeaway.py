@@ -24,7 +24,7 @@ def takeaway(session: Session, client: str, job_id: UUID) -> TakeawayView:
     member = session.get(JobClient, (job_id, client))
     if member is None:
         raise not_found("job")
-    own = [a for a in job_assignments(session, job_id) if a.client_id == client]
+    own = job_assignments(session, job_id, client)
     published = {
         row.id: row.number
         for row in rounds_of(session, job_id)

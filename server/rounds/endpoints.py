@@ -17,7 +17,7 @@ from server.jobs.repository import get_job, see_job
 from server.paging import SORT, AfterRound, Cursor, Limit
 from server.rounds.repository import Wanted, round_of, rounds_of, sorted_by
 from server.rounds.timeline import timeline
-from server.rounds.views import component_sizes, round_view
+from server.rounds.views import round_view
 from server.waiting.query import waits
 from shared.messages import AssignmentKind
 from shared.problem_codes import Code
@@ -82,10 +82,10 @@ def list_rounds(
     order = sorted_by(asked.sort)
     with app.sessions.begin() as session:
         seen = see_job(session, job_id)
-        sizes, why = component_sizes(seen.job), waits(app, session, [seen.job], seen.now)
+        why = waits(app, session, [seen.job], seen.now)
         rows = rounds_of(session, job_id, asked.wanted, order.behind(cursor), limit + 1)
         page, following = order.cut(rows, limit)
-        items = tuple(round_view(session, row, sizes, why) for row in page)
+        items = tuple(round_view(session, seen.job, row, why) for row in page)
         return RoundList(items=items, next=following, last_event=seen.last_event)
 
 
@@ -110,7 +110,7 @@ def show_round(
         seen = see_job(session, job_id)
         row = round_of(session, job_id, number, phase)
         why = {} if row.state in ROUND_TERMINAL else waits(app, session, [seen.job], seen.now)
-        shown = round_view(session, row, component_sizes(seen.job), why)
+        shown = round_view(session, seen.job, row, why)
         return RoundDetail(**dict(shown), last_event=seen.last_event)
 
 

@@ -84,14 +84,16 @@ def assignments(session: Session, round_id: UUID) -> list[Assignment]:
     return list(session.scalars(query.order_by(Assignment.client_id)))
 
 
-def job_assignments(session: Session, job_id: UUID) -> list[Assignment]:
-    """All assignments of a job, oldest round first, in client order."""
+def job_assignments(session: Session, job_id: UUID, client: str | None = None) -> list[Assignment]:
+    """All assignments of a job, or those of one client, oldest round first, in client order."""
     query = (
         select(Assignment)
         .join(Round, Round.id == Assignment.round_id)
         .where(Assignment.job_id == job_id)
         .order_by(Round.opened_at, Round.number, Assignment.client_id)
     )
+    if client is not None:
+        query = query.where(Assignment.client_id == client)
     return list(session.scalars(query))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select
@@ -13,6 +13,7 @@ from shared.states import AssignmentState
 from shared.timeline import TimelineBar
 
 _KINDS = {f"assignment.{state}": state for state in AssignmentState}
+_AFTER_CLOSING = timedelta(minutes=1)  # a round closes when its transaction begins
 _WORKING = {AssignmentState.LEASED, AssignmentState.SUSPECT}
 
 
@@ -42,17 +43,20 @@ def timeline(
         str(id_): (rounds[round_id].number, name or "")
         for id_, name, round_id in session.execute(members)
     }
-    first = min(row.opened_at for row in rounds.values())
-    return tuple(bars(_changes(session, job_id, first), whose))
+    return tuple(bars(_changes(session, job_id, of), whose))
 
 
-def _changes(session: Session, job_id: UUID, since: datetime) -> Iterable[Change]:
-    query = (
-        select(Event.kind, Event.at, Event.data)
-        .where(Event.job_id == job_id, Event.kind.in_(_KINDS), Event.at >= since)
-        .order_by(Event.id)
+def _changes(session: Session, job_id: UUID, of: Sequence[Round]) -> Iterable[Change]:
+    """All changes while one of these rounds was open, also of assignments of other rounds."""
+    query = select(Event.kind, Event.at, Event.data).where(
+        Event.job_id == job_id,
+        Event.kind.in_(_KINDS),
+        Event.at >= min(row.opened_at for row in of),
     )
-    for kind, at, data in session.execute(query):
+    closed = [row.closed_at for row in of if row.closed_at is not None]
+    if len(closed) == len(of):
+        query = query.where(Event.at <= max(closed) + _AFTER_CLOSING)
+    for kind, at, data in session.execute(query.order_by(Event.id)):
         yield Change(str(data["assignment"]), int(data["attempt"]), _KINDS[kind], at)
 
 

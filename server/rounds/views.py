@@ -8,9 +8,11 @@ from sqlalchemy.orm import Session
 from server.assignments.service import assignment_view
 from server.kept import Kept
 from server.rounds.repository import assignments, published_version, uploaded_bytes
+from server.specs import spec_of
 from server.tables import Assignment, Job, Round
 from server.waiting.query import Waits, waiting_of
-from shared.messages import Catalogue
+from shared.job_spec import JobSpec
+from shared.messages import AssignmentKind, Catalogue
 from shared.views import RoundView
 
 Sizes = Mapping[str, int]  # component -> bytes of its trainable and frozen tensors
@@ -34,6 +36,21 @@ def _sizes(catalogue: Catalogue) -> Sizes:
     }
 
 
+def exchanges(spec: JobSpec) -> dict[AssignmentKind, int]:
+    """How often a phase would send full state dicts.
+
+    Down and up in each round, and down once more for the final version.
+    """
+    last = AssignmentKind.PERSONALIZE if spec.algorithm.personalizes else AssignmentKind.EVALUATE
+    return {AssignmentKind.TRAIN: 2, last: 1}
+
+
+def bytes_full_exchange(job: Job, members: Iterable[Assignment]) -> int:
+    """What these assignments would have cost if they had sent full state dicts."""
+    times, sizes = exchanges(spec_of(job)), component_sizes(job)
+    return sum(times.get(a.kind, 0) * full_state_bytes(a.components, sizes) for a in members)
+
+
 def full_state_bytes(components: Iterable[str], sizes: Sizes) -> int:
     """Bytes of the full state dict of these components, one way."""
     return sum(sizes.get(component, 0) for component in components)
@@ -50,8 +67,8 @@ def bytes_up(session: Session, members: Iterable[Assignment]) -> int:
     return sum(uploaded_bytes(session, ids).values())
 
 
-def round_view(session: Session, row: Round, sizes: Sizes, why: Waits) -> RoundView:
-    """One round with its assignments, and why they wait."""
+def round_view(session: Session, job: Job, row: Round, why: Waits) -> RoundView:
+    """One of the job's rounds with its assignments, and why they wait."""
     members = assignments(session, row.id)
     return RoundView(
         number=row.number,
@@ -67,7 +84,7 @@ def round_view(session: Session, row: Round, sizes: Sizes, why: Waits) -> RoundV
         version=published_version(session, row.id),
         bytes_down=bytes_down(members),
         bytes_up=bytes_up(session, members),
-        bytes_full_exchange=sum(2 * full_state_bytes(a.components, sizes) for a in members),
+        bytes_full_exchange=bytes_full_exchange(job, members),
         assignments=tuple(assignment_view(a, waiting_of(why, a.id)) for a in members),
         waiting=waiting_of(why, row.id),
     )

@@ -53,9 +53,9 @@ def table() -> list[Fault[Any]]:
         *_of_servers(),
         *_of_links(),
         Fault("fsync fails (EIO)", _with_disk, _fsync_fails, (2, 4), disk.impossible()),
-        Fault("disk full (ENOSPC)", _with_disk, _disk_full, (2, 4), disk.impossible()),
-        Fault("clock jumps ahead", _services, partial(_clock, 1), (1, 6), _no_clock()),
-        Fault("clock jumps back", _services, partial(_clock, -1), (1, 6), _no_clock()),
+        Fault("disk full (ENOSPC)", _with_disk, _disk_full, (2, 4), _no_compiler()),
+        Fault("clock jumps ahead", _services, partial(_clock, 1), (1, 6), _no_compiler()),
+        Fault("clock jumps back", _services, partial(_clock, -1), (1, 6), _no_compiler()),
     ]
 
 
@@ -101,7 +101,7 @@ def _links(end: str) -> Callable[[Disturbed], list[Link]]:
     return lambda stack: [link for link in stack.links.values() if link.name.endswith(end)]
 
 
-def _no_clock() -> str:
+def _no_compiler() -> str:
     return "" if shutil.which("cc") else "no C compiler (cc) here"
 
 
@@ -195,16 +195,17 @@ def _fsync_fails(stack: Disturbed, service: Service, _: Random) -> Heal:
     return heal
 
 
-def _disk_full(stack: Disturbed, service: Service, _: Random) -> Heal:
-    return disk.inject(service.pid, "write:error=ENOSPC", stack.settings.logs)
+def _disk_full(_: Disturbed, service: Service, __: Random) -> Heal:
+    service.set_machine(full=True)
+    return lambda: service.set_machine() > 0
 
 
 def _clock(sign: int, _: Disturbed, service: Service, draw: Random) -> Heal:
     """By an hour to a month."""
-    service.set_clock(sign * draw.randint(1, 30 * 24) * _HOUR_S)
+    service.set_machine(offset_s=sign * draw.randint(1, 30 * 24) * _HOUR_S)
 
     def heal() -> bool:
-        service.set_clock(0)
+        service.set_machine()
         return service.alive
 
     return heal

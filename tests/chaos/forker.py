@@ -74,7 +74,7 @@ def _live(parent: int, wish: dict[str, Any]) -> int:
         os.environ.update(wish["env"])
         faulthandler.register(signal.SIGUSR2, all_threads=True)
         if "LD_PRELOAD" in os.environ:
-            ctypes.CDLL(None).follow_clock(wish["clock"].encode())
+            ctypes.CDLL(None).follow(wish["machine"].encode())
         sys.argv = [wish["role"]]
         _begin(wish["role"])
     except SystemExit as end:

@@ -35,9 +35,9 @@ class Forks:
                 start_new_session=True,
             )
 
-    def start(self, role: str, env: Mapping[str, str], log: Path, clock: Path) -> tuple[int, int]:
+    def start(self, role: str, env: Mapping[str, str], log: Path, machine: Path) -> tuple[int, int]:
         """Start a process of the service; returns its pid and a handle, also if it ends at once."""
-        wish = {"role": role, "env": dict(env), "log": str(log), "clock": str(clock)}
+        wish = {"role": role, "env": dict(env), "log": str(log), "machine": str(machine)}
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise RuntimeError("the process that forks has no pipes")

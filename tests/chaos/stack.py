@@ -38,7 +38,8 @@ _SOON = {
     "TAPESTRY_RETRY_DELAY": "PT0.2S",
     "TAPESTRY_TIMER": "PT0.5S",
 }
-_CLOCK_SOURCE = Path(__file__).with_name("clock.c")
+_MACHINE_SOURCE = Path(__file__).with_name("machine.c")
+_MACHINE = struct.Struct("qqq")  # as there
 
 
 @dataclass(eq=False)
@@ -49,7 +50,7 @@ class Service:
     role: str  # one of ROLES
     env: Mapping[str, str]
     log: Path
-    clock: Path  # seconds by which its wall clock is wrong
+    machine: Path  # how its wall clock and its disk are
     pid: int = 0
     handle: int = -1  # of the process, and of no other that may get its pid one day
     fault: str = ""  # what is being done to it now
@@ -85,10 +86,13 @@ class Service:
         """Have it write the stacks of its threads to its log."""
         self.send(signal.SIGUSR2)
 
-    def set_clock(self, offset_s: int) -> None:
-        """Have its wall clock be wrong."""
-        with self.clock.open("r+b") as file:
-            file.write(struct.pack("q", offset_s))
+    def set_machine(self, *, offset_s: int = 0, full: bool = False) -> int:
+        """Have its wall clock wrong or its disk full; how often that has been too full."""
+        with self.machine.open("r+b") as file:
+            _, _, refused = _MACHINE.unpack(file.read(_MACHINE.size))
+            file.seek(0)
+            file.write(_MACHINE.pack(offset_s, full, 0))
+        return int(refused)
 
     def last_words(self) -> str:
         """What its log ends with."""
@@ -117,7 +121,7 @@ class Disturbed(Stack):
         self.links: dict[str, Link] = {}
         self.proxy = Proxy()
         self.engine: Engine | None = None
-        self.shim = _compiled_clock(self.settings.state)
+        self.shim = _compiled_machine(self.settings.state)
         self.forks: Forks | None = None
 
     @property
@@ -135,7 +139,7 @@ class Disturbed(Stack):
         """Start a service that does not run."""
         if self.forks is None:
             raise RuntimeError("the stack has not begun")
-        service.begin(*self.forks.start(service.role, service.env, service.log, service.clock))
+        service.begin(*self.forks.start(service.role, service.env, service.log, service.machine))
 
     def restart_server(self, server: Server) -> None:
         """Start Postgres or Valkey again; nobody waits until it is ready."""
@@ -169,7 +173,7 @@ class Disturbed(Stack):
 
     def _start(self) -> None:
         state, logs = self.settings.state, self.settings.logs
-        for directory in (state, logs, self._keys, self.artifacts, state / "clocks"):
+        for directory in (state, logs, self._keys, self.artifacts, state / "machines"):
             private.directory(directory)
         self._take_lock()
         self.forks = Forks(state / "ends", logs / "forks.log", self.shim)
@@ -225,9 +229,9 @@ class Disturbed(Stack):
                 time.sleep(0.05)
 
     def _add(self, name: str, role: str, env: Mapping[str, str]) -> None:
-        clock = self.settings.state / "clocks" / name
-        clock.write_bytes(struct.pack("q", 0).ljust(mmap.PAGESIZE, b"\0"))
-        service = Service(name, role, env, self.settings.logs / f"{name}.log", clock)
+        machine = self.settings.state / "machines" / name
+        machine.write_bytes(bytes(mmap.PAGESIZE))
+        service = Service(name, role, env, self.settings.logs / f"{name}.log", machine)
         self.services[name] = service
         self.start(service)
 
@@ -265,12 +269,12 @@ def _through(url: str, link: Link) -> str:
     return f"{head}:{link.port}/{tail.partition('/')[2]}"
 
 
-def _compiled_clock(state: Path) -> Path | None:
-    """The library that moves a process's clock; None where there is no C compiler."""
+def _compiled_machine(state: Path) -> Path | None:
+    """The library by which a process's machine is changed; None where there is no C compiler."""
     compiler = shutil.which("cc")
     if compiler is None:
         return None
-    library = private.directory(state) / "clock.so"
+    library = private.directory(state) / "machine.so"
     options = ["-shared", "-fPIC", "-O1", "-o", str(library)]
-    subprocess.run([compiler, *options, str(_CLOCK_SOURCE), "-ldl"], check=True)
+    subprocess.run([compiler, *options, str(_MACHINE_SOURCE), "-ldl"], check=True)
     return library

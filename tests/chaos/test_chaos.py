@@ -37,7 +37,7 @@ def test_no_kind_of_fault_is_left_out() -> None:
 def test_without_a_compiler_the_table_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     table()  # what strace may do here is asked once, and kept
     monkeypatch.setattr("tests.chaos.faults.shutil.which", lambda _: None)
-    expected = "clock jumps ahead, clock jumps back: no C compiler (cc) here"
+    expected = "disk full (ENOSPC), clock jumps ahead, clock jumps back: no C compiler (cc) here"
     assert expected in left_out(table())
 
 

@@ -30,7 +30,7 @@ def test_a_process_that_ends_at_once_is_not_reaped_before_it_has_a_handle(
 
     monkeypatch.setattr(os, "pidfd_open", late)
     log = tmp_path / "api.log"
-    pid, handle = forks.start("API", {}, log, tmp_path / "clock")
+    pid, handle = forks.start("API", {}, log, tmp_path / "machine")
     os.close(handle)
     wait_for(lambda: pid in forks.ends())
     assert forks.ends()[pid] == 1, log.read_text()

@@ -106,6 +106,17 @@ def test_where_streams_are_held_back_the_list_is_asked(waits: list[float]) -> No
     assert waits == [event_stream._PAUSE_S]
 
 
+def test_where_streams_of_all_are_held_back_only_what_is_young_is_asked_for_again() -> None:
+    def listed(*numbers: int) -> httpx.Response:
+        items = [{**event(each), "at": f"2026-11-30T10:{each:02}:00Z"} for each in numbers]
+        return httpx.Response(200, json={"items": items, "next": None})
+
+    api, asked = api_of(stream(), listed(3, 4, 5, 6), stream(), listed(5, 6, 7), stream(frame(9)))
+    with api, api.follow_all(after=2) as heard:
+        assert [next(heard).id for _ in range(6)] == [3, 4, 5, 6, 7, 9]
+    assert [request.url.params.get("after") for request in asked] == [None, "2", None, "4", None]
+
+
 def test_an_api_that_is_away_is_said_and_asked_again() -> None:
     def away(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")

@@ -1,11 +1,14 @@
 """The server's decisions, without the database."""
 
-from typing import Any
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.assignments.decide import Row, pause_after_failure
 from server.jobs.admission import refusals
 from server.reports.service import optimizer_steps
 from server.rounds.collecting import Terms, Verdict, decide, missing
@@ -40,6 +43,15 @@ def test_sampling_is_fair() -> None:
             counts[client] += 1
     assert min(counts.values()) > 60  # 100 expected
     assert max(counts.values()) < 140
+
+
+def test_pauses_after_failures_double_up_to_a_minute() -> None:
+    def pause(attempt: int) -> timedelta:
+        row = SimpleNamespace(attempt=attempt, released=0)
+        return pause_after_failure(cast("Row", row), timedelta(seconds=5))
+
+    assert [pause(n).total_seconds() for n in (1, 2, 3, 5)] == [5, 10, 20, 60]
+    assert pause(100) == timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("n", [0, 31])

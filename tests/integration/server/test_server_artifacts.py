@@ -48,6 +48,12 @@ def test_a_bundle_is_the_files_one_after_the_other(pair: World, claim: Json) -> 
     assert int(answer.headers["Content-Length"]) == len(answer.content)
 
 
+def test_a_bundle_may_be_of_as_many_as_it_says(pair: World) -> None:
+    names = [f"{number:064x}" for number in range(10_000)]
+    answer = pair.clients["c1"]("POST", "/v1/artifacts:bundle", json={"sha256": names})
+    assert answer.json()["code"] == "not_found", "and is not too large"
+
+
 def test_one_artifact_that_is_not_there_refuses_the_bundle(pair: World, claim: Json) -> None:
     wanted = [claim["manifest"]["proj"], "0" * 64]
     for caller in (pair.clients["c1"], pair.operator):

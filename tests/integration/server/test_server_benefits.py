@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 
+from server.reports import benefits
 from tests.support.finished import federated_and_alone, finished
 from tests.support.html_page import Page
 from tests.support.scripted import World
@@ -58,6 +59,16 @@ def test_who_benefits_is_an_answer_of_the_api_too_and_fedavg_a_column(pair: Worl
     assert named["rows"][0]["alone"]["value"] == 0.82
     assert pair.viewer.ok("GET", f"/v1/jobs/{averaged}/benefits")["averaged"] is None
     assert pair.viewer("GET", f"{ask}?alone={UUID(int=1)}").status_code == 404
+
+
+def test_jobs_of_others_do_not_hide_the_one_of_the_same_clients(
+    pair: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, alone = federated_and_alone(pair)
+    monkeypatch.setattr(benefits, "_MOST", 1)
+    pair.clients.pop("c2")
+    finished(pair, "of one alone", "local", {"c1": {"post_trained": 0.6}})
+    assert pair.viewer.ok("GET", f"/v1/jobs/{together}/benefits")["alone"] == alone
 
 
 @pytest.mark.parametrize(

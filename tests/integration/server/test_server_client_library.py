@@ -94,6 +94,7 @@ def test_every_answer_of_a_running_job_is_read(pair: World, api: ApiClient) -> N
     assert [each.number for each in api.rounds(job, states=[RoundState.OPEN])] == [2]
     assert [each.number for each in api.rounds(job, after_round=1, order="-number")] == [2]
     assert api.round(job, 0, phase=AssignmentKind.PLAN).number == 0
+    assert [each.number for each in api.rounds(job, phase=AssignmentKind.PLAN)] == [0]
     assert [each.id for each in api.clients("digits", "-id", there=True)] == ["c2", "c1"]
     assert [each.round for each in api.attendance(job, order="-round").items] == [2, 1]
     assert api.version(job, 1).number == 1

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from server.events import repository, streaming
 from server.events.feed import Feed
 from server.lifecycle import record
+from shared.views import EventView
 from tests.support.patience import wait_for
 from tests.support.scripted import World
 from tests.support.serving import served
@@ -123,6 +124,31 @@ def test_who_breaks_off_between_two_events_of_all_has_the_second_before_it(pair:
     *before, last = [resume for resume, _ in source.more()]
     assert set(before) == {0}
     assert last == 10**9
+
+
+def test_a_reader_far_behind_has_all_a_batch_at_a_time(
+    pair: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "_AT_ONCE", 3)
+    pair.trained()
+    everything = [each["id"] for each in listed(pair, "/v1/events")]
+    assert len(everything) > 6
+    left_out: list[int] = []
+
+    def ask(session: Session, wanted: repository.Wanted, limit: int) -> list[EventView]:
+        left_out.append(len(wanted.without))
+        return events_of(session, wanted, limit)
+
+    events_of = repository.listed
+    monkeypatch.setattr(repository, "listed", ask)
+    feed = SimpleNamespace(settled=everything[-2])
+    source = streaming.OfAll(pair.context.sessions, cast("Feed", feed), repository.Wanted())
+    heard: list[int] = []
+    while found := source.more():
+        heard += [event.id for _, event in found]
+        assert found[-1][0] == min(heard[-1], everything[-2]), "who breaks off goes on from here"
+    assert heard == everything
+    assert max(left_out) <= 3, "a query names no more than the newest, however many were told"
 
 
 def test_what_all_have_seen_is_not_sent_again(pair: World, address: str) -> None:

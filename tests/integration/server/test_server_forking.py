@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.scripted import SHA, Json, World, component_bytes, job_spec, offer, sha
+from tests.support.signing_in import HTML, cookie
 
 pytestmark = pytest.mark.integration
 
@@ -44,6 +45,8 @@ def test_a_fork_continues_behind_the_parents_version(pair: World, parent: str) -
     assert manifest(pair, job, 1) == manifest(pair, parent, 1)
     assert pair.value("SELECT count(*) FROM artifacts") == files, "nothing is copied"
     assert pair.planner.claim() is None
+    page = pair.http.get(f"/jobs/{job}", headers={**HTML, **cookie(pair)}).text
+    assert "Now: train 2" in page, "and not the planning that it inherits"
     claim = pair.train("c1", 7.0)
     assert (claim["round"], claim["version"]) == (2, 1)
     assert claim["manifest"]["proj"] == sha(component_bytes(1, 1, 1))

@@ -108,7 +108,8 @@ def test_a_lost_answer_is_asked_for_again_until_the_key_is_used(
     assert caller(world, second)("GET", "/v1/whoami").status_code == 200
     other = admin("POST", path, **{**more, "json": {**body, "lifetime": "P1D"}})
     assert other.json()["code"] == "idempotency_key_reused"
-    assert [kind for kind, _ in said(world)] == ["key.created", "key.shown_again"]
+    (of_c1, _), *ours = said(world)
+    assert [of_c1, *(kind for kind, _ in ours)] == ["key.created", "key.created", "key.shown_again"]
 
 
 def test_what_was_revoked_is_not_shown_again(admin: Caller) -> None:
@@ -116,6 +117,22 @@ def test_what_was_revoked_is_not_shown_again(admin: Caller) -> None:
     made = admin.ok("POST", "/v1/keys", **more)
     admin.ok("DELETE", f"/v1/keys/{made['prefix']}")
     assert admin("POST", "/v1/keys", **more).json()["code"] == "key_in_use"
+
+
+def test_registering_again_makes_no_key_of_a_client_whose_key_was_revoked(
+    world: World, admin: Caller
+) -> None:
+    more: Json = {"json": {"id": "c1"}, "headers": {"Idempotency-Key": "one"}}
+    made = world.operator.ok("POST", "/v1/clients", **more)
+    other = admin.ok("POST", "/v1/clients/c1/keys", json={})
+    again = world.operator.ok("POST", "/v1/clients", **more)
+    assert prefix_of(again["key"]) == prefix_of(made["key"])
+    assert caller(world, other)("GET", "/v1/whoami").status_code == 200, "another's is left alone"
+    admin.ok("DELETE", f"/v1/keys/{prefix_of(made['key'])}")
+    refused = world.operator("POST", "/v1/clients", **more)
+    assert (refused.status_code, refused.json()["code"]) == (409, "key_in_use")
+    kinds = [kind for kind, _ in said(world)]
+    assert kinds == ["key.created", "key.created", "key.shown_again", "key.revoked"]
 
 
 def test_a_clients_key_is_changed_without_a_pause(world: World, admin: Caller) -> None:

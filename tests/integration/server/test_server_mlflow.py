@@ -14,7 +14,7 @@ from cli.exits import FailedError, UsageError
 from shared.api_client import ApiClient
 from shared.job_tables import TABLES, LossTable
 from shared.reports import ReportView
-from tests.support.scripted import Json, World
+from tests.support.scripted import Json, World, job_spec
 
 pytestmark = [
     pytest.mark.integration,
@@ -72,6 +72,23 @@ def finish(world: World, job: str) -> None:
             assert claim is not None
             assert caller.report(claim, "result", kind=kind, **result).is_success
         world.advance(job)
+
+
+def test_a_fork_s_scores_stand_behind_its_last_round(
+    pair: World, api: ApiClient, store: str, two_rounds: str
+) -> None:
+    wish: Json = {"round": 2, "spec": job_spec(["c1", "c2"], rounds={"count": 3})}
+    job = pair.operator.ok("POST", f"/v1/jobs/{two_rounds}/fork", json=wish)["id"]
+    pair.advance(job)
+    for name in pair.clients:
+        pair.train(name, 3.0)
+    pair.advance(job)
+    finish(pair, job)
+    run = mlflow_sink.write(api, job, store, "first")
+    found = MlflowClient(tracking_uri=store).get_metric_history(
+        run, "score.digits.distilled.skill/c1"
+    )
+    assert [each.step for each in found] == [3]
 
 
 def test_a_run_goes_on_with_its_job_and_doubles_nothing(

@@ -228,7 +228,8 @@ def test_parts_that_nobody_owns_go(pair: World, job: str) -> None:
     upload = caller.ok("POST", "/v1/uploads", json=wanted)["id"]
     caller.send(upload, GOOD[:10], 0)
     store = pair.context.store
-    stray, young, odd = store.new_part(), store.new_part(), store.new_part("odd name")
+    stray, young, odd = store.new_part(), store.new_part(), store.root / "parts" / "odd name"
+    odd.touch()
     for path in (stray, odd, store.root / "parts" / upload.replace("-", "")):
         age(path)
     drop_parts(pair.context)
