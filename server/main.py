@@ -123,7 +123,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.add_middleware(Together, snapshot=snapshot(engine))
     app.add_middleware(partial_reads.Partial)
     app.add_middleware(conditional.Conditional)
-    app.add_middleware(Browser, port=settings.port)
+    app.add_middleware(Browser)
     app.add_middleware(Watched, meters=context.meters, paths=plain_paths(app))
     return app
 

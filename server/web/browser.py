@@ -23,23 +23,23 @@ _FROM_HERE = frozenset({None, "same-origin", "none"})  # none: the address bar
 _PROBLEM = "application/problem+json"
 
 
-def cookie_name(port: int) -> str:
-    """Cookies are one host's, whatever the port: each server here has one of its own."""
-    return f"tapestry_key_{port}"
+def cookie_name(headers: Headers) -> str:
+    """Cookies are one host's, whatever the port: each that the browser names has one of its own."""
+    port = headers.get("host", "").rpartition(":")[2]
+    return f"tapestry_key_{port if port.isdigit() else 'standard'}"
 
 
 class Browser:
     """ASGI middleware, the outermost."""
 
-    def __init__(self, app: ASGIApp, port: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._cookie = cookie_name(port)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take the key from the cookie; answer a page's problem as a page."""
         if scope["type"] == "http" and scope["method"] in _READING:
             headers = Headers(scope=scope)
-            key = _key(headers, self._cookie)
+            key = _key(headers)
             if key is not None:
                 bearer = (b"authorization", f"Bearer {key}".encode("latin-1"))
                 scope["headers"] = [*scope["headers"], bearer]
@@ -49,11 +49,11 @@ class Browser:
         await self._app(scope, receive, send)
 
 
-def _key(headers: Headers, name: str) -> str | None:
+def _key(headers: Headers) -> str | None:
     if "authorization" in headers or headers.get("sec-fetch-site") not in _FROM_HERE:
         return None
     try:
-        found = SimpleCookie(headers.get("cookie", "")).get(name)
+        found = SimpleCookie(headers.get("cookie", "")).get(cookie_name(headers))
     except CookieError:
         return None
     return found.value if found is not None and found.value.isascii() else None

@@ -35,7 +35,7 @@ async def signed_in(request: Request, app: App) -> Response:
         return page("signin.html", {"next": wanted, "problem": problem}, 401)
     answer = RedirectResponse(wanted, 303)
     answer.set_cookie(
-        cookie_name(app.settings.port),
+        cookie_name(request.headers),
         key,
         httponly=True,
         samesite="strict",
@@ -45,10 +45,10 @@ async def signed_in(request: Request, app: App) -> Response:
 
 
 @router.post("/signout")
-def sign_out(app: App) -> Response:
+def sign_out(request: Request) -> Response:
     """Forget the key in this browser; the key itself stays valid."""
     answer = RedirectResponse(SIGN_IN, 303)
-    answer.delete_cookie(cookie_name(app.settings.port), httponly=True, samesite="strict")
+    answer.delete_cookie(cookie_name(request.headers), httponly=True, samesite="strict")
     return answer
 
 

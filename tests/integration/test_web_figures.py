@@ -1,5 +1,7 @@
 """The figures in a real browser: drawn, followed, and told in numbers."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -101,6 +103,19 @@ def test_the_timeline_follows_the_job_and_turns_back(site: Site) -> None:
     expect(turn).to_contain_text("Rounds 2 to 3")
     turn.get_by_role("button", name="Later rounds").click()
     expect(turn).to_contain_text("Rounds 4 to 5")
+
+
+def test_work_lasts_by_the_server_s_clock_whatever_the_reader_s(site: Site) -> None:
+    job = site.world.launch()
+    site.world.plan(job)
+    site.world.clients["c1"].claim()
+    page = site.signed_in("/clients")
+    page.clock.set_fixed_time(datetime.now(UTC) - timedelta(minutes=10))
+    page.goto(f"{site.url}/jobs/{job}")
+    timeline = figure(page, "timeline")
+    timeline.locator("summary").click()
+    working = timeline.locator("tbody tr", has_text="working")
+    assert 0 <= float(working.locator("td").nth(3).inner_text()) < 600
 
 
 def test_a_figure_s_numbers_are_reached_with_the_keyboard_alone(site: Site) -> None:

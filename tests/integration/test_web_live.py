@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from server.main import create_app
 from tests.support import browsing
+from tests.support.finished import federated_and_alone
 from tests.support.scripted import World
 from tests.support.serving import served
 from tests.support.site import Site, app_of
@@ -186,6 +187,43 @@ def test_a_part_that_did_not_come_is_asked_for_again(world: World, browser: Brow
         site.renew(page)
         expect(page.locator("#ledger")).to_contain_text("c1 10")
         page.close()
+
+
+def test_what_an_ended_job_s_page_did_not_get_is_asked_for_again(
+    world: World, browser: Browser
+) -> None:
+    job, _ = federated_and_alone(world)
+    with served(app_of(world)) as url, browser.new_context() as context:
+        context.clock.install()
+        page = Site(world, url, context).signed_in("/clients")
+        held_back = ("**/benefits", "**/traffic?*")
+        for address in held_back:
+            page.route(address, lambda route: route.fulfill(status=503))
+        page.goto(f"{url}/jobs/{job}")
+        traffic = page.locator('figure[data-chart="traffic"]')
+        traffic.scroll_into_view_if_needed()
+        expect(traffic).to_contain_text("the server said 503")
+        assert page.locator("#benefits").count() == 0
+        for address in held_back:
+            page.unroute(address)
+        page.clock.fast_forward(POLLED_MS)
+        expect(traffic.locator(".main-svg").first).to_be_visible()
+        expect(page.locator(".verdict")).to_contain_text("Federation helped 1 of 2")
+        page.close()
+
+
+def test_a_server_that_hangs_is_told_of_like_one_that_is_away(site: Site) -> None:
+    page = site.signed_in(f"/jobs/{site.world.launch()}")
+    expect(page.locator("#now-title")).to_contain_text("plan")
+    page.evaluate(
+        "AbortSignal.timeout = (own => () => own.call(AbortSignal, 100))(AbortSignal.timeout)"
+    )
+    page.route("**/jobs/*", lambda _: None)
+    site.renew(page)
+    expect(page.locator("#away")).to_be_visible()
+    page.unroute("**/jobs/*")
+    site.renew(page)
+    expect(page.locator("#away")).to_be_hidden()
 
 
 def test_clients_come_and_fall_silent_before_the_reader_s_eyes(site: Site) -> None:

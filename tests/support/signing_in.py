@@ -1,12 +1,13 @@
 """Signing in to the page, as a browser does."""
 
 from httpx2 import Response
+from starlette.datastructures import Headers
 
 from server.web.browser import cookie_name
 from tests.support.scripted import World
 
 HTML = {"Accept": "text/html"}
-PORT = 8000
+HERE = Headers({"host": "testserver"})
 
 
 def sign_in(world: World, key: str, wanted: str = "/clients") -> Response:
@@ -14,4 +15,4 @@ def sign_in(world: World, key: str, wanted: str = "/clients") -> Response:
 
 
 def cookie(world: World, key: str | None = None) -> dict[str, str]:
-    return {"Cookie": f"{cookie_name(PORT)}={key or world.viewer.key}"}
+    return {"Cookie": f"{cookie_name(HERE)}={key or world.viewer.key}"}

@@ -29,7 +29,10 @@ const charts = (() => {
 
   const trained = (phases) => phases.filter((each) => each.phase === "train");
   const decided = (each) => (each.personal_loss === null ? "first participation" : each.replaced ? "replaced" : "kept");
-  const lasted = (each) => (each.ended_at ? Date.parse(each.ended_at) : Date.now()) - Date.parse(each.claimed_at);
+  const { now } = document.body.dataset; // by the server's clock; a report has none
+  const skew = now ? Date.parse(now) - Date.now() : 0;
+  const ended = (each) => (each.ended_at ? Date.parse(each.ended_at) : Date.now() + skew);
+  const lasted = (each) => Math.max(ended(each) - Date.parse(each.claimed_at), 0);
   // Plotly knows no zones: a moment as the reader's clock shows it.
   function onClock(moment) {
     const at = new Date(moment);

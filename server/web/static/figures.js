@@ -5,6 +5,7 @@
   const library = document.currentScript.dataset.library; // absent where it stands in the page
   const MOST_ROWS = 200, MOST_ROWS_ALONE = 5000; // a file that stands alone has no link to all of them
 
+  const ANSWERED_WITHIN_MS = 30000;
   const FAILED = "failed";
 
   const alone = (figure) => figure.dataset.src.startsWith("#");
@@ -130,7 +131,7 @@
     const address = asked(figure, has);
     for (let cursor = null; cursor !== undefined; ) {
       if (cursor) address.searchParams.set("cursor", cursor);
-      const answer = await fetch(address);
+      const answer = await fetch(address, { signal: AbortSignal.timeout(ANSWERED_WITHIN_MS) });
       if (!answer.ok) throw new Error(`the server said ${answer.status}`);
       const page = await answer.json();
       found.push(...page.items);

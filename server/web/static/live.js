@@ -53,7 +53,7 @@
   }
 
   async function page(address) {
-    const answer = await fetch(address, { headers: { Accept: "text/html" } });
+    const answer = await fetch(address, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(ASK_ANYWAY_MS) });
     if (answer.redirected && new URL(answer.url).pathname === "/signin") location.reload();
     else if (answer.ok) return new DOMParser().parseFromString(await answer.text(), "text/html");
     throw new Error(answer.status);
@@ -68,6 +68,12 @@
       const found = (await page(here.dataset.part)).querySelector(".part");
       if (found && here.dataset.mark === mark) put(here, found);
     } catch { if (here.dataset.mark === mark) delete here.dataset.mark; }
+  }
+
+  // Asks for the parts and figures that have moved, or did not come.
+  function complete() {
+    document.querySelectorAll("[data-part]").forEach(part);
+    document.dispatchEvent(new Event("tapestry:renewed"));
   }
 
   const away = document.getElementById("away");
@@ -85,8 +91,7 @@
       for (const each of MARKS) if (each in fresh.body.dataset) body.dataset[each] = fresh.body.dataset[each];
       away.hidden = true;
       age();
-      document.querySelectorAll("[data-part]").forEach(part);
-      document.dispatchEvent(new Event("tapestry:renewed"));
+      complete();
     } catch { away.hidden = false; }
     asking = false;
     if (again) { again = false; renew(); }
@@ -139,9 +144,8 @@
     localise(document);
     age();
     document.querySelectorAll("[data-part]").forEach(part);
-    if (!body.dataset.events) return;
-    listen(new URL(body.dataset.events, location.href));
-    setInterval(renew, ASK_ANYWAY_MS);
+    setInterval(body.dataset.events ? renew : complete, ASK_ANYWAY_MS);
+    if (body.dataset.events) listen(new URL(body.dataset.events, location.href));
   }
 
   // A link with a key behind the # signs in by itself: what stands there is sent to no server.

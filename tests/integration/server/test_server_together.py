@@ -8,6 +8,7 @@ import pytest
 from server.auth import create_key
 from server.columns import Scope
 from tests.support.scripted import Caller, World
+from tests.support.signing_in import HTML, cookie
 
 pytestmark = pytest.mark.integration
 CROWD = 8
@@ -71,8 +72,7 @@ def test_a_revoked_key_reads_nothing_however_many_use_it(
 
 def test_a_page_that_is_read_by_a_cookie_is_counted_by_its_route(pair: World) -> None:
     job = pair.launch()
-    cookie = {"Cookie": f"tapestry_key_{pair.context.settings.port}={pair.viewer.key}"}
     before = counted(pair, "/jobs/{job_id}", "200")
-    answer = pair.http.get(f"/jobs/{job}", headers={"Accept": "text/html", **cookie})
+    answer = pair.http.get(f"/jobs/{job}", headers={**HTML, **cookie(pair)})
     assert answer.status_code == 200
     assert counted(pair, "/jobs/{job_id}", "200") - before == 1

@@ -7,8 +7,10 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from starlette.datastructures import Headers
 
 import server.web
+from server.web.browser import cookie_name
 from server.web.site import PLOTTING, address
 from tests.support.html_page import Page
 from tests.support.scripted import World, offer
@@ -82,6 +84,20 @@ def test_another_site_s_request_has_no_key(pair: World, site: str) -> None:
 def test_another_server_s_cookie_is_none(pair: World, name: str) -> None:
     headers = {"Cookie": f"{name}={pair.viewer.key}"}
     assert pair.http.get("/v1/jobs", headers=headers).status_code == 401
+
+
+def test_what_the_browser_calls_two_servers_has_two_cookies(pair: World) -> None:
+    hosts = ("127.0.0.1:8000", "127.0.0.1:8001", "tapestry.example", "[::1]:8000", "[::1]")
+    names = [cookie_name(Headers({"host": host})) for host in hosts]
+    assert names[:3] == ["tapestry_key_8000", "tapestry_key_8001", "tapestry_key_standard"]
+    assert names[3:] == [names[0], names[2]]
+    tunnel = {"Host": hosts[1]}
+    form = {"key": pair.viewer.key, "next": "/"}
+    answer = pair.http.post("/signin", data=form, headers=tunnel, follow_redirects=False)
+    assert answer.headers["set-cookie"].startswith(f"{names[1]}=")
+    for name, status in ((names[1], 200), (names[0], 401)):
+        headers = {**tunnel, "Cookie": f"{name}={pair.viewer.key}"}
+        assert pair.http.get("/v1/jobs", headers=headers).status_code == status
 
 
 def test_a_key_in_the_header_counts_whatever_the_cookie(pair: World) -> None:
