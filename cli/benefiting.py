@@ -38,7 +38,7 @@ def benefits(
     key: Key = None,
 ) -> None:
     """Show whom federation helped and hurt, beside training alone and FedAvg."""
-    with Connection(url, key, key_file).about(job) as api:
+    with Connection(url, key, key_file).about(job, alone, averaged) as api:
         found = api.benefits(job, alone, averaged)
     if json:
         print_json(found)

@@ -12,11 +12,11 @@ from cli import comparison
 from cli.comparison import Column, Row
 from cli.connection import Connection
 from cli.exits import FailedError, UsageError
-from cli.output import escaped
 from shared.problem_codes import Code
 from shared.reports import ReportView
 from shared.results import Variant
 from shared.sizes import size
+from shared.terminal import escaped
 from shared.transport import ApiError
 
 # What a client would take away first, as in `tapestry export`; last what is nobody's own.

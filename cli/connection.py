@@ -32,21 +32,38 @@ class Connection:
 
     def open(self, patience_s: float | None = None) -> ApiClient:
         """A client of the API. Raises UsageError when nobody said where it is."""
-        local = {} if self.url and (self.key or self.key_file) else _local_stack()
+        local = self._local()
         address, key = self._address(local), self._secret(local)
         return ApiClient(address, key, PATIENCE_S if patience_s is None else patience_s)
 
     @contextmanager
-    def about(self, job: UUID, patience_s: float | None = None) -> Iterator[ApiClient]:
-        """The same, for what is asked of one job. Raises FailedError when there is no such job."""
+    def about(
+        self, job: UUID, *others: UUID | None, patience_s: float | None = None
+    ) -> Iterator[ApiClient]:
+        """The same, for what is asked of a job, beside others. FailedError where one is missing."""
         with self.open(patience_s) as api:
             try:
                 yield api
             except ApiError as error:
-                if not _lacks(api, job, error):
+                for each in filter(None, (job, *others)):
+                    if _lacks(api, each, error):
+                        raise FailedError(
+                            f"there is no job {each} at {api.url}: choose one that `tapestry jobs` "
+                            "lists"
+                        ) from error
+                raise
+
+    @contextmanager
+    def naming(self, what: str, listed_by: str) -> Iterator[ApiClient]:
+        """The same, for what is asked of `what`. Raises FailedError when there is none."""
+        with self.open() as api:
+            try:
+                yield api
+            except ApiError as error:
+                if error.problem.code != Code.NOT_FOUND:
                     raise
                 raise FailedError(
-                    f"there is no job {job} at {api.url}: choose one that `tapestry jobs` lists"
+                    f"there is no {what} at {api.url}: choose one that `{listed_by}` lists"
                 ) from error
 
     def of_worker(self, keys_dir: Path | None) -> dict[str, str]:
@@ -54,7 +71,7 @@ class Connection:
 
         Raises UsageError.
         """
-        local = {} if self.url else _local_stack()
+        local = self._local()
         address = {"TAPESTRY_API_URL": self._address(local)}
         if keys_dir is None and (self.key or self.key_file):
             return {**address, "TAPESTRY_KEY": self._secret(local)}
@@ -66,6 +83,12 @@ class Connection:
                 "key by --key-file"
             )
         return {**address, "TAPESTRY_KEYS_DIR": str(keys_dir)}
+
+    def _local(self) -> dict[str, str]:
+        """What `tapestry up` wrote down here; nothing where another API is asked."""
+        found = _local_stack()
+        same = self.url is None or self.url.rstrip("/") == found.get("url")
+        return found if same else {}
 
     def _address(self, local: Mapping[str, str]) -> str:
         url = self.url or local.get("url")

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Annotated
 
@@ -10,11 +11,10 @@ import typer
 from cli import key_files, listing
 from cli.connection import Connection
 from cli.exits import FailedError, UsageError
-from cli.options import Expires, Json, Key, KeyFile, Url
+from cli.options import Expires, Json, Key, KeyFile, Url, client_name
 from cli.output import console, print_json, say
 from cli.sentences import Sentences
 from shared.api_client import ApiClient
-from shared.components import NAME_PATTERN
 from shared.keys import ClientKeyCreate, KeyCreate, KeyCreated, KeyList, KeyScope
 
 app = typer.Typer(
@@ -28,7 +28,9 @@ def list_keys(
     everything: Annotated[
         bool, typer.Option("--all", help="With those that are revoked or have expired.")
     ] = False,
-    client: Annotated[str | None, typer.Option(help="Of this client.")] = None,
+    client: Annotated[
+        str | None, typer.Option(parser=client_name, metavar="TEXT", help="Of this client.")
+    ] = None,
     json: Json = False,
     url: Url = None,
     key_file: KeyFile = None,
@@ -47,7 +49,12 @@ def list_keys(
 def create(
     scope: Annotated[KeyScope | None, typer.Option(help="What the key may do.")] = None,
     client: Annotated[
-        str | None, typer.Option(help="Or for this client: its second, to change over to.")
+        str | None,
+        typer.Option(
+            parser=client_name,
+            metavar="TEXT",
+            help="Or for this client: its second, to change over to.",
+        ),
     ] = None,
     expires: Expires = None,
     out: key_files.Out = None,
@@ -59,9 +66,7 @@ def create(
     """Make a key and print it, this once; or write it to a file."""
     if (scope is None) == (client is None):
         raise UsageError("say whose key it is: pass --scope, or --client for a client's")
-    if client is not None and re.fullmatch(NAME_PATTERN, client) is None:
-        raise UsageError(f"{client!r} is no client's name: take one that `tapestry clients` lists")
-    with Connection(url, key, key_file).open() as api:
+    with _asking(Connection(url, key, key_file), client) as api:
         if out is None:
             made = _made(api, scope, client, expires)
         else:
@@ -82,12 +87,17 @@ def revoke(
     """Revoke a key: the next request with it is refused."""
     if _PREFIX.fullmatch(prefix) is None:
         raise UsageError("that is no key's prefix: take one that `tapestry keys list` shows")
-    with Connection(url, key, key_file).open() as api:
+    where = Connection(url, key, key_file)
+    with where.naming(f"key {prefix}", "tapestry keys list --all") as api:
         revoked = api.revoke_key(prefix)
     if json:
         print_json(revoked)
     else:
         say(f"key {prefix} is revoked")
+
+
+def _asking(where: Connection, client: str | None) -> AbstractContextManager[ApiClient]:
+    return where.open() if client is None else where.naming(f"client {client}", "tapestry clients")
 
 
 def _made(

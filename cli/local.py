@@ -11,13 +11,14 @@ from cli.demo import run as demo_run
 from cli.demo.preparing import clients_of
 from cli.exits import UsageError
 from cli.options import Json
-from cli.output import console, escaped, print_data, say, warn
+from cli.output import console, print_data, say, warn
 from cli.signals import ending_on_signals
 from cli.stack import detached, running
 from cli.stack.keeper import Keeper
 from cli.stack.processes import Processes
 from cli.stack.settings import StackSettings, client_files
 from cli.stack.stack import Stack
+from shared.terminal import escaped
 
 State = Annotated[
     Path, typer.Option(help="Where the stack keeps its state.", envvar=STATE_VARIABLE)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from shared.components import NAME_PATTERN
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LONGEST = timedelta(days=3650)
 
@@ -27,6 +29,15 @@ def _idempotency_key(text: str) -> str:
     """What names a request, for those who repeat it. Raises typer.BadParameter."""
     if re.fullmatch(r"[\x21-\x7e]{1,200}", text) is None:
         raise typer.BadParameter("a key is 1 to 200 letters, digits and signs without a space")
+    return text
+
+
+def client_name(text: str) -> str:
+    """What may be a client's name. Raises typer.BadParameter."""
+    if re.fullmatch(NAME_PATTERN, text) is None:
+        raise typer.BadParameter(
+            f"{text!r} is no client's name: take one that `tapestry clients` lists"
+        )
     return text
 
 

@@ -1,12 +1,7 @@
-"""What commands print: names and sentences of others are shown and never run.
-
-A job's name, a worker's sentence or a proxy's answer may hold what a terminal would obey (an escape
-sequence), what turns the direction of a line, or what rich would take for markup.
-"""
+"""What commands print: names and sentences of others are shown, never run, and no markup."""
 
 import json
 import sys
-import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +10,9 @@ from pydantic import BaseModel
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from shared.terminal import escaped, harmless, one_line
+
 _WIDTH_WITHOUT_TERMINAL = 140
-_TURNING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class SafeConsole(Console):
@@ -29,6 +25,10 @@ class SafeConsole(Console):
         for piece in super().render(renderable, options):
             yield piece if piece.control else Segment(harmless(piece.text), piece.style)
 
+    def on_broken_pipe(self) -> None:
+        """Whoever read has read enough: told by the error, which rich would end the process on."""
+        raise  # noqa: PLE0704 - rich calls it where it handles the error
+
 
 def console(*, beside: bool = False) -> Console:
     """Where we print, as it is; wide where nobody's terminal says how wide.
@@ -39,21 +39,6 @@ def console(*, beside: bool = False) -> Console:
     if not plain.is_terminal:
         plain.width = _WIDTH_WITHOUT_TERMINAL
     return plain
-
-
-def harmless(text: str) -> str:
-    """The text without control characters but line ends, and in one direction."""
-    return "".join(each for each in text if each == "\n" or not _obeyed(each))
-
-
-def one_line(text: str) -> str:
-    """The same in one line."""
-    return harmless(" ".join(text.split()))
-
-
-def _obeyed(character: str) -> bool:
-    kind = unicodedata.category(character)
-    return kind in {"Cc", "Cs", "Zl", "Zp"} or character in _TURNING
 
 
 def say(text: str) -> None:
@@ -78,13 +63,15 @@ def print_data(value: Mapping[str, Any]) -> None:
     say(escaped(json.dumps(value, indent=1, ensure_ascii=False)))
 
 
-def escaped(text: str) -> str:
-    """The same JSON without a character that a terminal would obey."""
-    return "".join(f"\\u{ord(c):04x}" if c != "\n" and _obeyed(c) else c for c in text)
-
-
 def write_whole(path: Path, text: str) -> None:
-    """Write a file, or leave what was there. Raises OSError."""
+    """Write a file, or leave what was there; what is no file, as a pipe, is written into.
+
+    Raises OSError.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_text(text, encoding="utf-8")

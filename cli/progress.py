@@ -11,7 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.listing import origin
-from cli.output import one_line
 from cli.patience import Patience
 from cli.waiting import Quiet
 from shared.api_client import ApiClient
@@ -19,6 +18,7 @@ from shared.messages import AssignmentKind
 from shared.results import TaskLosses
 from shared.sizes import size
 from shared.states import JOB_TERMINAL, AssignmentState, JobState
+from shared.terminal import one_line
 from shared.views import AssignmentView, ForkRow, JobView, RoundView
 
 _REFRESH_S = 1.0  # where nothing happens: heartbeats are no events
@@ -237,13 +237,13 @@ def mean_losses(progress: Progress) -> str:
 
 
 def table(found: Sequence[Progress], elapsed_s: float, quiet: Sequence[str] = ()) -> Group:
-    """The jobs above, their clients below, then their kin, and why those wait that are `quiet`."""
+    """The jobs, their kin, and why those wait that are `quiet`; clients below may be cut."""
     kin = (Text(f"{each.job.name}: {said}") for each in found if (said := lineage(each)))
     waits = (
         Text(f"{each.job.name}: {why}") for each, why in zip(found, quiet, strict=False) if why
     )
     time_ = Text(f"{elapsed_s:.0f} s", style="dim")
-    return Group(_jobs(found), _clients(found), *kin, *waits, time_)
+    return Group(_jobs(found), *kin, *waits, time_, _clients(found))
 
 
 def _jobs(found: Sequence[Progress]) -> Table:

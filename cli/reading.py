@@ -10,7 +10,8 @@ import typer
 from cli import comparing, listing
 from cli.benefiting import Alone, Averaged
 from cli.connection import Connection
-from cli.options import Job, Json, Key, KeyFile, Url
+from cli.exits import UsageError
+from cli.options import Job, Json, Key, KeyFile, Url, client_name
 from cli.output import console, print_data, print_json, say, warn, write_whole
 from cli.waiting import waiting_table
 from shared.states import JobState
@@ -22,7 +23,10 @@ _PAGE = {"next"}  # the command line turns the pages itself
 def jobs(
     state: Annotated[list[JobState] | None, typer.Option(help="In one of these states.")] = None,
     name: Annotated[str | None, typer.Option(help="With this in their name.")] = None,
-    client: Annotated[str | None, typer.Option(help="In which this client takes part.")] = None,
+    client: Annotated[
+        str | None,
+        typer.Option(parser=client_name, metavar="TEXT", help="In which this client takes part."),
+    ] = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=1_000_000, help="Most jobs.")
     ] = 50,
@@ -91,7 +95,11 @@ def report(
     key: Key = None,
 ) -> None:
     """Show what a job's models scored, and whom federation helped and hurt."""
-    with Connection(url, key, key_file).about(job) as api:
+    if json and html is None and (alone or averaged):
+        raise UsageError(
+            "the report compares in words alone: pass these to `tapestry benefits --json`"
+        )
+    with Connection(url, key, key_file).about(job, alone, averaged) as api:
         if html is not None:
             write_whole(html, api.report_page(job, alone, averaged))
             if json:

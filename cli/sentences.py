@@ -4,8 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -17,6 +16,7 @@ from cli.signals import Stopped
 from cli.stack.errors import StackError
 from shared.exits import ExitCode
 from shared.spec_files import SpecError
+from shared.terminal import take_any_text
 from shared.transport import ApiError
 
 _KNOWN = (UsageError, FailedError, PartError, StackError, ApiError, SpecError)
@@ -27,11 +27,7 @@ class Sentences(TyperGroup):
 
     def main(self, *args: Any, **more: Any) -> Any:
         """Run the command line. A terminal that lacks a character is shown another."""
-        sys.stdout = sys.stdout or _nowhere()
-        sys.stderr = sys.stderr or _nowhere()
-        for stream in (sys.stdout, sys.stderr):
-            if reconfigure := getattr(stream, "reconfigure", None):
-                reconfigure(errors="backslashreplace")
+        take_any_text()
         return super().main(*args, **more)
 
     def make_context(self, *args: Any, **more: Any) -> Any:
@@ -54,11 +50,6 @@ class Sentences(TyperGroup):
             return done
 
 
-def _nowhere() -> TextIO:
-    """In place of an output that whoever called has closed."""
-    return Path(os.devnull).open("w", encoding="utf-8")
-
-
 @contextmanager
 def _one_sentence() -> Iterator[None]:
     try:
@@ -69,6 +60,10 @@ def _one_sentence() -> Iterator[None]:
         raise _ended(str(error), exit_code(error)) from error
     except Stopped as stopped:
         raise _ended("stopped", stopped.exit_code) from stopped
+    except SystemExit as ended:  # of a console of typer's own
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        raise typer.Exit(ExitCode.OK) from ended
     except KeyboardInterrupt as stopped:
         raise _ended("stopped", ExitCode.STOPPED) from stopped
     except BrokenPipeError as gone:  # whoever read has read enough

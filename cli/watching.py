@@ -38,7 +38,7 @@ def watch(
     It goes on behind breaks of the connection, and ends with status 1 when the job did not succeed.
     """
     connection = Connection(url, key, key_file)
-    with ending_on_signals(), connection.about(job, _SILENT_S) as api:
+    with ending_on_signals(), connection.about(job, patience_s=_SILENT_S) as api:
         if json:
             ended = _print_events(api, job, Patience(api.url, warn, give_up))
         else:

@@ -1,5 +1,6 @@
 """How a process of the worker's ends that somebody started by a command: a sentence and a code."""
 
+import errno
 import sys
 from typing import ClassVar, NoReturn
 
@@ -20,9 +21,13 @@ class EndingError(Exception):
 
 def end(error: Exception, before: str = "") -> NoReturn:
     """End the process with the error's sentence and its exit code."""
-    said = str(error)
-    if isinstance(error, ValidationError):
-        said = "; ".join(explain(WorkerSettings, error))
+    match error:
+        case ValidationError():
+            said = "; ".join(explain(WorkerSettings, error))
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            said = f"{error}: free some disk space"
+        case _:
+            said = str(error)
     print(f"{before}{said}", file=sys.stderr, flush=True)  # noqa: T201 - its last words
     sys.exit(exit_code(error))
 

@@ -6,10 +6,10 @@ import sys
 import time
 from pathlib import Path
 
-from cli.output import one_line
 from cli.stack import private, running
 from cli.stack.errors import StackError
 from cli.stack.settings import StackSettings
+from shared.terminal import one_line
 
 THERE = "clients are there: "  # said once a job can be submitted
 _LOOK_S = 0.1

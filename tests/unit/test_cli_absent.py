@@ -21,6 +21,7 @@ from shared.views import ClientView
 from tests.support.answering import URL, answering
 
 pytestmark = pytest.mark.unit
+LOST = "00000000-0000-4000-8000-000000000000"
 SPEC = JobSpec.model_validate(examples.JOB_SPEC)
 
 
@@ -130,3 +131,25 @@ def test_the_list_of_clients_says_who_is_there_as_the_page_does() -> None:
     table = clients_table([client("a"), client("b", 61), client("c", seen_at=None)], now_)
     [now] = [column for column in table.columns if column.header == "now"]
     assert list(now.cells) == ["there", "silent", "-"]
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (f"report {JOB_ID} --alone {LOST}", f"there is no job {LOST} at "),
+        (f"benefits {JOB_ID} --averaged {LOST}", f"there is no job {LOST} at "),
+        ("keys revoke deadbeef", "there is no key deadbeef at "),
+        ("keys create --client c99", "there is no client c99 at "),
+        ("jobs --client Nobody", "no client's name"),
+        (f"report {JOB_ID} --json --alone {JOB_ID}", "`tapestry benefits --json`"),
+    ],
+)
+def test_what_is_missing_is_named_and_who_lists_the_others(
+    command: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch, {f"/v1/jobs/{JOB_ID}": (200, examples.JOB_DETAIL)})
+    done = CliRunner().invoke(app, command.split())
+    assert done.exit_code != 0
+    [line] = done.stderr.splitlines()
+    assert says in line
+    assert "`tapestry " in line

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from cli import worker
 from cli.connection import Connection
+from cli.exits import UsageError
 from cli.main import app
 from cli.stack import settings
 from cli.stack.errors import StackError
@@ -130,6 +131,19 @@ def test_a_worker_finds_the_local_stack_and_polls_when_asked_to(tmp_path: Path) 
     }
     polling = environment(replace(wish, broker=False), nobody, given)
     assert env.items() - polling.items() == {("TAPESTRY_REDIS_URL", "redis://there")}
+
+
+def test_the_local_stack_s_key_is_sent_to_no_other_api(tmp_path: Path) -> None:
+    local = tmp_path / ".tapestry" / "local"
+    local.mkdir(parents=True)
+    (local / "admin.key").write_text("tap_1a2b3c4d_SECRET")
+    note = {"url": "http://127.0.0.1:7", "key_file": str(local / "admin.key")}
+    (local / "stack.json").write_text(json.dumps(note))
+    for own in (None, "http://127.0.0.1:7", "http://127.0.0.1:7/"):
+        with Connection(own, None, None).open() as api:
+            assert api._http.headers["Authorization"] == "Bearer tap_1a2b3c4d_SECRET"
+    with pytest.raises(UsageError, match="no key is known: pass --key-file"):
+        Connection("http://127.0.0.1:8", None, None).open()
 
 
 def test_clients_are_dealt_out_to_workers(tmp_path: Path) -> None:

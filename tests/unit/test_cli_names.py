@@ -16,8 +16,9 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from cli.main import app
-from cli.output import SafeConsole, escaped, harmless, one_line
+from cli.output import SafeConsole
 from server import examples
+from shared.terminal import escaped, harmless, one_line
 from tests.support.answering import answering
 
 pytestmark = pytest.mark.unit
@@ -145,3 +146,13 @@ def test_a_full_disk_and_a_reader_who_is_gone_are_no_tracebacks() -> None:
     gone = ["sh", "-c", '"$@" | true', "sh", *command, "--help"]
     done = subprocess.run(gone, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_json_is_json_in_whatever_encoding_it_goes_out(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    said = '{"name": "é 😀 日本\x9b"}'
+    assert json.loads(escaped(said).encode(encoding)) == json.loads(said)
+    assert ("é" in escaped(said)) == (encoding == "utf-8")

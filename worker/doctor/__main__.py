@@ -26,7 +26,7 @@ def main() -> None:
         cards = look(asked.files, asked.job)
     except SpecError as error:
         end(error)
-    sys.stdout.write(cards.model_dump_json() + "\n")
+    sys.stdout.buffer.write(cards.model_dump_json().encode() + b"\n")
 
 
 def look(files: Sequence[Path], job: Path | None) -> Cards:

@@ -18,6 +18,7 @@ from shared.api_client import ApiClient
 from shared.artifacts import ArtifactError
 from shared.shelf import ShelfItem, ShelfRow
 from shared.spec_files import SpecError
+from shared.terminal import escaped, harmless, take_any_text
 from shared.transport import ApiError
 from worker.data.client_file import ClientFile
 from worker.disk import owned
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("job", type=UUID)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    take_any_text()
     try:
         settings = read_settings()
         (file,) = map(ClientFile.read, settings.client_files)
@@ -46,7 +48,7 @@ def main() -> None:
             owner = Owner(asked.job, file.client, settings.shelf_key_of(file.client))
             act = _get if asked.command == "get" else _put
             found, said = act(owner, file, settings.work_dir, api)
-            told = found.model_dump_json(indent=1) if asked.json else said
+            told = escaped(found.model_dump_json(indent=1)) if asked.json else harmless(said)
             print(told, flush=True)  # noqa: T201 - its answer
     except _KNOWN as error:
         end(error)

@@ -21,6 +21,7 @@ from shared.api_client import ApiClient
 from shared.artifacts import ArtifactError
 from shared.results import Variant
 from shared.spec_files import SpecError
+from shared.terminal import escaped, harmless, take_any_text
 from shared.transport import ApiError
 from shared.whole_directory import drop
 from worker.data.client_file import ClientFile
@@ -49,6 +50,7 @@ _KNOWN = (
 def main() -> None:
     """Do what is asked; ends with one sentence where that cannot be done."""
     asked = _parser().parse_args()
+    take_any_text()
     try:
         if asked.command == "export":
             _export(asked)
@@ -133,7 +135,7 @@ def _as_json(config: Config, out: Path) -> str:
         "variant": config.variant,
         "tasks": {name: taken.variant for name, taken in config.tasks.items()},
     }
-    return json.dumps(said, indent=2) + "\n"
+    return escaped(json.dumps(said, indent=2)) + "\n"
 
 
 def _predict(asked: argparse.Namespace) -> None:
@@ -142,13 +144,14 @@ def _predict(asked: argparse.Namespace) -> None:
         raise TakeawayError("--rows has samples of its own: leave --image, --text and --domain out")
     model = load(asked.directory, asked.base)
     question = asking.Question(asked.task, asked.beams, asked.out, asked.json)
+    shown = escaped if asked.json or asked.rows is not None else harmless
     if asked.rows is None:
         sample = Sample(asked.image, asked.text, asked.domain)
-        sys.stdout.write(asking.one(model, question, sample) + "\n")
+        sys.stdout.write(shown(asking.one(model, question, sample)) + "\n")
         return
     n_lines = n_wrong = 0
     for line, answered in asking.many(model, question, asked.rows):
-        sys.stdout.write(line + "\n")
+        sys.stdout.write(shown(line) + "\n")
         n_lines, n_wrong = n_lines + 1, n_wrong + (not answered)
     if n_wrong:
         raise NotThereError(
