@@ -9,6 +9,7 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
+from cli.doctor import examined
 from cli.main import app
 from shared.job_spec import JobSpec
 from shared.readiness import Card
@@ -167,6 +168,21 @@ def test_the_command_shows_tables_and_ends_with_one_where_something_must_be_done
     wrong = CliRunner().invoke(app, ["doctor", str(tmp_path / "nowhere.yaml")])
     assert wrong.exit_code == 2
     assert "cannot be read" in wrong.output
+
+
+def test_cards_come_from_their_process_whatever_the_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUTF8", "0")
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    names = ("fragé", "日本")
+    rows = {
+        split: [{**row, "label": names[i % 2]} for i, row in enumerate(moods(first, n))]
+        for split, first, n in (("train", 0, 20), ("validation", 20, 4), ("test", 70, 6))
+    }
+    client(tmp_path, {**MOOD, "classes": [*names]}, **rows)
+    [card] = examined([tmp_path / "client.yaml"], None).cards
+    assert card.tasks["t"].train.classes == dict.fromkeys(names, 10)
 
 
 def test_another_question_about_an_image_is_no_repetition(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from cli.takeaway import Client, _options
 from shared.exits import ExitCode
 from tests.support import small
 from tests.support.takeaway import Home, home
-from worker.takeaway import Sample, load
+from worker.takeaway import Classified, Model, Sample, load
 from worker.takeaway.__main__ import _as_json, main
 from worker.takeaway.export import export
 
@@ -98,6 +98,21 @@ def test_images_are_drawn_and_classes_are_listed(
     first, *shares = capsys.readouterr().out.splitlines()
     assert shares[0].endswith(f"  {first}")
     assert sum(float(line.split()[0]) for line in shares) == pytest.approx(1, abs=2e-4)
+
+
+def test_a_name_is_shown_and_never_run(
+    ask: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    named = Classified("\x1b[31mred", {"\x1b[31mred": 0.75, "blue\x9b": 0.25})
+    monkeypatch.setattr(Model, "predict_all", lambda *_: [named])
+    ask("MODEL", "--image=x.png", "--task=digits")
+    assert capsys.readouterr().out == "[31mred\n  0.7500  [31mred\n  0.2500  blue\n"
+    ask("MODEL", "--image=x.png", "--task=digits", "--json")
+    told = capsys.readouterr().out
+    assert json.loads(told)["label"] == named.label
+    assert "\x1b" not in told
 
 
 ROWS = """\
