@@ -21,6 +21,7 @@ from worker.data.client_file import ClientFile, offer
 from worker.data.division import divide
 from worker.data.rows import Needs, Row, read_rows
 from worker.data.sources import DataError
+from worker.doctor.examine import Reading, examine
 
 pytestmark = pytest.mark.unit
 
@@ -249,6 +250,69 @@ def test_too_few_samples_for_all_splits(tmp_path: Path) -> None:
     reviews(tmp_path, 2)
     with pytest.raises(DataError, match=r"reviews\.csv: 2 samples leave none to validation"):
         client(tmp_path).splits("t")
+
+
+SHOPS = {"domains": ["a", "b"], "columns": {"text": "body", "label": "stars", "domain": "shop"}}
+GIVEN = {"data": None, "split": None, **{s: f"{s}.csv" for s in ("train", "validation", "test")}}
+DRAWN = {"split": {"validation": 0.1, "test": 0.1, "seed": 0}}
+TESTED = 7  # a row that the seed draws for test, of twenty
+
+
+def shops(path: Path, *names: str) -> None:
+    lines = [f"{name},text {path.stem} {n},5" for n, name in enumerate(names)]
+    path.write_text("shop,body,stars\n" + "\n".join(lines) + "\n")
+
+
+def two_shops(folder: Path, changes: dict[str, Any], **more: Any) -> ClientFile:
+    """A client with a sample of domain `b` in test alone."""
+    for split in ("train", "validation", "test"):
+        shops(folder / f"{split}.csv", "a", "b" if split == "test" else "a")
+    shops(folder / "reviews.csv", *("b" if n == TESTED else "a" for n in range(20)))
+    return client(folder, **SHOPS, **changes, **more)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            GIVEN,
+            (
+                "client c1: test.csv line 3: is a test sample of domain 'b', of which none trains; "
+                "add such samples to train, or leave these out"
+            ),
+        ),
+        (
+            DRAWN,
+            (
+                f"client c1: reviews.csv line {TESTED + 2}: is a test sample of domain 'b', of "
+                "which none trains; add more of it, leave it out, or choose another split.seed"
+            ),
+        ),
+    ],
+    ids=["given", "drawn"],
+)
+def test_held_out_samples_are_of_domains_that_train(
+    tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
+    file = two_shops(tmp_path, changes)
+    with pytest.raises(DataError) as caught:
+        offer(file)
+    assert str(caught.value) == says
+    said = examine(file, None, Reading()).findings
+    assert [each.sentence for each in said if each.severity == "error"] == [says]
+    skipped: list[DataError] = []
+    splits = two_shops(tmp_path, changes, on_error="skip").splits("t", skipped)
+    assert [str(error) for error in skipped] == [says]
+    assert [len(splits["test"]), *{row.domain for row in splits["test"]}] == [1, "a"]
+
+
+def test_a_split_of_nothing_but_other_domains_is_refused_also_where_rows_are_skipped(
+    tmp_path: Path,
+) -> None:
+    file = two_shops(tmp_path, GIVEN, on_error="skip")
+    shops(tmp_path / "validation.csv", "b", "b")
+    with pytest.raises(DataError, match=r"validation\.csv line 2: .* of domain 'b', of which none"):
+        offer(file)
 
 
 LONG = "word " * 200_000

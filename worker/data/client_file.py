@@ -218,8 +218,13 @@ class ClientFile(Spec):
         task = self.task(name)
         refused = [] if skipped is None and task.on_error == "skip" else skipped
         if task.data is None:
-            return {split: self._rows(name, split, refused) for split in SPLITS}
-        rows = self._rows(name, "train", refused)
+            found = {split: self._rows(name, split, refused) for split in SPLITS}
+        else:
+            found = self._drawn(name, refused)
+        return self._of_trained_domains(name, found, refused)
+
+    def _drawn(self, name: str, skipped: Refused | None) -> dict[SplitName, Rows]:
+        task, rows = self.task(name), self._rows(name, "train", skipped)
         shares = {"test": task.split.test, "validation": task.split.validation, "train": 1.0}
         drawn = divide(rows, shares, task.split.seed)
         for split in SPLITS:
@@ -227,6 +232,33 @@ class ClientFile(Spec):
                 place = self.place(name, split)
                 raise DataError(f"{place}: {len(rows)} samples leave none to {split}; add some")
         return {split: tuple(drawn[split]) for split in SPLITS}
+
+    def _of_trained_domains(
+        self, name: str, found: dict[SplitName, Rows], skipped: Refused | None
+    ) -> dict[SplitName, Rows]:
+        """Without samples of domains that do not train, of which the client has no expert."""
+        trained = {row.domain for row in found["train"]}
+        remedy = (
+            "add such samples to train, or leave these out"
+            if self.task(name).data is None
+            else "add more of it, leave it out, or choose another split.seed"
+        )
+        kept: dict[SplitName, Rows] = {}
+        for split, rows in found.items():
+            kept[split] = tuple(row for row in rows if row.domain in trained)
+            wrong = [
+                DataError(
+                    f"{self.place(name, split)} {row.where}: is a {split} sample of domain "
+                    f"{row.domain!r}, of which none trains; {remedy}"
+                )
+                for row in rows
+                if row.domain not in trained
+            ]
+            if wrong and (skipped is None or not kept[split]):
+                raise wrong[0]
+            if skipped is not None:
+                skipped += wrong
+        return kept
 
     def files(self, name: str) -> list[Path]:
         """The files of a task's sources; its images may be others. Raises DataError."""
