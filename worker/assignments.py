@@ -251,7 +251,7 @@ def _trainer(request: Request, bench: Workbench, report: Report) -> Trainer:
         report(min(done / steps, 1.0))
 
     data = bench.data(claim.job_id, claim.spec, base, claim.tasks or None)
-    checkpoints = bench.checkpoints(claim.assignment_id)
+    checkpoints = bench.checkpoints(claim)
     check_metrics(spec, data)
     most = checkpoints.settle(request.samples_at_once)
     return Trainer(request.member, spec, network, data, on_step, checkpoints, most)

@@ -61,10 +61,11 @@ class Workbench:
             )
         return found
 
-    def checkpoints(self, assignment: UUID) -> FileCheckpoints:
+    def checkpoints(self, claim: Claim) -> FileCheckpoints:
         """What is kept of the trainings of the assignment in hand; of others nothing is."""
-        self.place.drop_checkpoints(but=assignment)
-        return FileCheckpoints(self.place.checkpoint_directory(assignment), self.checkpoint_s)
+        directory = self.place.checkpoint_directory(claim)
+        self.place.drop_checkpoints(but=directory)
+        return FileCheckpoints(directory, self.checkpoint_s)
 
     def data(
         self, job: UUID, spec: JobSpec, base: Base, claimed: Reads | None = None

@@ -1,17 +1,22 @@
 """What one client (or the planner) has on this machine's disk."""
 
+import json
 import shutil
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
 from shared.artifacts import ArtifactStore
+from shared.messages import Claim
 from shared.shelf_spec import ShelfForm, agreed
 from worker.data.client_file import ClientFile
 from worker.data_notes import DataNotes
 from worker.journal import Journal
 from worker.personal_files import KEPT_BYTES, PersonalFiles
 from worker.shelf.notes import MOST_STATES, ShelfNotes
+
+_TRAINED_ON = {"components", "tasks", "manifest", "state_digest"}  # what a new claim may change
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,19 @@ class Workplace:
         """What this client's data were when the job began here."""
         return DataNotes(self.root / "data" / self.name / f"{job}.json")
 
-    def checkpoint_directory(self, assignment: UUID) -> Path:
-        """Where trainings of an assignment in hand are kept."""
-        return self.root / "checkpoints" / self.name / str(assignment)
+    def checkpoint_directory(self, claim: Claim) -> Path:
+        """Where trainings of an assignment in hand are kept.
 
-    def drop_checkpoints(self, but: UUID | None = None) -> None:
+        One that is given anew asks for something else under the same id: it has another directory.
+        """
+        asked = json.dumps(claim.model_dump(mode="json", include=_TRAINED_ON), sort_keys=True)
+        name = f"{claim.assignment_id}-{sha256(asked.encode()).hexdigest()[:16]}"
+        return self.root / "checkpoints" / self.name / name
+
+    def drop_checkpoints(self, but: Path | None = None) -> None:
         """Remove what no assignment in hand needs."""
         for directory in (self.root / "checkpoints" / self.name).glob("*"):
-            if directory.name != str(but):
+            if directory != but:
                 shutil.rmtree(directory, ignore_errors=True)
 
     def drop(self) -> None:

@@ -1,19 +1,36 @@
 """What a client's data cost in the training process."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from shared.artifacts import ArtifactStore
+from shared.components import Modality
+from shared.messages import AssignmentKind, Claim, Lease
 from tests.support import federation
 from worker.data.client_file import ClientFile
 from worker.models.base import load_base
+from worker.training.checkpoints import Finished
 from worker.workbench import Workbench
 from worker.workplace import Workplace
 
 pytestmark = pytest.mark.unit
 JOB = UUID(int=1)
+CLAIM = Claim(
+    assignment_id=UUID(int=2),
+    kind=AssignmentKind.TRAIN,
+    job_id=JOB,
+    spec=federation.job("given anew"),
+    lease=Lease(id=UUID(int=3), attempt=1, seconds=1.0),
+    round=1,
+    components=("encoder.image", "encoder.text"),
+    tasks={"vqa": (Modality.IMAGE, Modality.TEXT)},
+    manifest={"encoder.image": "1" * 64, "encoder.text": "2" * 64},
+    state_digest="3" * 64,
+)
 
 
 @pytest.fixture
@@ -36,3 +53,25 @@ def test_data_are_decoded_once_while_they_fit(
     same = [first[task] is again[task] for task in first]
     assert all(same) == bool(kept)
     assert len(bench._decoded) == (len(first) if kept else 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"components": ("encoder.text",)},
+        {"tasks": {"vqa": (Modality.TEXT,)}},
+        {"manifest": CLAIM.manifest | {"encoder.text": "4" * 64}},
+        {"state_digest": None},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_trainings_for_an_assignment_that_was_given_anew_are_not_taken_over(
+    bench: Workbench, change: dict[str, Any]
+) -> None:
+    bench = replace(bench, checkpoint_s=0.0)
+    bench.checkpoints(CLAIM).finish("engaged", Finished({}, {"vqa": 0.5}, []))
+    leased_again = CLAIM.model_copy(update={"lease": CLAIM.lease.model_copy(update={"attempt": 2})})
+    assert bench.checkpoints(leased_again).finished("engaged") is not None
+    given_anew = CLAIM.model_copy(update=change)
+    assert bench.checkpoints(given_anew).finished("engaged") is None
+    assert bench.checkpoints(CLAIM).finished("engaged") is None  # it was dropped
