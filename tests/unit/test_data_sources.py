@@ -326,13 +326,34 @@ LONG = "word " * 200_000
         ("x.jsonl", b'\xef\xbb\xbf{"text": "fine", "label": "good"}\n', "fine"),
         ("x.jsonl", b'{"text": 10000001.0, "label": "good"}', "10000001"),
         ("x.jsonl", b'{"text": 2.50, "label": "good"}', "2.5"),
+        ("x.jsonl", b'{"text": 123456.75, "label": "good"}', "123456.75"),
     ],
-    ids=["a long cell", "empty last lines", "byte order mark", "whole float", "float"],
+    ids=["a long cell", "empty last lines", "byte order mark", "whole float", "float", "digits"],
 )
 def test_what_programs_write(tmp_path: Path, name: str, content: bytes, first: str) -> None:
     (tmp_path / name).write_bytes(content)
     [row] = read_rows(tmp_path / name, name, MOOD)
     assert row.text == first
+
+
+NUMBERS = [0.1, 123456.75, 123456.5, 5.0, 1e-07, 2.0**27 + 16]
+
+
+@pytest.mark.parametrize("bits", [pa.float32(), pa.float64()], ids=str)
+@pytest.mark.parametrize("write", [Dataset.to_parquet, Dataset.save_to_disk])
+def test_numbers_keep_their_digits(
+    tmp_path: Path, write: Callable[[Dataset, Path], object], bits: pa.DataType
+) -> None:
+    columns = {"text": pa.array([*NUMBERS, None, float("nan")], bits)}
+    labels = pa.array(["good"] * (len(NUMBERS) + 2))
+    write(Dataset(pa.table({**columns, "label": labels})), tmp_path / "x.parquet")
+    skipped: list[DataError] = []
+    rows = read_rows(tmp_path / "x.parquet", "x", MOOD, skipped)
+    texts = ["0.1", "123456.75", "123456.5", "5", "1e-07", "134217744"]
+    assert [row.text for row in rows] == texts
+    assert [str(error).partition(";")[0] for error in skipped] == [
+        "x row 7: text is empty", "x row 8: text is empty",
+    ]  # fmt: skip
 
 
 def metadata(features: object) -> dict[str, str]:

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import compute, parquet
 
 from worker.data.sources import STATE, DataError, Record, check_names, damaged
 
@@ -55,10 +55,20 @@ def _rows(
 ) -> Iterator[Record]:
     """Numbered from 1, class labels by name as the library's metadata have them."""
     classes = _classes(schema, place)
-    rows = chain.from_iterable(batch.to_pylist() for batch in batches)
+    rows = chain.from_iterable(_widened(batch).to_pylist() for batch in batches)
     for number, row in enumerate(rows, before + 1):
         labels = {name: _class(row[name], names) for name, names in classes.items()}
         yield Record(f"row {number}", {**row, **labels})
+
+
+def _widened(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Numbers of 32 bits in 64, broken ones as they are written: 0.1, not 0.10000000149011612."""
+    for number, column in enumerate(batch.columns):
+        if pa.types.is_float32(column.type):
+            exact, written = column.cast(pa.float64()), column.cast(pa.string()).cast(pa.float64())
+            wide = compute.if_else(compute.equal(compute.floor(exact), exact), exact, written)
+            batch = batch.set_column(number, batch.schema.field(number).name, wide)
+    return batch
 
 
 def _classes(schema: pa.Schema, place: str) -> dict[str, list[str]]:

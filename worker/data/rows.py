@@ -216,12 +216,12 @@ class _Cells:
 
 
 def _written(number: float) -> str | None:
-    """A number as text, a whole one with all its digits; None for NaN, which says none."""
+    """A number as text with all its digits, whole or not; None for NaN, which says none."""
     if isinstance(number, int):
         return str(number)
     if math.isnan(number):
         return None
-    return str(int(number)) if number.is_integer() else f"{number:g}"
+    return str(int(number)) if number.is_integer() else repr(number)
 
 
 def _has_lone_surrogate(value: str) -> bool:
