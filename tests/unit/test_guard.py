@@ -14,6 +14,7 @@ from rich.console import Console
 from cli.listing import report_table
 from server.examples import REPORT
 from shared.job_spec import JobSpec
+from shared.messages import RETRYABLE, FailureCode
 from shared.reports import ReportRow, ReportView
 from shared.results import TaskScore, Variant
 from shared.spec_files import SpecError, parse
@@ -22,12 +23,14 @@ from worker.algorithm import guard
 from worker.algorithm.method import NOBODY, Personal
 from worker.algorithm.methods import method_of
 from worker.artifacts import network_specs
+from worker.assignments import failure_code
 from worker.metrics.measured import Decisive
 from worker.models.network import State
 from worker.state import PersonalStore
 from worker.training import evaluation
 from worker.training.evaluation import evaluate, evaluate_all
 from worker.training.held_out import held_out_losses
+from worker.training.loop import DivergedError
 from worker.training.trainer import Trainer
 
 pytestmark = pytest.mark.unit
@@ -154,6 +157,20 @@ def test_a_clients_own_factors_and_the_choice_are_kept_together() -> None:
     assert list(scores[Variant.GUARDED]) == list(TASKS)
 
 
+def test_a_model_whose_outputs_are_no_numbers_has_diverged() -> None:
+    at = trainer()
+    sound = at.network.state()
+    broken = {n: {t: v * math.nan for t, v in ts.items()} for n, ts in sound.items()}
+    with pytest.raises(DivergedError) as caught:
+        evaluate_all(at, {P: sound, D: broken}, {}, "test")
+    assert str(caught.value) == (
+        "loss of the distilled model at task 'digits' on its test samples is nan: lower the "
+        "learning rate"
+    )
+    assert failure_code(caught.value) is FailureCode.DIVERGED
+    assert FailureCode.DIVERGED not in RETRYABLE
+
+
 @pytest.mark.parametrize("split", ["test", "validation"])
 def test_the_guarded_scores_are_the_chosen_models_and_not_measured_again(
     split: Any, monkeypatch: pytest.MonkeyPatch
@@ -163,9 +180,9 @@ def test_the_guarded_scores_are_the_chosen_models_and_not_measured_again(
     models = {D: first, P: at.post_steps(first)[0]}
     measured = []
 
-    def measure(*given: Any) -> dict[str, TaskScore]:
+    def measure(*given: Any, **named: Any) -> dict[str, TaskScore]:
         measured.append(given)
-        return evaluate(*given)
+        return evaluate(*given, **named)
 
     monkeypatch.setattr(evaluation, "evaluate", measure)
     scores = evaluate_all(at, models, {"digits": P, "reviews": D}, split)

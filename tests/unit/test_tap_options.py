@@ -1,5 +1,6 @@
 """Controls of TAP, and its options beyond the paper."""
 
+import math
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from worker.algorithm.methods.tap import Tap, standard_error
 from worker.algorithm.replacement import Shared, decide, replace
 from worker.models.network import State
 from worker.training.held_out import held_out_losses
+from worker.training.loop import DivergedError
 from worker.training.trainer import Trainer
 
 pytestmark = pytest.mark.unit
@@ -90,6 +92,16 @@ def test_validation_compares_both_models_on_the_same_samples() -> None:
         assert decision.engaged_loss == pytest.approx(float(h_x[decision.task].mean()))
         assert decision.personal_loss is not None
         assert decision.replaced == (decision.engaged_loss < decision.personal_loss)
+
+
+def test_a_comparison_with_a_model_that_has_diverged_says_so() -> None:
+    at = trainer(signal="validation")
+    server = at.network.state()
+    broken = {n: {t: v * math.nan for t, v in ts.items()} for n, ts in server.items()}
+    told = Personal({Variant.PERSONAL: broken}, dict.fromkeys(TASKS, 1.0), at.reads)
+    says = "loss of the personal model at task 'digits' on its validation samples is nan: lower"
+    with pytest.raises(DivergedError, match=says):
+        method_of(at).round(server, told, 2)
 
 
 def test_held_out_losses_are_those_of_the_evaluation_split_without_dropout() -> None:

@@ -28,6 +28,7 @@ from worker.models.heads import IMAGE_SIZE
 from worker.models.network import Batch, State, image_targets
 from worker.training import seeds
 from worker.training.batches import in_order
+from worker.training.loop import check_finite
 from worker.training.trainer import Trainer
 
 _BATCH = 64
@@ -65,19 +66,29 @@ class _Measuring:
 
 
 def evaluate(
-    trainer: Trainer, state: State, split: SplitName, *, every_metric: bool = True
+    trainer: Trainer,
+    state: State,
+    split: SplitName,
+    *,
+    every_metric: bool = True,
+    called: str = "the model",
 ) -> dict[str, TaskScore]:
     """Scores of one model of a client on the `test` or `validation` split of each task.
 
     Intervals stand on the same resamples for each model of the client. Without `every_metric`
-    those that cost are left out, but for the primary one. Raises MetricError.
+    those that cost are left out, but for the primary one. Raises MetricError, and DivergedError
+    for a model whose figures are no numbers, with what it is `called`.
     """
     found = _all_measured(trainer, state, split, every_metric)
+    for task, each in found.items():
+        for name, statistic in each.statistics.items():
+            figure = f"{name} of {called} at task {task!r} on its {split} samples"
+            check_finite(statistic.value, figure)
     return {task: _score(trainer, task, each, split) for task, each in found.items()}
 
 
 def decisive(trainer: Trainer, state: State, split: SplitName) -> dict[str, Decisive]:
-    """What models of a client are chosen by, at each of its tasks."""
+    """What models of a client are chosen by, at each of its tasks; it may be no number."""
     found = _all_measured(trainer, state, split, every_metric=False)
     return {task: each.decisive for task, each in found.items()}
 
@@ -90,9 +101,13 @@ def evaluate_all(
 ) -> dict[Variant, dict[str, TaskScore]]:
     """Scores of all models of a client; of those chosen for its tasks, too, if some are.
 
-    The guarded scores are those of the chosen models and not measured again. Raises MetricError.
+    The guarded scores are those of the chosen models and not measured again. Raises MetricError,
+    DivergedError.
     """
-    scores = {variant: evaluate(trainer, model, split) for variant, model in models.items()}
+    scores = {
+        variant: evaluate(trainer, model, split, called=f"the {variant} model")
+        for variant, model in models.items()
+    }
     return with_guarded(scores, chosen)
 
 

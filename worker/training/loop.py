@@ -51,7 +51,13 @@ class Rule:
 
 
 class DivergedError(Exception):
-    """A loss is no longer a finite number."""
+    """A loss, or another figure of a model, is no longer a finite number."""
+
+
+def check_finite(value: float, called: str) -> None:
+    """Raises DivergedError, in which the value has that name."""
+    if not math.isfinite(value):
+        raise DivergedError(f"{called} is {value}: lower the learning rate")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from worker.algorithm.replacement import decide, replace
 from worker.models.network import State
 from worker.training import seeds
 from worker.training.held_out import held_out_losses
-from worker.training.loop import Rule
+from worker.training.loop import Rule, check_finite
 
 Losses = Mapping[str, float]
 
@@ -74,14 +74,22 @@ class Tap(Method[TapOptions]):
         if self.options.signal == "train" or personal.model is None:
             h_z = {task: personal.losses[task] for task in known}
             return _Compared(losses, h_z, self._scaled(margins, h_z))
-        x = held_out_losses(self.trainer, engaged)
-        z = held_out_losses(self.trainer, personal.model)
+        x = self._held_out(Variant.ENGAGED, engaged)
+        z = self._held_out(Variant.PERSONAL, personal.model)
         h_z = {task: float(z[task].mean()) for task in known}
         if self.options.margin == "auto":
             k = 1.0 if self.options.standard_errors is None else self.options.standard_errors
             margins = {task: k * standard_error(z[task] - x[task]) for task in known}
         h_x = {task: float(x[task].mean()) for task in losses}
         return _Compared(h_x, h_z, self._scaled(margins, h_z))
+
+    def _held_out(self, variant: Variant, model: State) -> dict[str, Tensor]:
+        """A model's losses on the validation samples. (N,) each. Raises DivergedError."""
+        found = held_out_losses(self.trainer, model)
+        for task, losses in found.items():
+            called = f"loss of the {variant} model at task {task!r} on its validation samples"
+            check_finite(float(losses.mean()), called)
+        return found
 
     def _scaled(self, margins: Losses, h_z: Losses) -> Losses:
         """Relative margins are shares of h_Z."""
