@@ -54,6 +54,20 @@ def test_factors_that_never_travelled_are_taken_away_too(low_rank: str, tmp_path
         assert torch.equal(model.network("vqa")("vqa", wanted), there.loaded()("vqa", wanted))
 
 
+def test_a_model_of_bfloat16_is_asked_in_bfloat16(tmp_path: Path) -> None:
+    training = {**small.SPEC["training"], "precision": "bfloat16"}
+    there = home(tmp_path, small.spec(training=training, clients=["c01"]))
+    export(there.wish(tmp_path / "model"), there.source)
+    wanted = whole(there.data["vqa"].test)
+    with torch.no_grad():
+        known = there.loaded()("vqa", wanted)
+        assert torch.equal(load(tmp_path / "model").network("vqa")("vqa", wanted), known)
+    config = json.loads((tmp_path / "model" / CONFIG).read_text())
+    assert config.pop("precision") == "bfloat16"
+    (tmp_path / "model" / CONFIG).write_text(json.dumps(config))
+    assert load(tmp_path / "model").config.precision == "auto", "of an export that lacks it"
+
+
 def samples(there: Home, task: str, split: str = "test") -> list[Sample]:
     """The rows of a client's split, as somebody asks them afterwards."""
     rows = there.file.splits(task)[split]  # type: ignore[index]  # one of three words

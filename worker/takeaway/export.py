@@ -154,6 +154,7 @@ def _config(
         client=client,
         variant=found.variant,
         model=model.model_copy(update={"weights": BASE, "digest": None}),
+        precision=view.spec.training.precision,
         base=None if local else model.weights,
         base_digest=network.base.digest,
         weights=dict(weights),

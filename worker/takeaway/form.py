@@ -9,7 +9,7 @@ from pydantic import StringConstraints, model_validator
 
 from shared.components import parse
 from shared.exits import ExitCode
-from shared.job_spec import JobSpec, TaskSpec
+from shared.job_spec import JobSpec, Precision, TaskSpec
 from shared.messages import ComponentName
 from shared.model_spec import ModelSpec
 from shared.results import Variant
@@ -63,6 +63,7 @@ class Config(Spec):
     client: Name
     variant: Variant
     model: ModelSpec  # its weights are named in `base`
+    precision: Precision = "auto"  # of the job's training; exports of before it was kept lack it
     base: str | None  # `random`, a hub name, or nothing: a directory of the machine that exported
     base_digest: Sha256
     weights: dict[Variant, Weights]  # of the one model, or of each that answers a task
@@ -99,6 +100,7 @@ class Config(Spec):
                 "name": f"{self.client} takes its model away",
                 "algorithm": {"name": "local"},
                 "model": self.model.model_copy(update={"weights": weights, "digest": None}),
+                "training": {"precision": self.precision},
                 "rounds": {"count": 1},
                 "tasks": {name: taken.task for name, taken in self.tasks.items()},
                 "clients": [self.client],
