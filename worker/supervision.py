@@ -19,10 +19,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
-import psutil
-
 from shared import crash_points, logs, memory
-from worker.memory import oom_kills
+from worker.memory import oom_kills, taken_bytes
 from worker.watching import METERS
 
 log = logging.getLogger("tapestry.worker")
@@ -61,7 +59,7 @@ class Limits:
     """When a child is replaced by a fresh one."""
 
     requests: int = 200
-    memory_bytes: int = 1 << 62
+    memory_bytes: int = 1 << 62  # as `taken_bytes` counts them
 
 
 @dataclass(frozen=True)
@@ -278,7 +276,7 @@ def _do(handle: Handle, request: object, connection: Connection) -> _Done | _Fai
         raise
     except Exception as error:  # noqa: BLE001  # whatever it is, the parent hears of it
         return _Failed(_portable(error))
-    return _Done(value, psutil.Process().memory_info().rss)
+    return _Done(value, taken_bytes())
 
 
 def _report(connection: Connection, progress: float) -> None:

@@ -1,5 +1,6 @@
 """What one client (or the planner) has in the training process: its disk, device, decoded data."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -19,7 +20,7 @@ from worker.training.checkpoints import FileCheckpoints
 from worker.workplace import Workplace
 
 Reads = Mapping[str, tuple[Modality, ...]]  # by task
-DECODED_BYTES = 1 << 30  # of tensors kept between assignments; pixels of large splits are mapped
+DECODED_BYTES = 1 << 30  # in memory, of tensors kept between assignments
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,16 @@ class Workbench:
             decoding = Decoding(base.tokenizer, base.image_size, length, self.place.root)
             data = load_task(file, task, spec.tasks[task], decoding, claimed)
         self._decoded[key] = data  # the last used stands last
-        while len(self._decoded) > 1 and sum(map(_n_bytes, self._decoded.values())) > DECODED_BYTES:
+        while len(self._decoded) > 1 and not self._fits():
             del self._decoded[next(iter(self._decoded))]
         return data
 
-
-def _n_bytes(data: TaskData) -> int:
-    return sum(split.n_bytes for split in (data.train, data.validation, data.test))
+    def _fits(self) -> bool:
+        """Whether the memory suffices, and mapped pixels leave as much of the disk as they take."""
+        kept = self._decoded.values()
+        splits = [split for d in kept for split in (d.train, d.validation, d.test)]
+        mapped = sum(split.mapped_bytes for split in splits)
+        return (
+            sum(split.n_bytes for split in splits) <= DECODED_BYTES
+            and mapped <= shutil.disk_usage(self.place.root).free
+        )

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -75,3 +76,17 @@ def test_trainings_for_an_assignment_that_was_given_anew_are_not_taken_over(
     given_anew = CLAIM.model_copy(update=change)
     assert bench.checkpoints(given_anew).finished("engaged") is None
     assert bench.checkpoints(CLAIM).finished("engaged") is None  # it was dropped
+
+
+@pytest.mark.parametrize("free", [0, 1 << 40])
+def test_mapped_pixels_count_against_the_disk_and_not_the_memory(
+    bench: Workbench, free: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.data.loader._IN_MEMORY", 0)
+    monkeypatch.setattr("worker.workbench.DECODED_BYTES", 1 << 14)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    job = federation.job("data")
+    found = bench.data(JOB, job, load_base(job.model))
+    pixels = [data.train.images for data in found.values() if data.train.images is not None]
+    assert sum(images.nbytes for images in pixels) > 1 << 14
+    assert len(bench._decoded) == (len(found) if free else 1)

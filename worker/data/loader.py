@@ -42,6 +42,7 @@ class Split:
     domains: Tensor  # (N,) index into the job's domains of the task
     other_texts: tuple[tuple[str, ...], ...] = ()  # further right answers; empty if there are none
     digests: Mapping[str, str] = field(default_factory=dict)  # of its modalities and rows
+    mapped_bytes: int = 0  # of images that lie in a file
 
     @property
     def answers(self) -> tuple[tuple[str, ...], ...]:
@@ -54,9 +55,9 @@ class Split:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of the tensors."""
+        """Bytes of the tensors in memory."""
         tensors = (self.images, self.tokens, self.labels, self.targets, self.domains)
-        return sum(each.nbytes for each in tensors if each is not None)
+        return sum(each.nbytes for each in tensors if each is not None) - self.mapped_bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,6 +154,7 @@ def _split(source: _Source, split: SplitName, rows: Rows, seen: Seen) -> Split:
         domains=torch.tensor([source.spec.domains.index(row.domain) for row in rows]),
         other_texts=_others(rows),
         digests=digests(rows, keys, source.spec.modalities),
+        mapped_bytes=0 if images is None else _mapped(images.nbytes, source.decoding),
     )
 
 
@@ -182,11 +184,16 @@ def _canvas(n: int, decoding: Decoding) -> Tensor:
     """Room for the pixels of `n` images: in memory, or in a file without a name."""
     shape = (n, 3, decoding.image_size, decoding.image_size)
     n_bytes = math.prod(shape)
-    if decoding.scratch is None or n_bytes <= _IN_MEMORY:
+    if not _mapped(n_bytes, decoding):
         return torch.empty(shape, dtype=torch.uint8)
     with TemporaryFile(dir=decoding.scratch) as file:
         os.posix_fallocate(file.fileno(), 0, n_bytes)  # a full disk says so now
         return torch.from_numpy(np.memmap(file, np.uint8, "r+", shape=shape))
+
+
+def _mapped(n_bytes: int, decoding: Decoding) -> int:
+    """How many bytes of a split's pixels lie in a file: all of them, or none."""
+    return 0 if decoding.scratch is None or n_bytes <= _IN_MEMORY else n_bytes
 
 
 def resized(image: Image.Image, size: int) -> Tensor:
