@@ -92,10 +92,14 @@ class Entry(Message):
         return self.model_copy(update={"starts": max(self.starts - 1, 0)})
 
     def halved(self, batch_size: int) -> "Entry | None":
-        """The same with half as many samples at once; None where it was one already."""
-        now = self.samples_at_once or batch_size
-        if now == 1:
+        """The same with half as many samples at once; None where it was one already.
+
+        Without a number more than a batch may go at once: a sample of each task, and whatever an
+        evaluation takes.
+        """
+        if self.samples_at_once == 1:
             return None
+        now = self.samples_at_once or max(batch_size, 2)
         return Entry(held=self.held, job_id=self.job_id, samples_at_once=now // 2, shelf=self.shelf)
 
 

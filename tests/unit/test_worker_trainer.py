@@ -168,6 +168,14 @@ def test_what_never_fits_fails_with_its_class(bench: Bench) -> None:
     assert [most for _, most in bench.starts] == ["None", "4", "2", "1"]
 
 
+def test_a_batch_of_one_sample_is_not_all_that_goes_at_once(bench: Bench) -> None:
+    spec = small.spec(training={**small.SPEC["training"], "batch_size": 1})
+    claim = CLAIM.model_copy(update={"spec": spec})
+    assert bench.run("large", claim).samples_at_once == 1
+    assert bench.run("never fits", claim).code is FailureCode.OUT_OF_MEMORY
+    assert [most for _, most in bench.starts] == ["None", "1"] * 2
+
+
 def test_a_trainer_that_dies_is_begun_again(bench: Bench) -> None:
     assert bench.run("dies once").samples_at_once is None
     assert len(bench.starts) == 2
