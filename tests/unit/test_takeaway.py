@@ -202,6 +202,13 @@ def test_images_may_be_paths_bytes_or_pillows(taken: tuple[Home, Path, Model]) -
     assert all(answer == answers[0] for answer in answers)
 
 
+def test_models_on_two_devices_share_no_weights(taken: tuple[Home, Path, Model]) -> None:
+    models = [load(taken[1], device=device) for device in ("cpu", "meta")]
+    bases = [model.network("vqa").base.backbone.model for model in models]
+    here, there = (set(map(id, base.parameters())) for base in bases)
+    assert not here & there
+
+
 def test_beams_are_those_of_the_trained_network(taken: tuple[Home, Path, Model]) -> None:
     there, _, model = taken
     batch, network = whole(there.data["vqa"].test), there.loaded()

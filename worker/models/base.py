@@ -64,9 +64,13 @@ class Base:
         return layers[index % len(layers)]
 
 
-def load_base(spec: ModelSpec) -> Base:
-    """The base that a job names, its weights once in a process. Raises BaseError."""
-    base = _load(spec.family, spec.weights, spec.random)
+def load_base(spec: ModelSpec, device: str = "cpu") -> Base:
+    """The base that a job names, its weights once in a process. Raises BaseError.
+
+    A network that moves takes its base's weights along: who has networks on several devices names
+    the device, for each has a base of its own.
+    """
+    base = _load(spec.family, spec.weights, spec.random, device)
     if spec.digest is not None and spec.digest != base.digest:
         raise BaseError(
             f"the base {spec.weights!r} here has digest {base.digest}, but the job names "
@@ -82,7 +86,12 @@ def load_base(spec: ModelSpec) -> Base:
 
 
 @lru_cache(maxsize=2)
-def _load(family: Family, weights: str, sizes: RandomBase) -> Base:
+def _load(
+    family: Family,
+    weights: str,
+    sizes: RandomBase,
+    device: str,  # noqa: ARG001  # only tells bases apart
+) -> Base:
     of = _FAMILIES[family]
     base = _random(of, sizes) if weights == "random" else _pretrained(family, of, weights)
     base.backbone.model.requires_grad_(requires_grad=False).eval()

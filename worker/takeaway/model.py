@@ -137,7 +137,7 @@ def load(directory: str | Path, base: str | Path | None = None, device: str = "c
     place = Path(directory)
     config = Config.read(place)
     spec = config.job_spec(_base_of(place, config, base))
-    found = _checked_base(config, spec.model.weights)
+    found = _checked_base(config, spec.model.weights, device)
     networks = {
         variant: _network(Network(spec, found, known(config.components)), place, weights)
         for variant, weights in config.weights.items()
@@ -169,9 +169,9 @@ def _base_of(place: Path, config: Config, base: str | Path | None) -> str:
     return config.base
 
 
-def _checked_base(config: Config, weights: str) -> Base:
+def _checked_base(config: Config, weights: str, device: str) -> Base:
     try:
-        found = load_base(config.job_spec(weights).model)
+        found = load_base(config.job_spec(weights).model, device)
     except BaseError as error:
         raise NotThereError(str(error)) from error
     if found.digest != config.base_digest:
