@@ -65,6 +65,11 @@ def test_auto_is_bfloat16_on_gpus_that_support_it_and_nowhere_else() -> None:
     assert chosen == [[True, False, False], [False] * 3, [True] * 3]
 
 
+def test_float32_is_no_tf32_in_convolutions_either() -> None:
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
 def test_on_a_cpu_auto_is_float32_to_the_bit() -> None:
     (a, h_a), (b, h_b) = (trained(trainer(precision)) for precision in ("auto", "float32"))
     assert h_a == h_b

@@ -4,6 +4,10 @@ import torch
 
 from shared.job_spec import Precision
 
+# Whatever computes with a network imports this. By torch's default convolutions are TF32, though
+# matrix products are not.
+torch.backends.cudnn.allow_tf32 = False
+
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """Within it, layers that bear it compute in bfloat16, if that is what is asked for there."""
