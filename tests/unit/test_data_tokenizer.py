@@ -8,6 +8,7 @@ import pytest
 import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import BertTokenizer
 
 from worker.data.tokenizer import SPECIAL, VOCABULARY, Tokenizer, TokenizerError, words
 
@@ -117,6 +118,31 @@ def test_a_text_that_names_special_tokens_is_a_text(small: Tokenizer, tmp_path: 
 def test_hub_directory_with_vocabulary_only(tmp_path: Path) -> None:
     shutil.copy(VOCABULARY, tmp_path / "vocab.txt")
     assert Tokenizer.from_directory(tmp_path).vocabulary == TOKENIZER.vocabulary
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{}, {"do_lower_case": False}, {"do_lower_case": True, "strip_accents": False},
+     {"do_lower_case": False, "strip_accents": True}, {"tokenize_chinese_chars": False},
+     {"strip_accents": None, "model_max_length": 40}],
+)  # fmt: skip
+def test_a_vocabulary_is_read_as_the_hubs_library_reads_it(
+    said: dict[str, object], tmp_path: Path
+) -> None:
+    entries = [*SPECIAL, "Red", "red", "Café", "Cafe", "café", "cafe", "中", "国", "中国"]
+    (tmp_path / "vocab.txt").write_text("\n".join(entries) + "\n", encoding="utf-8")
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(said), encoding="utf-8")
+    text = "Red Café 中国"
+    wanted = BertTokenizer.from_pretrained(tmp_path).encode(text)
+    assert Tokenizer.from_directory(tmp_path).encode([text], len(wanted)).tolist() == [wanted]
+
+
+@pytest.mark.parametrize("said", ['{"do_lower_case": "false"}', "{", "[]"])
+def test_a_configuration_that_cannot_be_read_is_told(said: str, tmp_path: Path) -> None:
+    shutil.copy(VOCABULARY, tmp_path / "vocab.txt")
+    (tmp_path / "tokenizer_config.json").write_text(said, encoding="utf-8")
+    with pytest.raises(TokenizerError, match=r"(do_lower_case|the file) cannot be read"):
+        Tokenizer.from_directory(tmp_path)
 
 
 def test_bad_vocabularies_say_what_to_do(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tokenizers
+from pydantic import BaseModel, ConfigDict, ValidationError
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 if TYPE_CHECKING:
@@ -25,6 +26,28 @@ class TokenizerError(Exception):
     """A vocabulary that cannot be used."""
 
 
+class Normalization(BaseModel):
+    """How BERT's tokenizers read a text, as far as `tokenizer_config.json` says it."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    do_lower_case: bool = True
+    strip_accents: bool | None = None  # where nothing is said, if all is lower case
+    tokenize_chinese_chars: bool = True
+
+    @property
+    def normalizer(self) -> normalizers.Normalizer:
+        """The same for the library."""
+        return normalizers.BertNormalizer(
+            lowercase=self.do_lower_case,
+            strip_accents=self.strip_accents,
+            handle_chinese_chars=self.tokenize_chinese_chars,
+        )
+
+
+AS_USUAL = Normalization()
+
+
 @dataclass(frozen=True)
 class Tokenizer:
     """A vocabulary at work. Texts are padded and cut by the caller's length, never by state."""
@@ -35,7 +58,7 @@ class Tokenizer:
     end_id: int
 
     @classmethod
-    def from_vocabulary(cls, path: Path, *, lower_case: bool = True) -> "Tokenizer":
+    def from_vocabulary(cls, path: Path, normalization: Normalization = AS_USUAL) -> "Tokenizer":
         """From a WordPiece vocabulary, one entry a line. Raises TokenizerError."""
         try:
             entries = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
@@ -45,7 +68,7 @@ class Tokenizer:
             ) from error
         if len(set(entries)) != len(entries):
             raise TokenizerError(f"{path}: an entry stands twice; remove the repetition")
-        return cls._made(_word_piece(entries, lower_case=lower_case), path)
+        return cls._made(_word_piece(entries, normalization), path)
 
     @classmethod
     def from_directory(cls, directory: Path) -> "Tokenizer":
@@ -54,7 +77,7 @@ class Tokenizer:
         if whole.is_file():
             return cls._made(_from_json(whole), whole)
         if words.is_file():
-            return cls.from_vocabulary(words)
+            return cls.from_vocabulary(words, _said(directory / "tokenizer_config.json"))
         raise TokenizerError(f"{directory}: has neither tokenizer.json nor vocab.txt; add one")
 
     @classmethod
@@ -125,22 +148,32 @@ class Tokenizer:
 
 def words(text: str) -> list[str]:
     """The words into which a lower-case vocabulary's normalization splits a text."""
-    plain = _normalizer(lower_case=True).normalize_str(text)
+    plain = AS_USUAL.normalizer.normalize_str(text)
     return [word for word, _ in pre_tokenizers.BertPreTokenizer().pre_tokenize_str(plain)]
 
 
-def _word_piece(entries: Sequence[str], *, lower_case: bool) -> tokenizers.Tokenizer:
+def _word_piece(entries: Sequence[str], normalization: Normalization) -> tokenizers.Tokenizer:
     vocabulary = {entry: number for number, entry in enumerate(entries)}
     model = models.WordPiece(vocabulary, unk_token=UNKNOWN, max_input_chars_per_word=100)
     backend = tokenizers.Tokenizer(model)
-    backend.normalizer = _normalizer(lower_case=lower_case)
+    backend.normalizer = normalization.normalizer
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix="##", cleanup=True)
     return backend
 
 
-def _normalizer(*, lower_case: bool) -> normalizers.Normalizer:
-    return normalizers.BertNormalizer(lowercase=lower_case)
+def _said(path: Path) -> Normalization:
+    """What the file says, if it is there. Raises TokenizerError."""
+    try:
+        return Normalization.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return AS_USUAL
+    except ValidationError as error:
+        wrong = ", ".join(sorted({str(each["loc"][0]) for each in error.errors() if each["loc"]}))
+        raise TokenizerError(
+            f"{path}: {wrong or 'the file'} cannot be read; restore the file, or set "
+            f"{', '.join(Normalization.model_fields)} to true or false there"
+        ) from error
 
 
 def _from_json(path: Path) -> tokenizers.Tokenizer:
