@@ -61,8 +61,9 @@ class Backbone(ABC):
 
     @cached_property
     def unit_words(self) -> nn.Parameter:
-        """The word embeddings, scaled to unit variance, frozen. (V, D)"""
-        return nn.Parameter(self.words.detach() / self.words.detach().std(), requires_grad=False)
+        """The word embeddings, scaled to unit variance, frozen; made on the CPU. (V, D)"""
+        words = self.words.detach().cpu()
+        return nn.Parameter(words / words.std(), requires_grad=False)
 
     @property
     @abstractmethod
@@ -108,14 +109,15 @@ def trainable_copy(module: M) -> M:
 def stretched(embeddings: nn.Module, length: int) -> None:
     """Give the library's text embeddings positions for texts of that length, if they have fewer.
 
-    New positions lie evenly between the old ones.
+    New positions lie evenly between the old ones. They are made on the CPU, wherever the base has
+    been taken: then they are the same bits.
     """
     table = embeddings.get_submodule("position_embeddings")
     old: Tensor = table.weight  # type: ignore[assignment]  # torch types no attribute of a module
     if length <= len(old):
         return
     new = functional.interpolate(
-        old.detach().T[None], size=length, mode="linear", align_corners=True
+        old.detach().cpu().T[None], size=length, mode="linear", align_corners=True
     )[0].T
     positions = nn.Embedding.from_pretrained(new.contiguous(), freeze=True)
     embeddings.register_module("position_embeddings", positions)
