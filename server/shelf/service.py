@@ -137,6 +137,8 @@ def _record(
     with context.sessions.begin() as session:
         _locked(session, model.job_id)
         row = repository.own(session, principal, model.job_id, model.id, lock=True)
+        if row.completed_at is not None:  # by another replica, which had all bytes as well
+            return row, []
         replaced = repository.there(session, row.job_id, row.client_id)
         repository.end(session, replaced)
         repository.hold(session, row)

@@ -1,9 +1,13 @@
 """The personal-model shelf at the server: opaque bytes for their owner alone."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
+from server.auth import Principal
+from server.columns import Scope
+from server.shelf.service import complete, writable
+from server.storage import part_path
 from tests.support.html_page import Page
 from tests.support.scripted import Json, World, component_bytes, job_spec, offer, sha
 from tests.support.shelving import (
@@ -249,3 +253,16 @@ def test_an_announcement_is_one_for_its_idempotency_key(pair: World, job: str) -
     other = caller("POST", address, json=wish(OTHER), headers=headers)
     assert code(other) == (422, "idempotency_key_reused")
     assert announced(caller, job) == first
+
+
+def test_bytes_that_two_replicas_have_whole_are_kept(pair: World, job: str) -> None:
+    """Both have read the model's row before one of them has recorded it."""
+    caller = pair.clients["c1"]
+    model = UUID(announced(caller, job)["id"])
+    principal = Principal(uuid4(), Scope.CLIENT, "c1")
+    for row in [writable(pair.context, principal, UUID(job), model) for _ in range(2)]:
+        part_path(pair.context.store, model).write_bytes(MODEL)
+        assert complete(pair.context, principal, row).complete
+    assert caller("GET", f"/v1/jobs/{job}/shelf/{model}").content == MODEL
+    assert files(pair) == {sha(MODEL)}
+    assert [event["kind"] for event in kinds(pair, job)][1:] == ["shelf.put"]
