@@ -8,6 +8,10 @@ from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt
 from shared.messages import ComponentName, HeldLease, Message
 from shared.spec import Name, Sha256
 
+# Of what a worker counts and measures: sums of so much stay below what Postgres and floats hold.
+MOST_COUNTED = 2**53
+LONGEST_S = 1e9
+
 SamplesAtOnce = Annotated[
     PositiveInt | None,
     Field(

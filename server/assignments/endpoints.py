@@ -118,7 +118,10 @@ def result(
     app: App,
     principal: Worker,
 ) -> AssignmentView:
-    """Report what came out; the uploads that it names must be complete."""
+    """Report what came out; the uploads that it names must be complete.
+
+    Times are at most 10^9 seconds.
+    """
     with killable(app.sessions, "api.result") as session:
         return results.accept(session, principal, assignment_id, outcome)
 

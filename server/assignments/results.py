@@ -13,6 +13,7 @@ from server.assignments import decide
 from server.assignments.decide import Reception
 from server.assignments.repository import norms, own_locked, uploaded
 from server.assignments.service import assignment_view, held_locked
+from server.assignments.sound import unsound
 from server.auth import Principal
 from server.clients.adapting import lasting_offer
 from server.database import to_json
@@ -69,6 +70,8 @@ def _check(session: Session, job: Job, row: Assignment, result: AssignmentResult
         raise _wrong(
             Code.WRONG_KIND, [f"kind: is {result.kind} but the assignment asks for {row.kind}"]
         )
+    if sentences := list(unsound(result)):
+        raise _wrong(Code.INVALID, sentences)
     match result:
         case PlanResult():
             _check_complete(row, result)

@@ -12,7 +12,7 @@ from server.rounds.sampling import sample
 from shared.dry_run import ClientTime, Span
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind
-from shared.results import Pace
+from shared.results import LONGEST_S, MOST_COUNTED, Pace
 
 _MOST_ROUNDS = 50  # whose clients are looked up, for a mean
 _WORDS = {
@@ -37,8 +37,10 @@ class Measured:
 
     @property
     def training_s(self) -> float:
-        """Of the seconds, those of optimizer steps."""
-        return self.pace.steps * self.pace.step_seconds if self.pace else 0.0
+        """Of the seconds, those of optimizer steps; an earlier version took numbers of any size."""
+        if self.pace is None:
+            return 0.0
+        return min(min(self.pace.steps, MOST_COUNTED) * self.pace.step_seconds, LONGEST_S)
 
 
 def alike(one: JobSpec, other: JobSpec) -> bool:

@@ -14,7 +14,7 @@ from server.side_tables import DryRun, IdempotencyKey
 from server.tables import ApiKey, Assignment, Client, Job
 from shared.job_spec import JobSpec
 from shared.messages import AssignmentKind, Catalogue
-from shared.results import Pace
+from shared.results import LONGEST_S, Pace
 from shared.states import AssignmentState
 
 _VERB = ":dry-run"
@@ -150,4 +150,4 @@ def _accepted(
     )
     for client, kind, components, seconds, pace in session.execute(query):
         said = Pace.model_validate(pace) if pace else None
-        yield client or "", kind, components, seconds, said
+        yield client or "", kind, components, min(seconds, LONGEST_S), said

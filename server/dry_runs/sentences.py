@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from server.waiting.assignments import SILENT
 from server.waiting.decide import clock
@@ -104,15 +104,15 @@ def _held_back(plan: Plan) -> Iterator[str]:
 def _slow(plan: Plan) -> Iterator[str]:
     if not plan.numbers:
         return
-    deadline = plan.spec.rounds.deadline
+    deadline_s = plan.spec.rounds.deadline.total_seconds()
     slow = [
         f"{client} (about {minutes(plan.time.round_s)})"
         for client, plan in plan.clients.items()
-        if plan.time and plan.time.round_s and timedelta(seconds=plan.time.round_s) > deadline
+        if plan.time and plan.time.round_s and plan.time.round_s > deadline_s
     ]
     if slow:
         yield (
-            f"rounds.deadline: is {minutes(deadline.total_seconds())} and these clients need "
+            f"rounds.deadline: is {minutes(deadline_s)} and these clients need "
             f"longer, {_some(slow)}: raise it or lower training.local_steps"
         )
 

@@ -1,5 +1,6 @@
 """What a dry run counts and foresees, on numbers worked out by hand."""
 
+from math import inf
 from typing import Any
 
 import pytest
@@ -180,6 +181,13 @@ def test_stage_two_and_evaluation_are_foreseen_too() -> None:
     found = client_time(spec(post={"steps": 10}), [trained(12.0), stage_two, *evaluations])
     assert found.stage_two_s == pytest.approx(10 * 2.0 + 1.0)
     assert found.evaluation_s == pytest.approx(3.5)
+
+
+def test_a_pace_of_any_size_is_a_number_of_seconds() -> None:
+    endless = Measured(AssignmentKind.TRAIN, 10, 12.0, Pace(steps=10**400, step_seconds=1e308))
+    found = client_time(spec(), [endless])
+    assert found.round_s is not None
+    assert 0 <= found.round_s < inf
 
 
 def test_what_was_never_measured_is_no_number() -> None:

@@ -98,6 +98,11 @@ def test_who_is_slower_than_the_deadline_is_named() -> None:
     )
 
 
+def test_a_round_without_an_end_is_longer_than_any_deadline() -> None:
+    [said] = warnings(plan({"c1": client(round_s=1e20)}), NOW)
+    assert "c1 (about" in said
+
+
 def test_cards_with_errors_are_named() -> None:
     cards = {"c1": PublishedCard(tasks={}, errors=3, warnings=0)}
     [said] = warnings(plan({"c1": client()}, cards=cards), NOW)

@@ -130,6 +130,17 @@ def test_a_result_must_fit_its_assignment(pair: World, job: str) -> None:
     assert pair.job(job)["state"] == "running"
 
 
+def test_a_result_says_what_can_be_kept(pair: World, job: str) -> None:
+    claim = claim_of(pair, "c1")
+    caller = pair.clients["c1"]
+    wrong = {"traffic": {"bytes_down": 0, "bytes_up": 0, "seconds": 1e20}}
+    answer = caller.report(claim, "result", **(train_result({}) | wrong))
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert answer.json()["detail"].startswith("Correct the result: traffic.seconds: is more than")
+    assert state_of(pair, claim) == "leased"
+    assert pair.job(job)["state"] == "running"
+
+
 def test_a_retryable_failure_is_queued_again_until_attempts_end(pair: World, job: str) -> None:
     caller = pair.clients["c1"]
     for attempt in (1, 2, 3):

@@ -1,5 +1,6 @@
 """Dry runs say how long a job takes from what its clients took before."""
 
+import json
 from typing import Any
 
 import pytest
@@ -86,3 +87,28 @@ def test_minutes_of_an_older_worker_are_unknown(pair: World) -> None:
     asked = ask(pair)
     describe(pair, asked)
     assert unknown(again(pair, asked))
+
+
+def test_minutes_of_stored_numbers_of_any_size_are_told(pair: World) -> None:
+    """An earlier version took them."""
+    job = pair.launch(rounds={"count": 1})
+    pair.plan(job)
+    for name in ("c1", "c2"):
+        paced(pair, name, {"steps": 40, "step_seconds": 0.5}, 30.0)
+    pair.execute(
+        "UPDATE assignments SET result = result::jsonb || :more ::jsonb WHERE kind = 'train'",
+        more=json.dumps(
+            {
+                "traffic": {"bytes_down": 1, "bytes_up": 1, "seconds": 1e308},
+                "pace": {"steps": 10**400, "step_seconds": 1e308},
+            }
+        ),
+    )
+    asked = ask(pair, job_spec(["c1", "c2"], rounds={"count": 9, "clients_per_round": 1}))
+    describe(pair, asked)
+    found = again(pair, asked)
+    assert any(said.startswith("rounds.deadline: ") for said in found.warnings)
+    assert found.round is not None
+    assert found.round.time is not None
+    moved = pair.viewer.ok("GET", f"/v1/jobs/{job}/rounds/1")["assignments"]
+    assert [each["traffic"]["seconds"] for each in moved] == [1e308, 1e308]
