@@ -120,7 +120,7 @@ def result(
 ) -> AssignmentView:
     """Report what came out; the uploads that it names must be complete.
 
-    Times are at most 10^9 seconds.
+    Times are at most 10^9 seconds, counts at most 2^53.
     """
     with killable(app.sessions, "api.result") as session:
         return results.accept(session, principal, assignment_id, outcome)

@@ -6,12 +6,35 @@ still read.
 
 from collections.abc import Iterator
 
-from shared.results import LONGEST_S, AssignmentResult, PersonalizeResult, TrainResult
+from shared.results import (
+    LONGEST_S,
+    MOST_COUNTED,
+    AssignmentResult,
+    PersonalizeResult,
+    TrainResult,
+)
 
 
 def unsound(result: AssignmentResult) -> Iterator[str]:
     """What is wrong, and what to do: a sentence for each value."""
+    yield from _unstorable(result.model_dump(mode="json"))
     yield from _endless(result)
+
+
+def _unstorable(value: object, *place: str) -> Iterator[str]:
+    """Counts whose sums Postgres cannot hold, and texts that it cannot read out of JSON."""
+    match value:
+        case dict():
+            for name, each in value.items():
+                yield from _unstorable(name, *place)
+                yield from _unstorable(each, *place, name)
+        case list():
+            for number, each in enumerate(value):
+                yield from _unstorable(each, *place, str(number))
+        case str() if "\0" in value:
+            yield f"{'.'.join(place)}: must have no NUL character; remove it"
+        case int() if value > MOST_COUNTED:
+            yield f"{'.'.join(place)}: must be at most {MOST_COUNTED}; say what was counted"
 
 
 def _endless(result: AssignmentResult) -> Iterator[str]:

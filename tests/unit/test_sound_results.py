@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from server.assignments.sound import unsound
 from shared.results import AssignmentResult
+from tests.support.finished import score
 from tests.support.scripted import SHA, train_result
 
 pytestmark = pytest.mark.unit
@@ -35,3 +36,43 @@ def test_what_lasts_longer_than_anything_is_refused() -> None:
         "pace.step_seconds: is more than 1000000000 seconds; say how long it took",
     ]
     assert len(said({"kind": "personalize", "losses": {}, "pace": endless})) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong"),
+    [
+        ("traffic.bytes_down", {"traffic": {"bytes_down": 2**63}}),
+        ("traffic.bytes_up", {"traffic": {"bytes_up": 2**53 + 1}}),
+        ("pace.steps", {"pace": {"steps": 10**400, "step_seconds": 1.0}}),
+        ("samples_at_once", {"samples_at_once": 2**63}),
+    ],
+)
+def test_counts_whose_sums_cannot_be_held_are_refused(place: str, wrong: dict[str, Any]) -> None:
+    assert said(trained(**wrong)) == [
+        f"{place}: must be at most 9007199254740992; say what was counted"
+    ]
+    assert said(trained(traffic={"bytes_down": 2**53})) == []
+
+
+def evaluated(**changes: Any) -> dict[str, Any]:
+    return {"kind": "evaluate", "scores": {"distilled": {"digits": {**score(0.8), **changes}}}}
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong"),
+    [
+        ("metric", {"metric": "a\0"}),
+        ("encoder", {"encoder": "a\0"}),
+        ("metrics", {"metrics": {"a\0": 1.0}}),
+        ("intervals", {"intervals": {"a\0": [0.1, 0.2]}}),
+    ],
+)
+def test_names_that_cannot_be_stored_are_refused(place: str, wrong: dict[str, Any]) -> None:
+    sentence = f"scores.distilled.digits.{place}: must have no NUL character; remove it"
+    assert said(evaluated(**wrong)) == [sentence]
+
+
+def test_samples_are_counted_too() -> None:
+    [only] = said(evaluated(n=2**63))
+    assert only.startswith("scores.distilled.digits.n: must be at most")
+    assert said(evaluated(encoder="bert, layer 9")) == []
