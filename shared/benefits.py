@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from shared.reports import ReportRow, Verdict
 from shared.results import TaskScore, Variant
 
-_PROPORTIONS = frozenset({"accuracy", "exact_match"})  # of right answers
+PROPORTIONS = frozenset({"accuracy", "exact_match"})  # of right answers
 _Z = 1.959964  # of 95 %
 Interval = tuple[float, float]
 
@@ -84,7 +84,7 @@ def interval(score: TaskScore) -> Interval | None:
 
     Resamples of all right or all wrong answers are all alike, as if nothing were left to chance.
     """
-    if score.metric not in _PROPORTIONS:
+    if score.metric not in PROPORTIONS or not 0 <= score.value <= 1:
         return score.intervals.get(score.metric)
     n, share = score.n, score.value
     scale = 1 + _Z**2 / n

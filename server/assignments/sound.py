@@ -6,10 +6,12 @@ still read.
 
 from collections.abc import Iterator
 
+from shared.benefits import PROPORTIONS
 from shared.results import (
     LONGEST_S,
     MOST_COUNTED,
     AssignmentResult,
+    EvaluateResult,
     PersonalizeResult,
     TrainResult,
 )
@@ -19,6 +21,8 @@ def unsound(result: AssignmentResult) -> Iterator[str]:
     """What is wrong, and what to do: a sentence for each value."""
     yield from _unstorable(result.model_dump(mode="json"))
     yield from _endless(result)
+    if isinstance(result, EvaluateResult):
+        yield from _no_shares(result)
 
 
 def _unstorable(value: object, *place: str) -> Iterator[str]:
@@ -44,3 +48,14 @@ def _endless(result: AssignmentResult) -> Iterator[str]:
     for place, seconds in times.items():
         if seconds > LONGEST_S:
             yield f"{place}: is more than {LONGEST_S:.0f} seconds; say how long it took"
+
+
+def _no_shares(result: EvaluateResult) -> Iterator[str]:
+    for split, models in (("scores", result.scores), ("validation", result.validation)):
+        for variant, tasks in models.items():
+            for task, score in tasks.items():
+                if score.metric in PROPORTIONS and not 0 <= score.value <= 1:
+                    yield (
+                        f"{split}.{variant}.{task}.value: is {score.value} and {score.metric} a "
+                        "share; send one from 0 to 1"
+                    )

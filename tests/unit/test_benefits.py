@@ -65,6 +65,14 @@ def test_all_right_and_all_wrong_leave_something_to_chance() -> None:
     assert each.verdict is Verdict.LEVEL, "one sample each decides nothing"
 
 
+def test_what_is_no_share_has_the_interval_that_was_reported() -> None:
+    """An earlier version took it."""
+    assert interval(row("c1", 1.5, interval=(1.4, 1.6)).score) == (1.4, 1.6)
+    assert interval(row("c1", -0.5).score) is None
+    (each,) = benefits([row("c1", 1.5)], [row("c1", 0.5, Variant.POST_TRAINED)]).rows
+    assert each.verdict is Verdict.LEVEL
+
+
 def test_the_plain_verdict_names_who_is_hurt(found: Benefits) -> None:
     assert found.sentence == (
         "Federation helped 1 of 3, 1 is level with training alone; it hurt c3 on digits."

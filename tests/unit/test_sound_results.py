@@ -76,3 +76,13 @@ def test_samples_are_counted_too() -> None:
     [only] = said(evaluated(n=2**63))
     assert only.startswith("scores.distilled.digits.n: must be at most")
     assert said(evaluated(encoder="bert, layer 9")) == []
+
+
+def test_shares_are_from_0_to_1() -> None:
+    assert said(evaluated(value=1.5)) == [
+        "scores.distilled.digits.value: is 1.5 and accuracy a share; send one from 0 to 1"
+    ]
+    models = {"personal": {"digits": {**score(0.0), "metric": "exact_match", "value": -0.1}}}
+    [only] = said({"kind": "evaluate", "scores": {}, "validation": models})
+    assert only.startswith("validation.personal.digits.value: is -0.1 and exact_match a share")
+    assert said(evaluated(value=0)) == said(evaluated(metric="nll", value=1.5)) == []

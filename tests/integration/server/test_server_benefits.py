@@ -61,6 +61,18 @@ def test_who_benefits_is_an_answer_of_the_api_too_and_fedavg_a_column(pair: Worl
     assert pair.viewer("GET", f"{ask}?alone={UUID(int=1)}").status_code == 404
 
 
+def test_a_stored_score_that_is_no_share_is_shown(pair: World) -> None:
+    together, _ = federated_and_alone(pair)
+    pair.execute(
+        "UPDATE assignments SET result = replace(result::text, '0.88,', '1.5,')::json"
+        " WHERE kind = 'evaluate'"
+    )
+    first, second = pair.viewer.ok("GET", f"/v1/jobs/{together}/benefits")["rows"]
+    assert first["models"]["distilled"]["value"] == 1.5
+    assert second["verdict"] == "hurt"
+    assert pair.http.get(f"/jobs/{together}/report.html", headers=cookie(pair)).is_success
+
+
 def test_jobs_of_others_do_not_hide_the_one_of_the_same_clients(
     pair: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
