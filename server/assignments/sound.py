@@ -4,6 +4,7 @@ It is asked of results that come, never of those that are stored: what an earlie
 still read.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 
 from shared.benefits import PROPORTIONS
@@ -21,6 +22,8 @@ def unsound(result: AssignmentResult) -> Iterator[str]:
     """What is wrong, and what to do: a sentence for each value."""
     yield from _unstorable(result.model_dump(mode="json"))
     yield from _endless(result)
+    if isinstance(result, TrainResult):
+        yield from _repeated(result)
     if isinstance(result, EvaluateResult):
         yield from _no_shares(result)
 
@@ -48,6 +51,13 @@ def _endless(result: AssignmentResult) -> Iterator[str]:
     for place, seconds in times.items():
         if seconds > LONGEST_S:
             yield f"{place}: is more than {LONGEST_S:.0f} seconds; say how long it took"
+
+
+def _repeated(result: TrainResult) -> Iterator[str]:
+    """Pages of decisions go on behind a round, a client and a task."""
+    for task, n in Counter(decision.task for decision in result.decisions).items():
+        if n > 1:
+            yield f"decisions: has {n} of the task {task}; send one"
 
 
 def _no_shares(result: EvaluateResult) -> Iterator[str]:

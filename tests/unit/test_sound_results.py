@@ -86,3 +86,10 @@ def test_shares_are_from_0_to_1() -> None:
     [only] = said({"kind": "evaluate", "scores": {}, "validation": models})
     assert only.startswith("validation.personal.digits.value: is -0.1 and exact_match a share")
     assert said(evaluated(value=0)) == said(evaluated(metric="nll", value=1.5)) == []
+
+
+def test_a_task_has_one_decision() -> None:
+    [one] = trained()["decisions"]
+    two = [one, {**one, "replaced": False}]
+    assert said(trained(decisions=two)) == ["decisions: has 2 of the task digits; send one"]
+    assert said(trained(decisions=[one, {**one, "task": "vqa"}])) == []
