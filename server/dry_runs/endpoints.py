@@ -133,7 +133,7 @@ def claim_dry_run(app: App, _: PlannerOnly) -> DryRunClaim | Response:
     "/dry-runs/{dry_run_id}/description",
     status_code=204,
     summary="Describe a dry run",
-    responses=problems(Code.NOT_FOUND, Code.LENGTH_REQUIRED, Code.TOO_LARGE),
+    responses=problems(Code.NOT_FOUND, Code.LENGTH_REQUIRED, Code.TOO_LARGE, Code.WRONG_CATALOGUE),
 )
 def describe_dry_run(
     dry_run_id: UUID,

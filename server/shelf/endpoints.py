@@ -20,7 +20,8 @@ from shared.problem_codes import Code
 from shared.shelf import ShelfDeleted, ShelfPut, ShelfUpload, ShelfView
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/shelf", tags=["personal-model shelf"])
-_OF_BYTES = (Code.WRONG_OFFSET, Code.UPLOAD_BUSY, Code.WRONG_HASH)
+_OF_WHOLE = (Code.UPLOAD_BUSY, Code.WRONG_HASH)
+"""Also of an announcement, where all bytes came before a crash."""
 
 
 @router.get(
@@ -45,6 +46,7 @@ def list_shelf(job_id: UUID, app: App, principal: ClientOrViewer) -> ShelfView:
             Code.NOT_ASKED,
             Code.IDEMPOTENCY_KEY_REUSED,
             *OF_DISKS,
+            *_OF_WHOLE,
         ),
     },
 )
@@ -67,7 +69,7 @@ def announce(
     summary="Send a personal model's bytes",
     responses={
         **example({**SHELF_UPLOAD, "offset": 4096, "complete": True}, "The bytes are here."),
-        **problems(Code.NOT_FOUND, *OF_DISKS, *_OF_BYTES),
+        **problems(Code.NOT_FOUND, *OF_DISKS, Code.WRONG_OFFSET, *_OF_WHOLE),
     },
     openapi_extra=BINARY,
 )

@@ -18,6 +18,14 @@ from shared.messages import UploadCreate, UploadView
 from shared.problem_codes import Code
 
 router = APIRouter(prefix="/v1", tags=["uploads and artifacts"])
+_OF_WHOLE = (
+    Code.UPLOAD_BUSY,
+    Code.WRONG_HEADER,
+    Code.NOT_FINITE,
+    Code.TOO_SHORT,
+    Code.WRONG_HASH,
+)
+"""Also of an announcement, where all bytes came before a crash."""
 _ANNOUNCING = (
     Code.STALE_LEASE,
     Code.NO_CATALOGUE,
@@ -25,16 +33,9 @@ _ANNOUNCING = (
     Code.NOTHING_TO_UPLOAD,
     Code.UNKNOWN_COMPONENT,
     Code.WRONG_LENGTH,
+    *_OF_WHOLE,
 )
-_OF_BYTES = (
-    Code.STALE_LEASE,
-    Code.WRONG_OFFSET,
-    Code.UPLOAD_BUSY,
-    Code.WRONG_HEADER,
-    Code.NOT_FINITE,
-    Code.TOO_SHORT,
-    Code.WRONG_HASH,
-)
+_OF_BYTES = (Code.STALE_LEASE, Code.WRONG_OFFSET, *_OF_WHOLE)
 
 
 @router.post(

@@ -212,6 +212,13 @@ class World:
         with self.context.sessions.begin() as session:
             session.execute(text(statement), values)
 
+    def documents(self, answer: Response, route: str) -> bool:
+        """Whether the contract names an answer's problem for a route, as `GET /v1/jobs`."""
+        method, path = route.split(" ")
+        operation = self.http.get("/openapi.json").json()["paths"][path][method.lower()]
+        content = operation["responses"][str(answer.status_code)]["content"]
+        return answer.json()["code"] in content["application/problem+json"]["examples"]
+
     def hang_up(self) -> None:
         """Close the connections, where no lifespan of `http` does."""
         engine = self.context.sessions.kw["bind"]

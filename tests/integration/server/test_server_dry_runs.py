@@ -184,6 +184,7 @@ def test_a_description_on_another_base_than_the_spec_s_is_refused(pair: World) -
     body = description(claimed["components"])
     answer = pair.planner("PUT", f"/v1/dry-runs/{asked.id}/description", json=body)
     assert answer.json()["code"] == "wrong_catalogue"
+    assert pair.documents(answer, "PUT /v1/dry-runs/{dry_run_id}/description")
 
 
 def test_what_is_not_there_is_not_found(pair: World) -> None:

@@ -7,7 +7,7 @@ import pytest
 from server.auth import Principal
 from server.columns import Scope
 from server.shelf.service import complete, writable
-from server.storage import part_path
+from server.storage import exclusive_part, part_path
 from tests.support.html_page import Page
 from tests.support.scripted import Json, World, component_bytes, job_spec, offer, sha
 from tests.support.shelving import (
@@ -253,6 +253,20 @@ def test_an_announcement_is_one_for_its_idempotency_key(pair: World, job: str) -
     other = caller("POST", address, json=wish(OTHER), headers=headers)
     assert code(other) == (422, "idempotency_key_reused")
     assert announced(caller, job) == first
+
+
+def test_what_is_wrong_with_bytes_that_all_came_is_said_of_the_announcement(
+    pair: World, job: str
+) -> None:
+    caller, address = pair.clients["c1"], f"/v1/jobs/{job}/shelf"
+    part = part_path(pair.context.store, UUID(announced(caller, job)["id"]))
+    part.write_bytes(OTHER)
+    with exclusive_part(part):
+        busy = caller("POST", address, json=wish())
+    refused = caller("POST", address, json=wish())
+    assert [code(each) for each in (busy, refused)] == [(409, "upload_busy"), (422, "wrong_hash")]
+    assert pair.documents(busy, "POST /v1/jobs/{job_id}/shelf")
+    assert pair.documents(refused, "POST /v1/jobs/{job_id}/shelf")
 
 
 def test_bytes_that_two_replicas_have_whole_are_kept(pair: World, job: str) -> None:

@@ -1,9 +1,11 @@
 """Uploads: resumable, and refused before anything is recorded."""
 
 import math
+from uuid import UUID
 
 import pytest
 
+from server.storage import exclusive_part, part_path
 from tests.support.scripted import Json, World, component_bytes, sha, wish
 from tests.support.uploading import BOTH, GOOD, OTHER, announce, parts, training
 
@@ -90,6 +92,20 @@ def test_bytes_that_all_came_before_a_crash_are_completed_by_announcing_again(
     part.write_bytes(GOOD + OTHER)
     assert caller.ok("POST", "/v1/uploads", json=wish(claim, BOTH))["complete"]
     assert pair.context.store.has(sha(OTHER))
+
+
+def test_what_is_wrong_with_bytes_that_all_came_is_said_of_the_announcement(
+    pair: World, claim: Json
+) -> None:
+    part = part_path(pair.context.store, UUID(announce(pair, claim)["id"]))
+    part.write_bytes(component_bytes(3, 2, 1))
+    body, route = wish(claim, {"proj": GOOD}), "POST /v1/uploads"
+    with exclusive_part(part):
+        busy = pair.clients["c1"]("POST", "/v1/uploads", json=body)
+    refused = pair.clients["c1"]("POST", "/v1/uploads", json=body)
+    assert [each.json()["code"] for each in (busy, refused)] == ["upload_busy", "wrong_hash"]
+    assert pair.documents(busy, route)
+    assert pair.documents(refused, route)
 
 
 def test_offsets_and_lengths_must_fit(pair: World, claim: Json) -> None:
