@@ -35,7 +35,8 @@ from shared.spec_files import SpecError, load
 from worker.algorithm.method import NOBODY, Method, Personal
 from worker.algorithm.methods import method_of
 from worker.artifacts import catalogue, load_server_state, save_state
-from worker.data.client_file import ClientFile, SplitName, offer
+from worker.data.client_file import ClientFile, offer
+from worker.data.client_task import SplitName
 from worker.data.loader import Decoding, load_task
 from worker.data.sources import DataError
 from worker.failures import of_disk

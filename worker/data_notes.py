@@ -10,7 +10,8 @@ from pydantic import Field, ValidationError
 
 from shared.messages import Message
 from shared.spec import Name, Sha256
-from worker.data.client_file import ClientFile, SplitName
+from worker.data.client_file import ClientFile
+from worker.data.client_task import SplitName
 from worker.data.sources import DataError
 from worker.durable import replace_file
 from worker.personal_files import FRESH, REMEDY

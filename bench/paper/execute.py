@@ -16,7 +16,8 @@ from shared.job_spec import JobSpec
 from shared.results import TaskScore
 from worker.algorithm.method import NOBODY
 from worker.artifacts import catalogue
-from worker.data.client_file import ClientFile, SplitName
+from worker.data.client_file import ClientFile
+from worker.data.client_task import SplitName
 from worker.data.loader import Decoding, TaskData, load_task
 from worker.models.base import load_base
 from worker.models.network import State

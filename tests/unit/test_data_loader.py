@@ -10,7 +10,8 @@ import yaml
 from PIL import Image
 
 from shared.job_spec import TaskSpec
-from worker.data.client_file import SPLITS, ClientFile
+from worker.data.client_file import ClientFile
+from worker.data.client_task import SPLITS
 from worker.data.loader import Decoding, TaskData, load_task
 from worker.data.sources import DataError
 from worker.data.tokenizer import SPECIAL, Tokenizer

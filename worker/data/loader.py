@@ -15,7 +15,8 @@ from torch import Tensor
 from shared.components import Modality, TaskKind
 from shared.job_spec import TaskSpec
 from worker.data.agreement import agreed, as_claimed
-from worker.data.client_file import SPLITS, ClientFile, Rows, SplitName
+from worker.data.client_file import ClientFile, Rows
+from worker.data.client_task import SPLITS, SplitName
 from worker.data.identity import Stats, digests, stats
 from worker.data.likeness import same
 from worker.data.rows import Row

@@ -10,7 +10,8 @@ from shared.components import Modality
 from shared.job_spec import JobSpec
 from shared.readiness import Card, Finding, SplitCard, Spread, TaskCard
 from worker.data.agreement import agreed
-from worker.data.client_file import SPLITS, ClientFile, Rows, SplitName
+from worker.data.client_file import ClientFile, Rows
+from worker.data.client_task import SPLITS, SplitName
 from worker.data.likeness import alike, gradients, same, words
 from worker.data.sources import DataError
 from worker.data.tokenizer import Tokenizer

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from shared.components import TaskKind
 from shared.job_spec import JobSpec
 from shared.readiness import Finding, Severity, Spread, TaskCard
-from worker.data.client_file import SPLITS, ClientFile
+from worker.data.client_file import ClientFile
+from worker.data.client_task import SPLITS
 from worker.data.sources import DataError
 from worker.metrics.errors import MetricError
 from worker.metrics.ready import check_metrics

@@ -15,7 +15,7 @@ from shared.components import Modality, TaskKind
 from shared.job_spec import TaskSpec
 from shared.results import TaskScore, Variant
 from worker.algorithm.losses import task_loss
-from worker.data.client_file import SplitName
+from worker.data.client_task import SplitName
 from worker.data.loader import Split
 from worker.data.tokenizer import Tokenizer
 from worker.metrics import references

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from worker.data.client_file import SplitName
+from worker.data.client_task import SplitName
 from worker.models.network import State
 from worker.training.batches import in_order
 from worker.training.trainer import Trainer
