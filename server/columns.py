@@ -1,13 +1,14 @@
 """The kinds of columns that the tables are made of, and the base of all tables."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import JSON, DateTime, Enum, ForeignKey, Text, func, text
+from sqlalchemy import JSON, ColumnElement, DateTime, Enum, ForeignKey, Text, func, literal, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, mapped_column
 
 from shared.messages import AssignmentKind
 from shared.shelf_spec import ShelfForm
@@ -61,3 +62,12 @@ class Table(DeclarativeBase):
         Scope: _words(Scope),
         ShelfForm: _words(ShelfForm),
     }
+
+
+def among(column: InstrumentedAttribute[Any], values: Iterable[Any]) -> ColumnElement[bool]:
+    """Whether the column is one of the values, however many: they are bound as one array.
+
+    `in_` binds each, and a statement has at most 65,535 of them. For columns with an index: in a
+    plan for any array each row is compared with one value after the other.
+    """
+    return column == func.any(literal(list(values), ARRAY(column.type)))

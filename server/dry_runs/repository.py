@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
-from server.columns import Scope
+from server.columns import Scope, among
 from server.dry_runs.durations import Measured, alike
 from server.errors import not_found
 from server.side_tables import DryRun, IdempotencyKey
@@ -75,7 +75,8 @@ def drop_old(session: Session) -> None:
 
 def clients_of(session: Session, clients: Sequence[str]) -> list[Client]:
     """The registered ones among them, not locked."""
-    return list(session.scalars(select(Client).where(Client.id.in_(clients)).order_by(Client.id)))
+    query = select(Client).where(among(Client.id, clients)).order_by(Client.id)
+    return list(session.scalars(query))
 
 
 def planner_seen_at(session: Session) -> datetime | None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
+from server.columns import among
 from server.errors import not_found
 from server.paging import Behind
 from server.tables import Client, Event, Job, JobClient
@@ -88,6 +89,6 @@ def offers_of(session: Session, clients: Sequence[str]) -> dict[str, ClientOffer
     They stay as they are until the caller's transaction ends: put_offer waits, and then finds the
     job that froze them.
     """
-    query = select(Client).where(Client.id.in_(clients)).order_by(Client.id)
+    query = select(Client).where(among(Client.id, clients)).order_by(Client.id)
     rows = session.scalars(query.with_for_update(read=True))
     return {row.id: ClientOffer.model_validate(row.offer) if row.offer else None for row in rows}

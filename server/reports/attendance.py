@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session, defer
 
+from server.columns import among
 from server.paging import Behind, Column, Order, moments, number
 from server.rounds.repository import that_asked
 from server.specs import spec_of
@@ -73,7 +74,7 @@ def _asked(session: Session, rounds: Sequence[UUID]) -> defaultdict[UUID, list[A
     query = (
         select(Assignment)
         .options(defer(Assignment.result))
-        .where(Assignment.round_id.in_(rounds))
+        .where(among(Assignment.round_id, rounds))
         .order_by(Assignment.client_id)
     )
     found: defaultdict[UUID, list[Assignment]] = defaultdict(list)
@@ -139,7 +140,7 @@ def _delivered(session: Session, rounds: Sequence[UUID]) -> defaultdict[UUID, De
     clients = func.array_agg(aggregate_order_by(its.client_id, its.client_id))
     query = (
         select(its.round_id, its.component, clients)
-        .where(its.round_id.in_(rounds))
+        .where(among(its.round_id, rounds))
         .group_by(its.round_id, its.component)
         .order_by(its.component)
     )

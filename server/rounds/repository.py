@@ -1,6 +1,6 @@
 """Queries about rounds and their assignments."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
+from server.columns import among
 from server.errors import not_found
 from server.paging import Behind, Column, Order, number
 from server.tables import Assignment, Event, Round, UploadedComponent, Version
@@ -113,14 +114,12 @@ def accepted(session: Session, round_id: UUID) -> list[Assignment]:
     return [a for a in assignments(session, round_id) if a.state == AssignmentState.ACCEPTED]
 
 
-def uploaded_bytes(session: Session, assignment_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Bytes of the components that have arrived for each assignment that has any."""
-    query = (
-        select(UploadedComponent.assignment_id, func.sum(UploadedComponent.n_bytes))
-        .where(UploadedComponent.assignment_id.in_(assignment_ids))
-        .group_by(UploadedComponent.assignment_id)
+def uploaded_bytes(session: Session, assignment_ids: Iterable[UUID]) -> int:
+    """Bytes of the components that have arrived for these assignments."""
+    query = select(func.sum(UploadedComponent.n_bytes)).where(
+        among(UploadedComponent.assignment_id, assignment_ids)
     )
-    return {assignment: int(total) for assignment, total in session.execute(query)}
+    return int(session.scalar(query) or 0)
 
 
 def failed_assignments(session: Session, job_id: UUID) -> list[Assignment]:

@@ -63,8 +63,7 @@ def bytes_down(members: Iterable[Assignment]) -> int:
 
 def bytes_up(session: Session, members: Iterable[Assignment]) -> int:
     """Bytes of the completed uploads."""
-    ids: list[UUID] = [a.id for a in members]
-    return sum(uploaded_bytes(session, ids).values())
+    return uploaded_bytes(session, (a.id for a in members))
 
 
 def round_view(session: Session, job: Job, row: Round, why: Waits) -> RoundView:
