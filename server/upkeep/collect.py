@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from server.columns import among
 from server.context import Context
 from server.database import killable
 from server.side_tables import ShelfModel
@@ -24,6 +25,7 @@ from server.upkeep.scrub import note_dropped
 from shared.artifacts import SHARDS, ArtifactStore, CollectedError, older_files
 
 _log = logging.getLogger(__name__)
+_BATCH = 500  # a statement binds each name several times, and 65,535 values at most
 
 
 def require_kept(store: ArtifactStore, wanted: Iterable[str]) -> None:
@@ -53,8 +55,11 @@ def collect_shard(context: Context, shard: str) -> list[str]:
     """Delete the shard's artifacts that are old and that nobody needs; returns their names."""
     settings = context.settings
     names = context.store.older(shard, settings.unreferenced_kept)
-    with context.sessions.begin() as session:
-        needed = referenced(session, names, settings.late_uploads_kept)
+    needed = set[str]()
+    for at in range(0, len(names), _BATCH):
+        with context.sessions.begin() as session:
+            batch = names[at : at + _BATCH]
+            needed |= referenced(session, batch, settings.late_uploads_kept)
     unneeded = [sha256 for sha256 in names if sha256 not in needed]
     return [sha256 for sha256 in unneeded if collect(context, sha256)]
 
@@ -94,9 +99,9 @@ def drop_parts(context: Context) -> None:
     ids = {path: _upload_id(path.name) for path in parts}
     known = [each for each in ids.values() if each]
     with context.sessions.begin() as session:
-        uploads = select(Upload.id).where(Upload.id.in_(known), Upload.completed_at.is_(None))
+        uploads = select(Upload.id).where(among(Upload.id, known), Upload.completed_at.is_(None))
         models = select(ShelfModel.id).where(
-            ShelfModel.id.in_(known),
+            among(ShelfModel.id, known),
             ShelfModel.completed_at.is_(None),
             ShelfModel.deleted_at.is_(None),
         )

@@ -11,6 +11,7 @@ import pytest
 
 from server.tables import UploadedComponent
 from server.updates import service
+from server.upkeep import collect
 from server.upkeep.collect import Collector, collect_shard, drop_parts
 from server.upkeep.references import referenced
 from server.upkeep.scrub import Scrub, _note, scrub
@@ -93,6 +94,25 @@ def test_a_stray_file_goes_when_it_is_old(pair: World) -> None:
     assert not store.has(name)
     assert foreign.exists()
     assert pair.value("SELECT count(*) FROM artifacts WHERE sha256 = :s", s=name) == 0
+
+
+def test_a_shard_of_many_old_files_is_collected(
+    pair: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement takes 65,535 values: four times 16,384 names are too many for one."""
+    store = pair.context.store
+    name = store.write([GOOD])
+    names = [*(sha(bytes(n)) for n in range(16_400)), name]
+    monkeypatch.setattr(store, "older", lambda *_: names)
+    assert collect_shard(pair.context, "any") == [name]
+
+
+def test_many_parts_that_nobody_owns_go(pair: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    stray = pair.context.store.new_part()
+    parts = [stray, *(Path(f"{n:032x}") for n in range(65_536))]
+    monkeypatch.setattr(collect, "older_files", lambda *_: parts)
+    drop_parts(pair.context)
+    assert not stray.exists()
 
 
 def test_a_collector_goes_round(pair: World) -> None:
