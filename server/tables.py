@@ -156,6 +156,7 @@ class Assignment(Table):
             "client_id",
             postgresql_where=text("state IN ('queued', 'leased', 'suspect')"),
         ),
+        Index("assignments_failed", "job_id", postgresql_where=text("state = 'failed'")),
     )
 
     id: Mapped[Id]

@@ -128,9 +128,10 @@ def _round_step(context: Context, session: Session, job: Job) -> bool | publishi
     if row.state is RoundState.AGGREGATING:
         return _aggregating_step(context, session, job, row)
     spec = spec_of(job)
-    failed = failed_assignments(session, job.id)
+    budget = spec.rounds.failure_budget
+    failed = [] if budget is None else failed_assignments(session, job.id)
     if over_budget(len(failed), spec):
-        message = failed_too_often(failed, spec.rounds.failure_budget or 0)
+        message = failed_too_often(failed, budget or 0)
         fail_job(session, job, "failure_budget", message)
         return WAIT
     now = database_now(session)

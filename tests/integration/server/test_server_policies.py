@@ -1,5 +1,7 @@
 """Rounds whose clients are missing: over-selection, grace, extensions, the failure budget."""
 
+from unittest.mock import Mock
+
 import pytest
 
 from tests.support.scripted import Json, World, held, offer, train_result
@@ -278,3 +280,32 @@ def test_what_nobody_delivered_is_carried_over(five: World) -> None:
     [row] = training(five, job)
     assert row["contributors"] == {}
     assert row["carried_over"] == claim["components"]
+
+
+@pytest.mark.parametrize("budget", [None, 1])
+def test_failures_are_read_where_there_is_a_budget(
+    five: World, budget: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Mock(return_value=[])
+    monkeypatch.setattr("server.jobs.advance.failed_assignments", read)
+    five.advance(begin(five, failure_budget=budget))
+    assert read.called is (budget is not None)
+
+
+def test_failures_are_found_by_an_index(unchecked_pair: World) -> None:
+    world = unchecked_pair
+    job = begin(world)
+    world.execute(
+        "INSERT INTO rounds (id, job_id, phase, number, state, quorum, target, deadline_at) "
+        "SELECT gen_random_uuid(), :job, 'train', n, 'failed', 1, 1, now() "
+        "FROM generate_series(100, 5100) n",
+        job=job,
+    )
+    world.execute(
+        "INSERT INTO assignments (id, job_id, round_id, client_id, kind, state, components) "
+        "SELECT gen_random_uuid(), job_id, id, 'c1', phase, 'superseded', '{}' "
+        "FROM rounds WHERE number >= 100"
+    )
+    world.execute("ANALYZE assignments")
+    query = "EXPLAIN (FORMAT JSON) SELECT * FROM assignments WHERE job_id = :job AND state = :state"
+    assert "assignments_failed" in str(world.value(query, job=job, state="failed"))
