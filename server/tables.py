@@ -218,7 +218,7 @@ class UploadedComponent(Table):
     component: Mapped[str] = mapped_column(primary_key=True)
     sha256: Mapped[ArtifactRef] = mapped_column(primary_key=True)
     n_bytes: Mapped[int] = mapped_column(BigInteger)
-    norm: Mapped[float | None]  # of the change; None where there was nothing to start from
+    norm: Mapped[float | None]  # of the change; None without a sound start
 
 
 class Artifact(Table):

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.aggregation.factors import combine
-from server.aggregation.files import Contribution, open_component
+from server.aggregation.files import Contribution, open_component, rounded
 from shared.aggregation_spec import LowRankAggregation
 from shared.artifacts import ArtifactError, ArtifactStore
 from shared.messages import ComponentSpec
@@ -118,6 +118,4 @@ def _piece(sources: Sequence[_Source], shares: Sequence[float], count: int) -> N
         values = source.read(count)
         with np.errstate(invalid="ignore"):
             mean += share * values.astype(np.float64)
-    if not np.isfinite(mean).all():
-        raise ArtifactError("an average is not finite: restore the damaged artifact it is made of")
-    return mean.astype("<f4")
+    return rounded(mean)

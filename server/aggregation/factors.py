@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from server.aggregation.files import Contribution, open_component
+from server.aggregation.files import Contribution, open_component, rounded
 from server.aggregation.low_rank import Factors, Matrix, distances, factor_mean, flora_na, svd
 from shared.aggregation_spec import LowRankAggregation
 from shared.artifacts import ArtifactError, ArtifactStore
@@ -41,7 +41,10 @@ def combine(
     store: ArtifactStore,
     low_rank: LowRankAggregation,
 ) -> Combined:
-    """Aggregate the pairs. Raises ArtifactError where a file is missing or holds what is no number.
+    """Aggregate the pairs.
+
+    Raises ArtifactError where a file is missing or holds what is no number, and where finite pairs
+    become what is none: a pair that a method has weighed anew may be larger than float32 takes.
 
     The relative error is |mean(BA) - B^A^| / |mean(BA)| in the Frobenius norm over all pairs.
     """
@@ -56,7 +59,7 @@ def combine(
             given = reader.factors(a, b)
             made = _METHODS.get(low_rank, factor_mean)(given)
             if low_rank in _METHODS:
-                values |= {n: m.astype("<f4") for n, m in zip((a, b), made, strict=True)}
+                values |= {n: rounded(m) for n, m in zip((a, b), made, strict=True)}
             off, mean = distances(given, *made)
             rest, whole = math.hypot(rest, off), math.hypot(whole, mean)
     return Combined(values, rest / whole if whole else 0.0)

@@ -4,6 +4,9 @@ import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from shared.artifacts import ArtifactError, ArtifactStore
 from shared.tensor_file import Layout
 
@@ -25,3 +28,12 @@ def open_component(store: ArtifactStore, sha256: str, layout: Layout) -> BinaryI
         file.close()
         raise ArtifactError(f"artifact {sha256} has other tensors than its catalogue: drop it")
     return file
+
+
+def rounded(average: NDArray[np.float64]) -> NDArray[np.float32]:
+    """An average as it is kept. Raises ArtifactError where it is not finite, also by rounding."""
+    with np.errstate(over="ignore"):
+        values = average.astype("<f4")
+    if not np.isfinite(values).all():
+        raise ArtifactError("an average is not finite: restore the damaged artifact it is made of")
+    return values

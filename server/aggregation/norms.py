@@ -22,6 +22,6 @@ class Change:
         self._squares += float(np.einsum("i,i->", change, change))
 
     @property
-    def norm(self) -> float:
-        """The norm over all values so far."""
-        return math.sqrt(self._squares)
+    def norm(self) -> float | None:
+        """The norm over all values so far; None where the start was not finite."""
+        return math.sqrt(self._squares) if math.isfinite(self._squares) else None

@@ -31,8 +31,10 @@ CROSS JOIN LATERAL json_array_elements(a.result -> 'decisions') decision
 WHERE r.job_id = :job AND r.phase = 'train' AND r.state <> 'failed' AND a.state = 'accepted'
 """
 
+# Norms of earlier releases may be none: neither NaN nor infinite ones are below infinity.
 CONTRIBUTIONS = """
-SELECT v.number AS version, c.component, c.client_id AS client, c.weight, c.norm
+SELECT v.number AS version, c.component, c.client_id AS client, c.weight,
+    CASE WHEN c.norm < 'Infinity' THEN c.norm END AS norm
 FROM versions v JOIN contributions c ON c.round_id = v.round_id
 WHERE v.job_id = :job
 """

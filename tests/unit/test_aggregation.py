@@ -109,10 +109,19 @@ def test_the_norm_of_a_change_is_exact_over_pieces(tmp_path: Path) -> None:
     assert norm(store, moved, base, spec) == pytest.approx(3 * len(start) ** 0.5)
     assert norm(store, base, base, spec) == 0
     huge = save_component(store, {"w": torch.full_like(start, HUGE)})
-    assert np.isfinite(norm(store, huge, base, spec))
+    far = norm(store, huge, base, spec)
+    assert far is not None
+    assert np.isfinite(far)
 
 
-def norm(store: ArtifactStore, changed: str, base: str, spec: ComponentSpec) -> float:
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_starts_from_no_number_has_no_norm(tmp_path: Path, bad: float) -> None:
+    store = ArtifactStore(tmp_path)
+    base, moved = (save_component(store, {"w": torch.tensor([v])}) for v in (bad, 1.0))
+    assert norm(store, moved, base, component_spec({"w": torch.zeros(1)})) is None
+
+
+def norm(store: ArtifactStore, changed: str, base: str, spec: ComponentSpec) -> float | None:
     """As it is measured while an upload is checked."""
     layout = component_layout(spec)
     with store.path(changed).open("rb") as file, open_component(store, base, layout) as start:

@@ -107,6 +107,14 @@ def test_without_a_whole_pair_there_is_no_error(tmp_path: Path) -> None:
     assert all(torch.equal(found[name], 2 * tensor) for name, tensor in halves.items())
 
 
+def test_pairs_that_become_too_large_for_float32_stop_it(tmp_path: Path) -> None:
+    """By svd the value 9e76 of the product is sqrt(2) times 3e38 in each, and a row of four."""
+    huge = {A: torch.full((1, 4), 3e38), B: torch.full((2, 1), 3e38)}
+    with pytest.raises(ArtifactError, match="not finite"):
+        averaged(tmp_path, "svd", (1, huge), (1, huge))
+    assert not list((tmp_path / "parts").iterdir())
+
+
 @pytest.mark.parametrize("low_rank", ["factors", *OVER])
 def test_a_damaged_file_stops_it_and_nothing_stays(
     low_rank: LowRankAggregation, tmp_path: Path

@@ -238,6 +238,16 @@ def test_components_say_who_made_them_and_what_was_carried_over(pair: World) -> 
     assert proj in rows(pair, job, "components"), "the same average again changes nothing"
 
 
+@pytest.mark.parametrize("norm", ["Infinity", "NaN"])
+def test_a_norm_that_is_no_number_is_absent(pair: World, norm: str) -> None:
+    job = pair.trained()
+    pair.advance(job)
+    assert all(row["norm"] > 0 for row in rows(pair, job, "contributions", component="proj"))
+    pair.execute("UPDATE contributions SET norm = CAST(:norm AS float8)", norm=norm)
+    assert {row["norm"] for row in rows(pair, job, "contributions")} == {None}
+    assert {row["norm"] for row in as_csv(pair, job, "contributions")} == {""}
+
+
 def test_a_fork_counts_its_own_rounds_and_names_its_parent_s_contributors(pair: World) -> None:
     parent = pair.trained()
     pair.advance(parent)
