@@ -39,28 +39,30 @@ FROM versions v JOIN contributions c ON c.round_id = v.round_id
 WHERE v.job_id = :job
 """
 
-# `:sizes` has the bytes of each component's full state, {component: bytes}; `:times` how often a
-# phase sends them, {phase: times}. `turn` is the place of the phase in a job.
+# `turn` is the place of the phase in a job.
 TRAFFIC = """
 SELECT array_position(ARRAY['train', 'personalize', 'evaluate'], r.phase) AS turn,
-    r.phase, r.number AS round, r.state, asked, accepted, bytes_down, bytes_up,
-    full_state * COALESCE(CAST(CAST(:times AS jsonb) ->> r.phase AS bigint), 0)
-        AS bytes_full_exchange,
+    r.phase, r.number AS round, r.state,
     r.opened_at, CAST(EXTRACT(epoch FROM r.closed_at - r.opened_at) AS float8) AS seconds
 FROM rounds r
-CROSS JOIN LATERAL (
-    SELECT count(*) AS asked, count(*) FILTER (WHERE a.state = 'accepted') AS accepted,
-        CAST(COALESCE(sum(CAST(a.result -> 'traffic' ->> 'bytes_down' AS bigint)), 0) AS bigint)
-            AS bytes_down,
-        CAST(COALESCE(sum((
-            SELECT sum(CAST(CAST(:sizes AS jsonb) ->> c AS bigint)) FROM unnest(a.components) c
-        )), 0) AS bigint) AS full_state,
-        CAST(COALESCE(sum((
-            SELECT sum(u.n_bytes) FROM uploaded_components u WHERE u.assignment_id = a.id
-        )), 0) AS bigint) AS bytes_up
-    FROM assignments a WHERE a.round_id = r.id
-) members
 WHERE r.job_id = :job AND r.phase <> 'plan'
+"""
+
+# Of one round of `page`. `:sizes` has the bytes of each component's full state, {component: bytes};
+# `:times` how often a phase sends them, {phase: times}.
+TRAFFIC_SUMS = """
+SELECT count(*) AS asked, count(*) FILTER (WHERE a.state = 'accepted') AS accepted,
+    CAST(COALESCE(sum(CAST(a.result -> 'traffic' ->> 'bytes_down' AS bigint)), 0) AS bigint)
+        AS bytes_down,
+    CAST(COALESCE(sum((
+        SELECT sum(u.n_bytes) FROM uploaded_components u WHERE u.assignment_id = a.id
+    )), 0) AS bigint) AS bytes_up,
+    CAST(COALESCE(sum((
+        SELECT sum(CAST(CAST(:sizes AS jsonb) ->> c AS bigint)) FROM unnest(a.components) c
+    )), 0) AS bigint) * COALESCE(CAST(CAST(:times AS jsonb) ->> page.phase AS bigint), 0)
+        AS bytes_full_exchange
+FROM rounds r JOIN assignments a ON a.round_id = r.id
+WHERE r.job_id = :job AND r.phase = page.phase AND r.number = page.round
 """
 
 # Scores of earlier releases have the primary metric apart.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, column, select, tuple_
+from sqlalchemy import ColumnElement, Select, column, select, true, tuple_
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
@@ -50,19 +50,28 @@ def _nothing(_: Job) -> Mapping[str, str]:
     return {}
 
 
+@dataclass(frozen=True, slots=True)
+class _Besides:
+    """What a statement is told besides the job, and what is summed of the rows of a page alone."""
+
+    told: Told = _nothing
+    sums: str = ""  # of one row of `page`
+    summed: tuple[str, ...] = ()  # their columns
+
+
 def _source(
     name: str,
     statement: str,
     order: _Order,
     columns: tuple[str, ...],
-    told: Told = _nothing,
+    besides: _Besides = _Besides(),
 ) -> Source:
     """The rows of a statement, which is told something of the job besides.
 
     The first column of the place is compared by itself as well, so that Postgres need not look at
     what comes before it. What is not asked for is no condition: a plan for any question is bad.
     """
-    names = dict.fromkeys((*order, *columns))
+    names = (each for each in dict.fromkeys((*order, *columns)) if each not in besides.summed)
     found = sql(statement).columns(*map(column, names)).subquery("found")
     place = [found.c[each] for each in order]
 
@@ -76,11 +85,27 @@ def _source(
             query = query.where(found.c[each] == value)
         for each, least in wanted.above:
             query = query.where(found.c[each] > least)
-        sorted_ = query.order_by(*(each.desc() if wanted.falls else each for each in place))
-        given = {"job": job.id, **told(job)}
-        return [row._asdict() for row in session.execute(sorted_.limit(most), given)]
+        query = query.order_by(*_sorted(place, falls=wanted.falls)).limit(most)
+        if besides.sums:
+            query = _with_sums(query, besides, order, falls=wanted.falls)
+        given = {"job": job.id, **besides.told(job)}
+        return [row._asdict() for row in session.execute(query, given)]
 
     return Source(name, rows, order, columns)
+
+
+def _with_sums(
+    rows: Select[*tuple[Any, ...]], besides: _Besides, order: _Order, *, falls: bool
+) -> Select[*tuple[Any, ...]]:
+    """A page of rows, each with its sums: made of no others than those of the page."""
+    page = rows.subquery("page")
+    sums = sql(besides.sums).columns(*map(column, besides.summed)).lateral("sums")
+    place = [page.c[each] for each in order]
+    return select(page, sums).join(sums, true()).order_by(*_sorted(place, falls=falls))
+
+
+def _sorted(columns: Sequence[ColumnElement[Any]], *, falls: bool) -> Sequence[ColumnElement[Any]]:
+    return [each.desc() if falls else each for each in columns]
 
 
 def _past(
@@ -128,7 +153,7 @@ REPLACEMENTS = _source(
         "replaced",
         "components",
     ),
-    _sets,
+    _Besides(_sets),
 )
 CONTRIBUTIONS = _source(
     "contributions",
@@ -150,7 +175,11 @@ TRAFFIC = _source(
         "phase", "round", "state", "asked", "accepted",
         "bytes_down", "bytes_up", "bytes_full_exchange", "opened_at", "seconds",
     ),
-    _costs,
+    _Besides(
+        _costs,
+        statements.TRAFFIC_SUMS,
+        ("asked", "accepted", "bytes_down", "bytes_up", "bytes_full_exchange"),
+    ),
 )  # fmt: skip
 SCORES = _source(
     "scores",

@@ -219,6 +219,21 @@ def test_traffic_sums_to_the_report(pair: World) -> None:
     assert all(row["seconds"] > 0 for row in moved)
 
 
+@pytest.mark.parametrize(("sort", "last"), [("phase", "evaluate"), ("-phase", "train")])
+def test_a_page_of_traffic_sums_no_other_rounds(
+    unchecked_pair: World, sort: str, last: str
+) -> None:
+    """What cannot be summed is in rounds at the other end."""
+    job = measured(unchecked_pair)
+    unchecked_pair.execute(
+        """UPDATE assignments SET result = '{"traffic": {"bytes_down": "none"}}'
+        WHERE round_id = (SELECT id FROM rounds WHERE phase = :last ORDER BY number LIMIT 1)""",
+        last=last,
+    )
+    (found,) = rows(unchecked_pair, job, "traffic", limit=1, sort=sort)
+    assert found["phase"] != last
+
+
 def test_components_say_who_made_them_and_what_was_carried_over(pair: World) -> None:
     job = pair.trained()
     pair.advance(job)
