@@ -20,11 +20,12 @@ _SIZES: Kept[UUID, Sizes] = Kept()  # by job
 
 
 def component_sizes(job: Job) -> Sizes:
-    """Bytes of each component with its frozen weights; empty before planning.
+    """Bytes of each component with its frozen weights; empty until planning is over.
 
-    A catalogue is long and never changes: what it comes to is kept for the jobs asked for last.
+    A catalogue is long and never changes from then on, though before another planner may put
+    another: what it comes to is kept for the jobs asked for last.
     """
-    if job.base_digest is None:
+    if job.round_number == 0 and job.forked_from is None:
         return {}
     return _SIZES.get(job.id, lambda: _sizes(Catalogue.model_validate(job.catalogue)))
 

@@ -8,7 +8,7 @@ import pytest
 
 from server.job_tables import answers
 from shared.job_tables import TABLES
-from tests.support.scripted import World, component_bytes
+from tests.support.scripted import World, component_bytes, component_spec, held
 
 pytestmark = pytest.mark.integration
 Json = dict[str, Any]
@@ -192,6 +192,26 @@ def test_scores_come_as_soon_as_evaluations_are_accepted(pair: World) -> None:
     (said_safely,) = as_csv(pair, job, "scores", client="c2")
     assert said_safely["metric"] == "'=accuracy"
     assert said_safely["skill"] == "-0.8"
+
+
+def test_full_exchanges_are_of_the_catalogue_that_was_kept(pair: World) -> None:
+    """The first attempt of the planner described another base, and was read meanwhile."""
+    job = pair.launch()
+    claim = pair.planner.claim()
+    assert claim is not None
+    large = component_spec().model_copy(update={"frozen_bytes": 10**9}).model_dump()
+    components = dict.fromkeys(claim["components"], large)
+    address = f"/v1/assignments/{claim['assignment_id']}"
+    catalogue = {"base_digest": "b" * 64, "components": components}
+    pair.planner.ok("PUT", f"{address}/catalogue", params=held(claim), json=catalogue)
+    pair.viewer.ok("GET", f"/v1/jobs/{job}/rounds", params={"phase": "plan"})
+    pair.planner.report(claim, "release")
+    pair.plan(job)
+    pair.train("c1", 1.0)
+    (moved,) = rows(pair, job, "traffic")
+    full = pair.viewer.ok("GET", f"/v1/jobs/{job}/rounds/1")["bytes_full_exchange"]
+    n_components = 2 * len(components)  # of both clients
+    assert moved["bytes_full_exchange"] == full == n_components * 2 * (3 * 4 + 100)
 
 
 def test_traffic_sums_to_the_report(pair: World) -> None:
