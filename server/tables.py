@@ -270,7 +270,7 @@ class Contribution(Table):
     weight: Mapped[float]
     sha256: Mapped[ArtifactRef]
     norm: Mapped[float | None]
-    verdict: Mapped[str]
+    verdict: Mapped[str]  # accepted, or held_back: then it is in no average
 
 
 class Event(Table):

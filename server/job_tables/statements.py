@@ -36,7 +36,7 @@ CONTRIBUTIONS = """
 SELECT v.number AS version, c.component, c.client_id AS client, c.weight,
     CASE WHEN c.norm < 'Infinity' THEN c.norm END AS norm
 FROM versions v JOIN contributions c ON c.round_id = v.round_id
-WHERE v.job_id = :job
+WHERE v.job_id = :job AND c.verdict = 'accepted'
 """
 
 # `turn` is the place of the phase in a job.

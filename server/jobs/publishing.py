@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -146,11 +146,23 @@ def publish(session: Session, order: Order, made: Made) -> None:
             manifest = _following(session, row, made)
             _store_version(session, row, manifest, order.catalogue)
             told = {"held_back": order.held_back} if order.held_back else {}
+            _note_held_back(session, order)
             changed = len(made)
             transition(
                 session, row, RoundState.PUBLISHED, version=row.number, changed=changed, **told
             )
             after(session, job, row)
+
+
+def _note_held_back(session: Session, order: Order) -> None:
+    """Note at the contributions which of them were not averaged."""
+    if order.held_back:
+        session.execute(
+            update(Contribution)
+            .where(Contribution.round_id == order.round_id)
+            .where(Contribution.component.not_in(list(order.shares)))
+            .values(verdict="held_back")
+        )
 
 
 def _put_back(row: Round) -> None:

@@ -22,6 +22,11 @@ def manifest(world: World, job: str, version: int) -> Json:
     return found
 
 
+def table(world: World, job: str, name: str) -> list[Json]:
+    found: list[Json] = world.viewer.ok("GET", f"/v1/jobs/{job}/{name}")["items"]
+    return found
+
+
 def published(world: World, job: str) -> list[Json]:
     events = world.viewer.ok("GET", f"/v1/jobs/{job}/events")["items"]
     return [event["data"] for event in events if event["kind"] == "round.published"][1:]
@@ -36,6 +41,8 @@ def test_a_round_of_one_client_changes_nothing_and_the_next_of_both_does(
     pair.advance(job)
     before, after = (manifest(pair, job, number) for number in (0, 1))
     assert after == before
+    assert table(pair, job, "contributions") == [], "nothing of it was averaged"
+    assert all(row["last_contributors"] == [] for row in table(pair, job, "components"))
     row = pair.viewer.ok("GET", f"/v1/jobs/{job}/rounds/1")
     assert [each["client"] for each in row["assignments"] if each["state"] == "accepted"] == ["c1"]
     pair.train("c1", 1.0)
@@ -45,6 +52,10 @@ def test_a_round_of_one_client_changes_nothing_and_the_next_of_both_does(
     last = manifest(pair, job, 2)
     assert {entry["sha256"] for entry in last.values()} == {mean}
     assert {each["client"] for each in last["proj"]["contributions"]} == {"c1", "c2"}
+    shares = table(pair, job, "contributions")
+    assert {(row["version"], row["client"]) for row in shares} == {(2, "c1"), (2, "c2")}
+    assert {row["component"] for row in shares} == set(last)
+    assert all(row["last_contributors"] == ["c1", "c2"] for row in table(pair, job, "components"))
     first, second = published(pair, job)
     assert (first["changed"], first["held_back"]) == (0, len(last))
     assert second["changed"] == len(last)
