@@ -62,7 +62,7 @@ class Backbone(ABC):
     @cached_property
     def unit_words(self) -> nn.Parameter:
         """The word embeddings, scaled to unit variance, frozen; made on the CPU. (V, D)"""
-        words = self.words.detach().cpu()
+        words = _on_cpu(self.words)
         return nn.Parameter(words / words.std(), requires_grad=False)
 
     @property
@@ -106,6 +106,11 @@ def trainable_copy(module: M) -> M:
     return copy.deepcopy(module).requires_grad_()
 
 
+def _on_cpu(weight: Tensor) -> Tensor:
+    """A frozen weight where all bits are made; one without values, whose sizes are asked, stays."""
+    return weight.detach() if weight.is_meta else weight.detach().cpu()
+
+
 def stretched(embeddings: nn.Module, length: int) -> None:
     """Give the library's text embeddings positions for texts of that length, if they have fewer.
 
@@ -117,7 +122,7 @@ def stretched(embeddings: nn.Module, length: int) -> None:
     if length <= len(old):
         return
     new = functional.interpolate(
-        old.detach().cpu().T[None], size=length, mode="linear", align_corners=True
+        _on_cpu(old).T[None], size=length, mode="linear", align_corners=True
     )[0].T
     positions = nn.Embedding.from_pretrained(new.contiguous(), freeze=True)
     embeddings.register_module("position_embeddings", positions)
