@@ -84,15 +84,15 @@ def prometheus(watched: Stack, tmp_path: Path) -> Iterator[httpx.Client]:
 
 
 def up(client: httpx.Client) -> int:
-    """How many processes it reads."""
+    """How many processes it reads; none while it starts."""
     try:
         return sum(float(each["value"][1]) == 1 for each in asked(client, "up"))
-    except httpx.TransportError:
+    except (httpx.TransportError, httpx.HTTPStatusError):
         return 0
 
 
 def asked(client: httpx.Client, query: str) -> list[dict[str, Any]]:
-    answer = client.get("/query", params={"query": query}).json()
+    answer = client.get("/query", params={"query": query}).raise_for_status().json()
     assert answer["status"] == "success", (query, answer)
     found: list[dict[str, Any]] = answer["data"]["result"]
     return found
