@@ -23,6 +23,7 @@ from tests.support.patience import wait_for
 
 CONNECTIONS = 16
 RATE_LIMIT, P99_LIMIT_MS = 600.0, 50.0
+NOTHING = "nothing (healthz)"  # how fast this machine is now: no limit is for it
 _UNITS: Mapping[str, float] = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
@@ -84,7 +85,7 @@ def measured(stack: BenchStack, api: ApiClient, seconds: int) -> Iterator[tuple[
         ("a job", address),
         ("a round that is over", f"{address}/rounds/1"),
         ("the round that runs", f"{address}/rounds/{began}"),
-        ("nothing (healthz)", f"{stack.url}/healthz"),
+        (NOTHING, f"{stack.url}/healthz"),
     ):
         yield name, asked(url, key, seconds)
     now = api.job(job)
@@ -112,7 +113,7 @@ def main() -> None:
             for name, each in measured(stack, api, given.seconds):
                 times = f"{each.p50_ms:.1f} ms | {each.p99_ms:.1f} ms"
                 print(f"| {name} | {each.rate:,.0f} | {times} | {each.failed} |", flush=True)
-                held = held and each.within
+                held = held and (each.within or name == NOTHING)
             print(f"load average after: {load_average()}")
     print(f"limits ({RATE_LIMIT:.0f} a second, p99 below {P99_LIMIT_MS:.0f} ms): {held}")
     sys.exit(int(not held))
