@@ -56,7 +56,7 @@ class BarePage:
         while not self.evaluate(expression):
             if time.monotonic() > end:
                 raise RuntimeError(f"the page did not come to {expression}")
-            time.sleep(0.02)
+            time.sleep(0.02)  # asked without a pause the page would do nothing else
 
 
 class BareBrowser:

@@ -151,7 +151,7 @@ def while_opening(
     for after in _AFTER_S:
         known = changes.known()
         with opened(browser, stack, job) as page:
-            time.sleep(after)
+            time.sleep(after)  # what is measured: an event so long after the page was opened
             state = changes.next()
             event, printed = next_of(seen, known)
             at = event.at.timestamp()

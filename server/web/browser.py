@@ -26,7 +26,7 @@ _PROBLEM = "application/problem+json"
 def cookie_name(headers: Headers) -> str:
     """Cookies are one host's, whatever the port: each that the browser names has one of its own."""
     port = headers.get("host", "").rpartition(":")[2]
-    return f"tapestry_key_{port if port.isdigit() else 'standard'}"
+    return f"tapestry_key_{port if port.isascii() and port.isdigit() else 'standard'}"
 
 
 class Browser:

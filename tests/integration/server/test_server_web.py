@@ -91,6 +91,7 @@ def test_what_the_browser_calls_two_servers_has_two_cookies(pair: World) -> None
     names = [cookie_name(Headers({"host": host})) for host in hosts]
     assert names[:3] == ["tapestry_key_8000", "tapestry_key_8001", "tapestry_key_standard"]
     assert names[3:] == [names[0], names[2]]
+    assert cookie_name(Headers({"host": "there:\xb2"})) == names[2]  # a digit that no cookie names
     tunnel = {"Host": hosts[1]}
     form = {"key": pair.viewer.key, "next": "/"}
     answer = pair.http.post("/signin", data=form, headers=tunnel, follow_redirects=False)
